@@ -1,0 +1,68 @@
+# Needs Python 3.11 or later, make and git. Each target first installs the pinned requirements
+# into .venv, if they are not there yet.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book test lint types unit check nbval notebooks clean
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+SOURCES := _config.yml _toc.yml references.bib \
+	$(wildcard chapters/*.md chapters/*.rst chapters/*.ipynb chapters/_*/* _ext/*.py mflib/*.py mflib/data/*)
+
+export PYTHONUTF8 := 1
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+book: _build/.done  ## build the book from the stored outputs
+	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+test: lint types unit check nbval book  ## everything that CI runs
+
+lint: $(VENV)/.done  ## style
+	@echo "== style"
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types: $(VENV)/.done  ## type annotations
+	@echo "== types"
+	$(RUN) mypy
+
+unit: $(VENV)/.done  ## unit tests, doctests and their coverage
+	@echo "== unit tests"
+	MPLBACKEND=agg $(RUN) pytest --cov
+
+check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
+	@echo "== notebooks against their sources"
+	$(RUN) tools.notebooks check
+
+nbval: export MPLBACKEND := module://matplotlib_inline.backend_inline
+nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outputs
+	@echo "== notebooks against their stored outputs"
+	$(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout 300 \
+		--nbval-sanitize-with tests/nbval.cfg chapters
+
+notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
+notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb
+	$(RUN) tools.notebooks refresh
+	$(RUN) tools.notebooks check
+
+clean:  ## remove the built book and the caches; .venv stays
+	rm -rf _build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
+
+# A full build each time: an incremental one repeats no warning. Touched only when all went well.
+_build/.done: $(VENV)/.done $(SOURCES)
+	@echo "== book"
+	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
+	touch $@
+
+$(VENV)/.done: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("mflib needs Python 3.11 or later: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@

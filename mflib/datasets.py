@@ -1,0 +1,94 @@
+"""The data of the book: the paper's two examples and two classics.
+
+Every loader returns ``(x, y)``, float64 arrays of shape (m,).
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+
+__all__ = ["figure1", "figure2", "motorcycle", "titanium"]
+
+
+def figure1(shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the data of Figure 1 of :cite:t:`liang2025implicit`: a bump among five points.
+
+    Parameters
+    ----------
+    shift : float
+        Added to all targets; the paper's right panel uses 2.5, 1, -0.5, -2 and -3.5.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (5,)
+
+    Examples
+    --------
+    >>> x, y = figure1()
+    >>> y.round(2).tolist()
+    [-0.15, -0.15, 0.15, -0.15, -0.15]
+    """
+    return np.array([-1.0, -0.2, 0.0, 0.2, 1.0]), np.array([0, 0, 0.3, 0, 0]) - 0.15 + shift
+
+
+def figure2() -> tuple[np.ndarray, np.ndarray]:
+    """Return the data of Figure 2 of :cite:t:`liang2025implicit`: a dip among four points.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (4,)
+
+    Examples
+    --------
+    >>> x, y = figure2()
+    >>> x.tolist()
+    [-1.0, 0.35, 0.65, 1.0]
+    """
+    return np.array([-1.0, 0.35, 0.65, 1.0]), np.array([0.3, 0.3, 0.0, 0.3]) - 0.15
+
+
+def titanium() -> tuple[np.ndarray, np.ndarray]:
+    """Return the titanium heat data: a sharp peak that defeats polynomials.
+
+    A property of titanium at 49 temperatures, from :cite:t:`deboor2001practical`.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (49,)
+        Temperature and the property, in the units of the source.
+
+    Examples
+    --------
+    >>> x, y = titanium()
+    >>> len(x), float(x[y.argmax()])
+    (49, 895.0)
+    """
+    return _read("titanium.csv")
+
+
+def motorcycle() -> tuple[np.ndarray, np.ndarray]:
+    """Return the motorcycle data: head acceleration in a simulated crash, with repeated times.
+
+    133 measurements from :cite:t:`schmidt1981biomechanical`, made known by
+    :cite:t:`silverman1985some`.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (133,)
+        Time after impact in milliseconds, acceleration in g.
+
+    Examples
+    --------
+    >>> x, y = motorcycle()
+    >>> len(x), len(set(x))
+    (133, 94)
+    """
+    return _read("motorcycle.csv")
+
+
+def _read(name: str) -> tuple[np.ndarray, np.ndarray]:
+    with resources.files("mflib").joinpath("data", name).open() as lines:
+        x, y = np.loadtxt(lines, delimiter=",", skiprows=1).T
+    return x, y

@@ -1,0 +1,452 @@
+r"""Mirror flow of a finite network, in few steps although the problem is stiff.
+
+With residual :math:`r = f(x, \theta) - y` and dual variable :math:`\zeta = \nabla\Phi(\theta)`,
+
+.. math::
+
+    \dot\zeta = -\frac{\eta}{m} J^\top r, \qquad
+    \dot r = -\frac{\eta}{m} K r, \qquad K = J\,(\nabla^2\Phi)^{-1} J^\top .
+
+K has only m rows but eigenvalues that span many orders of magnitude, which is why a plain loop
+needs 10^5 steps. An exponential integrator solves the linear part exactly and moves only as K does,
+which for a wide network is hardly at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import enum
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from mflib._validation import dataset, finite_array, number
+from mflib.networks import ShallowNetwork
+from mflib.potentials import Potential, Quadratic
+
+__all__ = ["Flow", "FlowStatus", "mirror_flow"]
+
+_MAX_STEPS = 10_000
+_NULL = 1e-13  # eigenvalues of K below this share of the largest are rounding
+
+
+class FlowStatus(enum.Enum):
+    """How a flow ended; the value is the explanation."""
+
+    CONVERGED = "the loss reached its target"
+    MAX_TIME = "the flow reached max_time before the loss reached its target; allow more time"
+    MAX_STEPS = (
+        f"{_MAX_STEPS} steps did not bring the loss to its target: the network crosses too many "
+        "kinks; use a wider network or a larger rtol"
+    )
+    STALLED = (
+        "the gradient vanished while the loss is above its target: what is left of the residual "
+        "lies where no parameter can change the output; repeated inputs with different targets "
+        "and networks too narrow for the data do this"
+    )
+    STEP_TOO_SMALL = (
+        "the step size fell below the rounding of time: the flow slides along a kink or blows up; "
+        "use a wider network or a larger rtol"
+    )
+
+
+@dataclass(frozen=True)
+class Flow:
+    r"""A trained network and the record of its training; returned by :func:`mirror_flow`.
+
+    Attributes
+    ----------
+    network : ShallowNetwork
+        A trained copy.
+    status : FlowStatus
+        Why the flow ended.
+    loss : float
+        Final mean squared error (not halved).
+    time : float
+        Time of the flow at the end, in the units of :math:`1/\eta`.
+    steps : int
+        Accepted steps.
+    parameter_change : float
+        :math:`\|\theta - \hat\theta\|_\infty`.
+    kernel_change : float
+        :math:`\|K - K_0\|_F / \|K_0\|_F`.
+    history : dict of str to ndarray
+        "time", "loss", "parameter_change" and "kernel_change" at the start and after each step.
+    snapshots : tuple of ShallowNetwork
+        Copies of the network at the times of `save_at`.
+    """
+
+    network: ShallowNetwork
+    status: FlowStatus
+    loss: float
+    time: float
+    steps: int
+    parameter_change: float
+    kernel_change: float
+    history: dict[str, np.ndarray] = field(repr=False)
+    snapshots: tuple[ShallowNetwork, ...] = field(repr=False)
+
+
+def mirror_flow(
+    net: ShallowNetwork,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    potential: Potential | None = None,
+    scaled: bool = False,
+    center: str = "initialization",
+    learning_rate: float | None = None,
+    loss_target: float = 1e-7,
+    max_time: float = math.inf,
+    rtol: float = 1e-2,
+    save_at: Sequence[float] | None = None,
+    progress: bool = False,
+) -> Flow:
+    r"""Train all parameters of a network by mirror flow.
+
+    .. math::
+
+        \frac{d}{dt} \nabla\Phi(\theta) = -\eta\, \nabla L(\theta), \qquad
+        L(\theta) = \frac{1}{2m} \sum_{i=1}^m (f(x_i, \theta) - y_i)^2,
+
+    with :math:`\Phi(\theta) = \sum_k \varphi(\theta_k - \hat\theta_k)` (Assumption 1), or scaled,
+    :math:`\Phi(\theta) = n^{-2} \sum_k \varphi(n(\theta_k - \hat\theta_k))` (Assumption 7) [1]_. Each
+    step is an exponential midpoint step in the dual variable, of second order; its size is set by
+    how well the step predicts the residual, measured as a change of the function.
+
+    Parameters
+    ----------
+    net : ShallowNetwork
+        The network at initialization; it is left as it is.
+    x : array-like, shape (m,) or (m, D)
+        Inputs; repeated ones are allowed.
+    y : array-like, shape (m,)
+        Targets.
+    potential : Potential, optional
+        ``Quadratic()`` if not given: gradient flow.
+    scaled : bool
+        Whether the potential acts on :math:`n(\theta - \hat\theta)`.
+    center : {"initialization", "origin"}
+        Where the potential has its centre; "origin" puts :math:`\varphi` at :math:`\theta_k`
+        itself, for unscaled potentials only.
+    learning_rate : float, optional
+        :math:`\eta`; 1/n if not given. It only sets the unit of time.
+    loss_target : float
+        Stop when the mean squared error is at most this.
+    max_time : float
+        Stop at this time at the latest.
+    rtol : float
+        Largest error of a step, relative to all that is to be learned, both measured as functions in
+        the norm of the kernel's Hilbert space, so that slow directions count as much as fast ones.
+    save_at : sequence of float, optional
+        Increasing times at which to keep a copy of the network.
+    progress : bool
+        Whether to print the loss every hundred steps.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    ValueError
+        If the data are empty, of different lengths or not finite, a number is out of range, the
+        centre is unknown or the Hessian of the potential vanishes or is infinite at the start.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    .. [1] :cite:t:`liang2025implicit`; the integrator: :cite:t:`hochbruck2010exponential`.
+
+    Examples
+    --------
+    >>> run = mirror_flow(ShallowNetwork(500), [-0.5, 0.5], [0.1, 0.3])
+    >>> run.status.name, bool(run.loss <= 1e-7)
+    ('CONVERGED', True)
+    """
+    if not isinstance(net, ShallowNetwork):
+        raise TypeError(f"net must be a ShallowNetwork, got {type(net).__name__}.")
+    points, targets = dataset(x, y, distinct=False)
+    if points.shape[1] != net.input_weight.shape[1]:
+        raise ValueError(
+            f"x has {points.shape[1]} inputs per data point and net takes "
+            f"{net.input_weight.shape[1]}; set input_dim of ShallowNetwork accordingly."
+        )
+    for name, value in (("loss_target", loss_target), ("rtol", rtol)):
+        number(name, value, above=0.0, cure="give a positive number")
+    if not max_time > 0:
+        raise ValueError(f"max_time must be positive, got {max_time!r}; math.inf sets no limit.")
+    rate = 1 / net.width if learning_rate is None else learning_rate
+    number("learning_rate", rate, above=0.0, cure="give a positive number")
+    stops = _checked_times(save_at, max_time)
+    potential = Quadratic() if potential is None else potential
+    with torch.no_grad(), _threads(net.width * len(targets)):
+        model = _Model(net, points, targets, potential, scaled, center, rate)
+        return _integrate(model, loss_target, max_time, rtol, stops, progress)
+
+
+@contextlib.contextmanager
+def _threads(work: int) -> Iterator[None]:
+    """Use one Torch thread where starting more costs more than the work itself."""
+    before = torch.get_num_threads()
+    if work < 50_000:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _checked_times(save_at, max_time: float) -> list[float]:
+    times = finite_array("save_at", [] if save_at is None else save_at)
+    if times.ndim != 1 or (np.diff(times) <= 0).any() or (times < 0).any() or (times > max_time).any():
+        raise ValueError(
+            f"save_at must be increasing times between 0 and max_time = {max_time:g}, got {save_at!r}."
+        )
+    return times.tolist()
+
+
+class Geometry:
+    r"""The mirror map :math:`\nabla\Phi` of all parameters, its inverse and its metric.
+
+    With s = n for a scaled potential and s = 1 otherwise,
+    :math:`\Phi(\theta) = s^{-2} \sum_k \varphi(s(\theta_k - c_k))`.
+
+    Parameters
+    ----------
+    potential : Potential
+    centre : Tensor
+        The centre c, of the shape of the parameters.
+    scale : float
+        The factor s.
+    """
+
+    def __init__(self, potential: Potential, centre: torch.Tensor, scale: float) -> None:
+        self.potential, self.centre, self.scale = potential, centre, scale
+
+    def dual(self, theta: torch.Tensor) -> torch.Tensor:
+        r"""Return :math:`\nabla\Phi(\theta)`."""
+        return self.potential.gradient(self.scale * (theta - self.centre)) / self.scale
+
+    def primal(self, zeta: torch.Tensor) -> torch.Tensor:
+        r"""Return :math:`(\nabla\Phi)^{-1}(\zeta)`."""
+        return self.centre + self.potential.inverse_gradient(self.scale * zeta) / self.scale
+
+    def metric(self, theta: torch.Tensor) -> torch.Tensor:
+        r"""Return the diagonal of :math:`\nabla^2\Phi(\theta)`."""
+        return self.potential.hessian(self.scale * (theta - self.centre))
+
+
+def geometry(potential: Potential, initial: torch.Tensor, *, scaled: bool, center: str, width: int):
+    """Build the Geometry for the options of `mirror_flow` and `MirrorDescent`, or raise."""
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    if center not in ("initialization", "origin"):
+        raise ValueError(f"center must be 'initialization' or 'origin', got {center!r}.")
+    if scaled and center == "origin":
+        raise ValueError(
+            "center='origin' is for unscaled potentials only, got scaled=True; "
+            "use center='initialization'."
+        )
+    centre = initial if center == "initialization" else torch.zeros_like(initial)
+    result = Geometry(potential, centre.clone(), float(width) if scaled else 1.0)
+    metric = result.metric(initial)
+    if not bool((torch.isfinite(metric) & (metric > 0)).all()):
+        raise ValueError(
+            f"the Hessian of potential {potential!r} is zero, infinite or not a number at the "
+            "initial parameters; use Regularized(potential, omega)."
+        )
+    return result
+
+
+@dataclass(frozen=True)
+class _State:
+    """A point of the flow with everything that is linear algebra there."""
+
+    theta: torch.Tensor
+    zeta: torch.Tensor
+    residual: torch.Tensor  # (m,)
+    features: torch.Tensor  # sigma(u), (m, n)
+    slopes: torch.Tensor  # a * sigma'(u), (m, n)
+    kernel: torch.Tensor  # K, (m, m)
+
+    @property
+    def loss(self) -> float:
+        return float((self.residual**2).mean())
+
+    def finite(self) -> bool:
+        return bool(torch.isfinite(self.residual).all() & torch.isfinite(self.kernel).all())
+
+
+class _Model:
+    """The network as a map from one vector of parameters, in the order a, b, d, w."""
+
+    def __init__(self, net, x, y, potential, scaled, center, rate) -> None:
+        self.net, device = net, net.input_bias.device
+        self.x = torch.as_tensor(x, device=device)
+        self.y = torch.as_tensor(y, device=device)
+        self.n, self.m = net.width, len(y)
+        self.rate = rate / self.m
+        theta = torch.cat([
+            net.output_weight, net.input_bias, net.output_bias[None], net.input_weight.T.reshape(-1)
+        ])  # fmt: skip
+        self.geometry = geometry(potential, theta, scaled=scaled, center=center, width=self.n)
+        self.start = self.state(self.geometry.dual(theta), theta)
+
+    def blocks(self, theta: torch.Tensor):
+        """Split a vector into a (n,), b (n,), d () and w (D, n)."""
+        n = self.n
+        return theta[:n], theta[n : 2 * n], theta[2 * n], theta[2 * n + 1 :].reshape(-1, n)
+
+    def state(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> _State:
+        theta = self.geometry.primal(zeta) if theta is None else theta
+        a, b, d, w = self.blocks(theta)
+        u = torch.addmm(-b, self.x, w)
+        features = self.net.activation(u)
+        slopes = self.net.activation.derivative(u) * a
+        metric_a, metric_b, metric_d, metric_w = self.blocks(self.geometry.metric(theta))
+        kernel = (features / metric_a) @ features.T + (slopes / metric_b) @ slopes.T + 1 / metric_d
+        for x, metric in zip(self.x.T, metric_w, strict=True):
+            kernel += torch.outer(x, x) * ((slopes / metric) @ slopes.T)
+        return _State(theta, zeta, features @ a + d - self.y, features, slopes, kernel)
+
+    def pull_back(self, at: _State, v: torch.Tensor) -> torch.Tensor:
+        """Return J^T v."""
+        parts = [v @ at.features, -(v @ at.slopes), v.sum()[None]]
+        parts.append(((v[:, None] * self.x).T @ at.slopes).reshape(-1))
+        return torch.cat(parts)
+
+    def changes(self, at: _State) -> tuple[float, float]:
+        """Return the sup norm of theta's change and the relative change of the kernel."""
+        kernel = self.start.kernel
+        moved = torch.linalg.norm(at.kernel - kernel) / torch.linalg.norm(kernel)
+        return float((at.theta - self.start.theta).abs().max()), float(moved)
+
+    def network(self, theta: torch.Tensor) -> ShallowNetwork:
+        net = copy.deepcopy(self.net)
+        a, b, d, w = self.blocks(theta)
+        net.output_weight.copy_(a)
+        net.input_bias.copy_(b)
+        net.output_bias.copy_(d)
+        net.input_weight.copy_(w.T)
+        return net
+
+
+class _Decay:
+    """The linear flow r' = -rate K r, in the eigenbasis of K."""
+
+    def __init__(self, kernel: torch.Tensor, residual: torch.Tensor, rate: float) -> None:
+        values, self.basis = torch.linalg.eigh(kernel)
+        self.values = torch.where(values > _NULL * values[-1], values, 0.0)
+        self.rate, self.coefficients = rate, self.basis.T @ residual
+
+    def residual(self, t: float) -> torch.Tensor:
+        return self.basis @ (torch.exp(-self.rate * t * self.values) * self.coefficients)
+
+    def integral(self, t: float) -> torch.Tensor:
+        """Return rate * the integral of r from 0 to t."""
+        alive = self.values > 0
+        safe = torch.where(alive, self.values, 1.0)
+        weights = torch.where(alive, -torch.expm1(-self.rate * t * safe) / safe, self.rate * t)
+        return self.basis @ (weights * self.coefficients)
+
+    def loss(self, t: float) -> float:
+        return float((self.residual(t) ** 2).mean())
+
+    def stuck_loss(self) -> float:
+        """Return the mean square of what no parameter can change."""
+        return float((self.coefficients[self.values == 0] ** 2).sum()) / len(self.values)
+
+    def time_to(self, loss: float, most: float) -> float:
+        """Return the time at which the loss is reached, at most `most`."""
+        if self.loss(most) >= loss:
+            return most
+        low, high = 0.0, most
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self.loss(middle) > loss else (low, middle)
+        return high
+
+    def function_norm(self, values: torch.Tensor) -> float:
+        """Return the norm, in the RKHS of K, of the least function with these values at the data."""
+        alive = self.values > 0
+        return float(((self.basis.T @ values)[alive] ** 2 / self.values[alive]).sum().sqrt())
+
+
+def midpoint_step(model: _Model, at: _State, step: float) -> tuple[_State, float]:
+    """Advance by one exponential midpoint step; returns the new state and its error.
+
+    The kernel and the Jacobian are frozen at a predicted midpoint, so what the step says of the
+    residual and what the network says differ by terms of third order: that is the error.
+    """
+    half = _Decay(at.kernel, at.residual, model.rate).integral(0.5 * step)
+    middle = model.state(at.zeta - model.pull_back(at, half))
+    if not middle.finite():
+        return at, math.inf
+    decay = _Decay(middle.kernel, at.residual, model.rate)
+    new = model.state(at.zeta - model.pull_back(middle, decay.integral(step)))
+    if not new.finite():
+        return at, math.inf
+    return new, decay.function_norm(new.residual - decay.residual(step))
+
+
+def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
+    at, time, status = model.start, 0.0, None
+    rows, snapshots, stops = [], [], [*save_at, max_time]
+    decay = _Decay(at.kernel, at.residual, model.rate)
+    tolerance = rtol * decay.function_norm(at.residual)
+    step = 0.1 / (model.rate * float(decay.values[-1]))
+    while True:
+        rows.append((time, at.loss, *model.changes(at)))
+        if progress and len(rows) % 100 == 1:
+            print(f"step {len(rows) - 1}: time {time:.3g}, loss {at.loss:.3g}")
+        while len(stops) > 1 and time >= stops[0]:
+            snapshots.append(model.network(at.theta))
+            stops.pop(0)
+        decay = _Decay(at.kernel, at.residual, model.rate)
+        status = _ended(at.loss, decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
+        while status is None:
+            # aim a little below the target, so that what the prediction misses costs no extra step
+            trial = decay.time_to(0.9 * loss_target, min(step, stops[0] - time))
+            new, error = midpoint_step(model, at, trial)
+            step = trial * min(10.0, max(0.1, 0.9 * (tolerance / max(error, 1e-300)) ** (1 / 3)))
+            if error <= tolerance:
+                at, time = new, min(time + trial, stops[0])
+                break
+            if time + step == time:
+                status = FlowStatus.STEP_TOO_SMALL
+        if status is not None:
+            break
+    times, losses, parameters, kernels = np.array(rows).T
+    return Flow(
+        network=model.network(at.theta),
+        status=status,
+        loss=at.loss,
+        time=time,
+        steps=len(rows) - 1,
+        parameter_change=float(parameters[-1]),
+        kernel_change=float(kernels[-1]),
+        history={
+            "time": times,
+            "loss": losses,
+            "parameter_change": parameters,
+            "kernel_change": kernels,
+        },
+        snapshots=tuple(snapshots),
+    )
+
+
+def _ended(loss, stuck_loss, target, time, max_time, steps) -> FlowStatus | None:
+    if loss <= target:
+        return FlowStatus.CONVERGED
+    if time >= max_time:
+        return FlowStatus.MAX_TIME
+    if stuck_loss > target and loss <= 1.001 * stuck_loss:
+        return FlowStatus.STALLED
+    return FlowStatus.MAX_STEPS if steps >= _MAX_STEPS else None

@@ -1,0 +1,137 @@
+r"""The shallow network and its initialization (eq. (2) of the paper).
+
+.. math:: f(x, \theta) = \sum_{k=1}^n a_k\, \sigma(w_k \cdot x - b_k) + d
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import stats
+
+from mflib import activations
+from mflib._validation import frozen_density, number
+
+__all__ = ["ShallowNetwork"]
+
+
+class ShallowNetwork(torch.nn.Module):
+    r"""A wide two-layer network in float64.
+
+    At initialization the input weights are uniform on the sphere (±1 in one dimension), the input
+    biases follow the density, and the output layer is Gaussian with standard deviation
+    ``output_scale / sqrt(width)``, so that 0 gives the zero function.
+
+    Parameters
+    ----------
+    width : int
+        Hidden units n >= 1.
+    input_dim : int
+        Dimension D of the input.
+    activation : str or Activation
+        A name or an object of :mod:`mflib.activations`.
+    density : frozen scipy.stats distribution, optional
+        Distribution of the input biases; uniform on [-1, 1] if not given.
+    output_scale : float
+        Standard deviation of :math:`\sqrt n\, a_k` and :math:`\sqrt n\, d`.
+    seed : int
+        Seed of all random numbers.
+
+    Attributes
+    ----------
+    input_weight : Parameter, shape (n, D)
+    input_bias : Parameter, shape (n,)
+    output_weight : Parameter, shape (n,)
+    output_bias : Parameter, shape ()
+
+    Raises
+    ------
+    ValueError
+        If width or input_dim is below 1, output_scale is negative, the activation is unknown or the
+        density has no finite variance.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`, eq. (2)
+
+    Examples
+    --------
+    >>> net = ShallowNetwork(100, seed=1)
+    >>> net([[0.0], [0.5]]).tolist()
+    [0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        input_dim: int = 1,
+        activation: str | activations.Activation = "relu",
+        density=None,
+        output_scale: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        n, dim = _count("width", width), _count("input_dim", input_dim)
+        scale = number("output_scale", output_scale, above=-1e-300, cure="0 starts at zero")
+        density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+        self.activation = activations.get(activation)
+        rng = np.random.default_rng(seed)
+        direction = rng.standard_normal((n, dim))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        bias = density.rvs(size=n, random_state=rng)
+        output = scale * rng.standard_normal(n + 1) / np.sqrt(n)
+        self.input_weight = _parameter(direction)
+        self.input_bias = _parameter(bias)
+        self.output_weight = _parameter(output[:n])
+        self.output_bias = _parameter(output[n])
+
+    @property
+    def width(self) -> int:
+        """The number of hidden units n."""
+        return len(self.input_bias)
+
+    def forward(self, x) -> torch.Tensor:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        x : array-like or tensor, shape (m, D), or (m,) if D = 1
+            Inputs.
+
+        Returns
+        -------
+        Tensor, shape (m,)
+        """
+        return self.hidden(x) @ self.output_weight + self.output_bias
+
+    def hidden(self, x) -> torch.Tensor:
+        """Evaluate the hidden layer: sigma(w_k . x_i - b_k), shape (m, n)."""
+        return self.activation(self.preactivation(x))
+
+    def preactivation(self, x) -> torch.Tensor:
+        """Evaluate w_k . x_i - b_k, shape (m, n)."""
+        weight = self.input_weight
+        x = torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
+        if x.ndim == 1 and weight.shape[1] == 1:
+            x = x[:, None]
+        if x.ndim != 2 or x.shape[1] != weight.shape[1]:
+            raise ValueError(
+                f"x must have shape (m, {weight.shape[1]}), got {tuple(x.shape)}; "
+                "one row for each point."
+            )
+        return torch.addmm(-self.input_bias, x, weight.T)
+
+
+def _parameter(values) -> torch.nn.Parameter:
+    return torch.nn.Parameter(torch.as_tensor(values, dtype=torch.float64))
+
+
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}.")
+    return int(value)

@@ -1,0 +1,358 @@
+r"""Potentials :math:`\varphi` and the geometry each one defines.
+
+A potential is a smooth strictly convex function of one real variable. Applied to every parameter and
+summed, it is the :math:`\Phi` of mirror descent: :math:`\nabla\Phi` is the mirror map, and the Bregman
+divergence :math:`D_\varphi(x, y) = \varphi(x) - \varphi(y) - \varphi'(y)(x - y)` is the distance that
+mirror flow minimises.
+
+All methods act elementwise, on NumPy arrays and on Torch tensors alike.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from mflib._validation import as_array, as_arrays, number
+
+__all__ = ["Hypentropy", "Potential", "Power", "Quadratic", "Regularized"]
+
+Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in
+
+
+class Potential(abc.ABC):
+    r"""A smooth strictly convex function :math:`\varphi` of one real variable.
+
+    A potential of your own needs three methods, ``value``, ``gradient`` and ``hessian``, each
+    elementwise and written with operators or with functions of ``array_namespace(x)``. The inverse
+    of the gradient then comes from a safeguarded Newton iteration; override ``inverse_gradient``
+    where a formula exists.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Cosh(Potential):
+    ...     def value(self, x):
+    ...         return array_namespace(x).cosh(x)
+    ...     def gradient(self, x):
+    ...         return array_namespace(x).sinh(x)
+    ...     def hessian(self, x):
+    ...         return array_namespace(x).cosh(x)
+    >>> x = np.array([-3.0, 0.0, 1e-8, 2.0])
+    >>> phi = Cosh()
+    >>> bool(np.allclose(phi.inverse_gradient(phi.gradient(x)), x, rtol=1e-13, atol=0))
+    True
+    """
+
+    @abc.abstractmethod
+    def value(self, x: Array) -> Array:
+        r""":math:`\varphi(x)`, elementwise."""
+
+    @abc.abstractmethod
+    def gradient(self, x: Array) -> Array:
+        r"""The mirror map :math:`\varphi'(x)`, elementwise and strictly increasing."""
+
+    @abc.abstractmethod
+    def hessian(self, x: Array) -> Array:
+        r"""The metric :math:`\varphi''(x)`, elementwise and positive."""
+
+    def bracket(self, slope: Array) -> tuple[Array, Array]:
+        r"""Bounds for ``inverse_gradient``: where to look for :math:`(\varphi')^{-1}`.
+
+        Parameters
+        ----------
+        slope : array
+            Values of :math:`\varphi'(x) - \varphi'(0)`, any shape.
+
+        Returns
+        -------
+        lower, upper : arrays
+            :math:`0 \le` lower :math:`\le |x| \le` upper, elementwise.
+        """
+        xp = array_namespace(slope)
+        sign, target = xp.sign(slope), xp.abs(slope)
+        offset = self.gradient(xp.zeros_like(target))
+
+        def too_small(u: Array) -> Array:
+            return sign * (self.gradient(sign * u) - offset) < target
+
+        upper, factor = xp.ones_like(target), 2.0
+        while bool(xp.any(low := too_small(upper))):
+            if factor > 1e300:
+                raise ValueError(_no_inverse(self, "grows too slowly to reach"))
+            upper, factor = xp.where(low, upper * factor, upper), factor**2
+        lower, factor = xp.where(target > 0, upper, xp.zeros_like(target)), 0.5
+        while bool(xp.any(high := (lower > 0) & ~too_small(lower))):
+            lower, factor = xp.where(high, lower * factor, lower), factor**2
+        return lower, upper
+
+    def inverse_gradient(self, z: Array) -> Array:
+        r"""The inverse mirror map :math:`(\varphi')^{-1}(z)`, elementwise.
+
+        Newton's method on :math:`|x|`, kept inside a bracket that shrinks at every step; a Newton
+        point outside the bracket is replaced by the bracket's geometric mean.
+
+        Parameters
+        ----------
+        z : array or float
+            Values of the gradient.
+
+        Returns
+        -------
+        array
+            x with ``gradient(x) == z`` up to rounding; NaN stays NaN.
+
+        Raises
+        ------
+        ValueError
+            If the gradient does not reach z: it is bounded, decreasing or not a number.
+        """
+        z = as_array(z)
+        xp = array_namespace(z)
+        known = xp.isfinite(z)
+        offset = self.gradient(xp.zeros_like(z))
+        slope = xp.where(known, z - offset, xp.zeros_like(z))
+        sign, target = xp.sign(slope), xp.abs(slope)
+        lower, upper = self.bracket(slope)
+        x = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
+        x = xp.where(target > 0, x, xp.zeros_like(x))
+        for _ in range(200):
+            error = sign * (self.gradient(sign * x) - offset) - target
+            lower = xp.where(error < 0, x, lower)
+            upper = xp.where(error > 0, x, upper)
+            newton = x - error / self.hessian(sign * x)
+            inside = (newton >= lower) & (newton <= upper)
+            middle = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
+            new = xp.where(error == 0, x, xp.where(inside, newton, middle))
+            # the last Newton step from within rounding is as good as it gets
+            done = (xp.abs(new - x) <= 4e-16 * xp.abs(new)) | (xp.abs(error) <= 2e-15 * target)
+            x = new
+            if bool(xp.all(done)):
+                return xp.where(known, sign * x, z)
+        raise ValueError(_no_inverse(self, "could not be inverted at"))
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        r"""Bregman divergence :math:`D_\varphi(x, y) \ge 0`, elementwise.
+
+        Parameters
+        ----------
+        x, y : arrays or floats
+            Broadcast against each other.
+
+        Returns
+        -------
+        array
+            :math:`\varphi(x) - \varphi(y) - \varphi'(y)(x - y)`.
+        """
+        x, y = as_arrays(x, y)
+        return self.value(x) - self.value(y) - self.gradient(y) * (x - y)
+
+
+class Quadratic(Potential):
+    r""":math:`\varphi(x) = x^2`, whose mirror flow is gradient flow (at half the rate).
+
+    Examples
+    --------
+    >>> phi = Quadratic()
+    >>> float(phi.inverse_gradient(phi.gradient(3.0))), float(phi.bregman(3.0, 1.0))
+    (3.0, 4.0)
+    """
+
+    def value(self, x: Array) -> Array:
+        return as_array(x) ** 2
+
+    def gradient(self, x: Array) -> Array:
+        return 2.0 * as_array(x)
+
+    def hessian(self, x: Array) -> Array:
+        x = as_array(x)
+        return 2.0 * array_namespace(x).ones_like(x)
+
+    def inverse_gradient(self, z: Array) -> Array:
+        return 0.5 * as_array(z)
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        x, y = as_arrays(x, y)
+        return (x - y) ** 2
+
+    def __repr__(self) -> str:
+        return "Quadratic()"
+
+
+class Power(Potential):
+    r""":math:`\varphi(x) = |x|^p` with :math:`p > 1`.
+
+    For :math:`p > 2` the Hessian vanishes at the origin, and for :math:`p < 2` it is infinite there:
+    mirror flow from the origin needs ``Regularized(Power(p), omega)``.
+
+    Parameters
+    ----------
+    exponent : float
+        p > 1.
+
+    Raises
+    ------
+    ValueError
+        If the exponent is not a finite number above 1.
+
+    Examples
+    --------
+    >>> float(Power(4).inverse_gradient(32.0))
+    2.0
+    """
+
+    def __init__(self, exponent: float) -> None:
+        self.exponent = number("exponent", exponent, above=1.0, cure="|x|^p is convex and smooth")
+
+    def value(self, x: Array) -> Array:
+        return abs(as_array(x)) ** self.exponent
+
+    def gradient(self, x: Array) -> Array:
+        x = as_array(x)
+        return self.exponent * array_namespace(x).sign(x) * abs(x) ** (self.exponent - 1)
+
+    def hessian(self, x: Array) -> Array:
+        return self.exponent * (self.exponent - 1) * abs(as_array(x)) ** (self.exponent - 2)
+
+    def inverse_gradient(self, z: Array) -> Array:
+        z = as_array(z)
+        return array_namespace(z).sign(z) * (abs(z) / self.exponent) ** (1 / (self.exponent - 1))
+
+    def __repr__(self) -> str:
+        return f"Power({self.exponent:g})"
+
+
+class Hypentropy(Potential):
+    r"""Hypentropy :math:`\psi_\beta(x) = x \sinh^{-1}(x/\beta) - \sqrt{x^2 + \beta^2}`.
+
+    It behaves like :math:`x^2/(2\beta)` for :math:`|x| \ll \beta` and like
+    :math:`|x| \log|x|` for :math:`|x| \gg \beta` [1]_.
+
+    Parameters
+    ----------
+    beta : float
+        The scale :math:`\beta > 0` of the transition, in the units of x.
+
+    Raises
+    ------
+    ValueError
+        If beta is not a finite number above 0.
+
+    References
+    ----------
+    .. [1] :cite:t:`ghai2020exponentiated`
+
+    Examples
+    --------
+    >>> phi = Hypentropy(1.0)
+    >>> round(float(phi.gradient(1.0)), 6), float(phi.hessian(0.0))
+    (0.881374, 1.0)
+    """
+
+    def __init__(self, beta: float) -> None:
+        self.beta = number("beta", beta, above=0.0, cure="it is a scale")
+
+    def value(self, x: Array) -> Array:
+        x = as_array(x)
+        return x * self.gradient(x) - self._root(x)
+
+    def gradient(self, x: Array) -> Array:
+        x = as_array(x)
+        return array_namespace(x).asinh(x / self.beta)
+
+    def hessian(self, x: Array) -> Array:
+        return 1.0 / self._root(as_array(x))
+
+    def inverse_gradient(self, z: Array) -> Array:
+        z = as_array(z)
+        return self.beta * array_namespace(z).sinh(z)
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        x, y = as_arrays(x, y)
+        # the difference of the roots, without cancelling digits
+        roots = (x - y) * (x + y) / (self._root(x) + self._root(y))
+        return x * (self.gradient(x) - self.gradient(y)) - roots
+
+    def _root(self, x: Array) -> Array:
+        return array_namespace(x).hypot(x, array_namespace(x).full_like(x, self.beta))
+
+    def __repr__(self) -> str:
+        return f"Hypentropy({self.beta:g})"
+
+
+class Regularized(Potential):
+    r""":math:`\varphi(x) = (\psi(x) + \omega x^2)/(1 + \omega)`, the form of Assumption 7 [1]_.
+
+    The quadratic keeps the Hessian positive where that of :math:`\psi` vanishes.
+
+    Parameters
+    ----------
+    psi : Potential
+        The convex part.
+    omega : float
+        The weight :math:`\omega > 0` of the quadratic.
+
+    Raises
+    ------
+    TypeError
+        If psi is not a Potential.
+    ValueError
+        If omega is not a finite number above 0.
+
+    References
+    ----------
+    .. [1] :cite:t:`liang2025implicit`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Regularized(Power(4), 1).gradient(np.array([-1.0, 0.0, 2.0]))
+    array([-3.,  0., 18.])
+    """
+
+    def __init__(self, psi: Potential, omega: float) -> None:
+        if not isinstance(psi, Potential):
+            raise TypeError(f"psi must be a Potential, got {psi!r}; use e.g. Power(4).")
+        self.psi = psi
+        self.omega = number("omega", omega, above=0.0, cure="it keeps the Hessian positive")
+
+    def value(self, x: Array) -> Array:
+        x = as_array(x)
+        return (self.psi.value(x) + self.omega * x**2) / (1 + self.omega)
+
+    def gradient(self, x: Array) -> Array:
+        x = as_array(x)
+        return (self.psi.gradient(x) + 2 * self.omega * x) / (1 + self.omega)
+
+    def hessian(self, x: Array) -> Array:
+        x = as_array(x)
+        return (self.psi.hessian(x) + 2 * self.omega) / (1 + self.omega)
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        x, y = as_arrays(x, y)
+        return (self.psi.bregman(x, y) + self.omega * (x - y) ** 2) / (1 + self.omega)
+
+    def bracket(self, slope: Array) -> tuple[Array, Array]:
+        # Of the two terms of the gradient neither exceeds the whole, and one is at least half of it.
+        xp = array_namespace(slope)
+        total = (1 + self.omega) * slope
+        offset = self.psi.gradient(xp.zeros_like(slope))
+
+        def smaller(part: Array) -> Array:
+            return xp.minimum(
+                xp.abs(self.psi.inverse_gradient(part + offset)), xp.abs(part) / (2 * self.omega)
+            )
+
+        return smaller(0.5 * total), smaller(total)
+
+    def __repr__(self) -> str:
+        return f"Regularized({self.psi!r}, {self.omega:g})"
+
+
+def _no_inverse(potential: Potential, what: str) -> str:
+    return (
+        f"the gradient of {potential!r} {what} some of the values asked for; a potential must be "
+        "strictly convex, its gradient unbounded, and `hessian` the derivative of `gradient`."
+    )

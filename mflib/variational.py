@@ -1,0 +1,538 @@
+r"""The infinite-width limit in function space, solved exactly by its dual.
+
+For :math:`\sigma_s(u) = \max(u, 0) + s\min(u, 0)` (ReLU, absolute value, leaky ReLU) a unit is a kink
+at t that faces right, :math:`\sigma_s(x - t)` with density :math:`p(t)/2`, or left,
+:math:`\sigma_s(t - x)` with density :math:`p(-t)/2`. The trained change h has the least representation
+cost among all interpolants. Its dual has one unknown for each data point: the fields :math:`z_R, z_L`
+are piecewise linear with kinks at the data, and :math:`\alpha = (\varphi')^{-1}(z)`.
+
+In a basis of hat functions the Newton matrix is that of linear finite elements: tridiagonal, but for
+the two rows and columns of the two global features.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import linalg, stats
+
+from mflib import activations
+from mflib._quadrature import (
+    LEVELS,
+    Level,
+    Nodes,
+    Pieces,
+    inverse_mirror,
+    nodes,
+    smooth_panels,
+    split,
+)
+from mflib._validation import dataset, finite_array, frozen_density
+from mflib.potentials import Potential, Quadratic
+
+__all__ = ["Solution", "Status", "solve"]
+
+_MAX_ITERATIONS = 60
+
+
+class Status(enum.Enum):
+    """How a solve ended; the value is the explanation."""
+
+    CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
+    STALLED = (
+        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
+        "Likely causes: data points almost on top of each other, a potential that is nearly flat or "
+        "nearly singular at these magnitudes, a density that nearly vanishes between data points"
+    )
+
+
+class _Field:
+    """Kinks that face one way: their density and the data's features on an extended grid."""
+
+    def __init__(self, sign: int, x: np.ndarray, grid: np.ndarray, slope: float, density) -> None:
+        self.sign, self.grid, self.density = sign, grid, density
+        panels = np.sort(sign * smooth_panels(density))
+        edges = np.unique(np.concatenate([panels, x[(panels[0] < x) & (x < panels[-1])]]))
+        middle = 0.5 * (edges[1:] + edges[:-1])
+        inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(axis=1)
+        self.left, self.right = edges[:-1][inhabited], edges[1:][inhabited]
+        # element j lies between grid[j] and grid[j + 1]; the first and last hold the tails
+        self.element = np.searchsorted(x, middle[inhabited])
+        # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u; between the end points |u| is a sum of hats
+        u = x[[0, -1] if len(x) > 1 else [0]] - grid[:, None]
+        even = np.abs(u)
+        even[2:-2] = 0.0
+        self.globals = 0.5 * (1 - slope) * even + 0.5 * (1 + slope) * sign * u
+
+    def pdf(self, t: np.ndarray) -> np.ndarray:
+        """Half the density of the biases, as kinks of this orientation: p(t)/2 or p(-t)/2."""
+        return 0.5 * self.density.pdf(self.sign * t)
+
+    def hats(self, t: np.ndarray, element: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both linear shape functions of each element at t; in the tails they extend beyond it."""
+        left, right = self.grid[element][:, None], self.grid[element + 1][:, None]
+        return (right - t) / (right - left), (t - left) / (right - left)
+
+    def pieces(self, z: np.ndarray) -> Pieces:
+        """The field with nodal values z, on intervals where field and density are smooth."""
+        ends = []
+        for t in (self.left, self.right):
+            low, high = self.hats(t[:, None], self.element)
+            ends.append(low[:, 0] * z[self.element] + high[:, 0] * z[self.element + 1])
+        return Pieces(self.left, self.right, *ends)
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """Value, gradient and curvature of the dual at one point, as finite elements assemble them."""
+
+    cost: float
+    gradient: np.ndarray
+    mass: list[tuple[np.ndarray, np.ndarray]]  # diagonal and off-diagonal of both mass matrices
+
+
+class _Dual:
+    """max over xi of g(xi) = xi . targets - integral of phi*(z)  (theory: section 4)."""
+
+    def __init__(self, x, y, slope: float, potential: Potential, density) -> None:
+        self.x, self.y, self.slope, self.potential, self.density = x, y, slope, potential, density
+        reach = max(x[-1] - x[0], density.std())
+        self.grid = np.concatenate([[x[0] - reach], x, [x[-1] + reach]])
+        self.fields = [_Field(sign, x, self.grid, slope, density) for sign in (1, -1)]
+        self.hats = slice(2, len(x))  # interior data points, as indices of the grid
+        self.n_hats = max(len(x) - 2, 0)
+        self.targets = self.combine(y)
+
+    def combine(self, h: np.ndarray) -> np.ndarray:
+        """Combine values at the data as the basis combines features.
+
+        A hat takes a difference of slopes. The feature of an end point, less its hats, takes the
+        mean of both end values and the slope at the opposite end.
+        """
+        if len(h) < 2:
+            return h
+        slopes, width = np.diff(h) / np.diff(self.x), self.x[-1] - self.x[0]
+        mean, tilt = 0.5 * (h[0] + h[-1]), 0.5 * width * slopes[[-1, 0]]
+        return np.concatenate([np.diff(slopes), [mean - tilt[0], mean + tilt[1]]])
+
+    def separate(self, combined: np.ndarray) -> np.ndarray:
+        """Invert `combine`: integrate the slope differences twice."""
+        if len(combined) < 2:
+            return combined
+        bends, (left, right) = combined[:-2], combined[-2:]
+        steps, width = np.diff(self.x), self.x[-1] - self.x[0]
+        slopes = (right - left) / width - 0.5 * bends.sum() + np.append(0.0, np.cumsum(bends))
+        rise = np.append(0.0, np.cumsum(slopes * steps))
+        return 0.5 * (left + right + 0.5 * width * (slopes[-1] - slopes[0]) - rise[-1]) + rise
+
+    def tolerance(self) -> float:
+        """Return the residual that "converged" promises: 1e-10 of the targets, or rounding of slopes."""
+        rounding = 0.0
+        if len(self.x) > 1:
+            slopes = np.abs(np.diff(self.y) / np.diff(self.x))
+            rounding = 100 * np.finfo(float).eps * (self.x[-1] - self.x[0]) * slopes.max()
+        return float(1e-10 * np.abs(self.y).max() + rounding)
+
+    def nodal(self, f: _Field, xi: np.ndarray) -> np.ndarray:
+        """Values of the field z on the grid: hats at interior points, two global features."""
+        z = f.globals @ xi[self.n_hats :]
+        z[self.hats] += (1 - self.slope) * xi[: self.n_hats]
+        return z
+
+    def project(self, f: _Field, load: np.ndarray) -> np.ndarray:
+        """The transpose of `nodal`."""
+        return np.concatenate([(1 - self.slope) * load[self.hats], f.globals.T @ load])
+
+    def evaluate(self, xi: np.ndarray, level: Level) -> _Evaluation:
+        cost, gradient, mass = 0.0, self.targets.copy(), []
+        for f in self.fields:
+            pieces = split(f.pieces(self.nodal(f, xi)), self.potential, level)
+            t, alpha, w = nodes(pieces, self.potential, level.nodes)
+            w = w * f.pdf(t)
+            element = np.searchsorted(self.x, 0.5 * (pieces.left + pieces.right))
+            low, high = f.hats(t, element)
+
+            def assemble(density, element=element):
+                return np.bincount(element, density.sum(axis=1), len(self.grid) - 1)
+
+            load = np.zeros(len(self.grid))
+            load[:-1] += assemble(w * alpha * low)
+            load[1:] += assemble(w * alpha * high)
+            gradient -= self.project(f, load)
+            cost += float((w * self.potential.bregman(alpha, np.zeros(1))).sum())
+            # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
+            w = w / self.potential.hessian(alpha)
+            diagonal = np.zeros(len(self.grid))
+            diagonal[:-1] += assemble(w * low**2)
+            diagonal[1:] += assemble(w * high**2)
+            mass.append((diagonal, assemble(w * low * high)))
+        return _Evaluation(cost, gradient, mass)
+
+    def newton_step(self, at: _Evaluation) -> np.ndarray:
+        """Solve the arrow system: banded Cholesky for the hats, a 2 x 2 Schur complement."""
+        n, hats, scale = self.n_hats, self.hats, 1 - self.slope
+        corner = np.zeros((len(self.targets) - n,) * 2)
+        border = np.zeros((n, len(corner)))
+        bands = np.zeros((2, n))
+        for f, (diagonal, off) in zip(self.fields, at.mass, strict=True):
+            product = diagonal[:, None] * f.globals
+            product[:-1] += off[:, None] * f.globals[1:]
+            product[1:] += off[:, None] * f.globals[:-1]
+            corner += f.globals.T @ product
+            border += scale * product[hats]
+            bands += scale**2 * np.stack([diagonal[hats], off[hats][:n]])
+        right = at.gradient
+        if n == 0:
+            return _solve_small(corner, right)
+        inner = linalg.solveh_banded(bands, np.column_stack([right[:n], border]), lower=True)
+        schur = corner - border.T @ inner[:, 1:]
+        outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
+        return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])
+
+
+def _solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve a symmetric system of one or two unknowns, scaled to a unit diagonal."""
+    scale = 1 / np.sqrt(np.diag(matrix))
+    return scale * np.linalg.lstsq(scale[:, None] * matrix * scale, scale * right, rcond=None)[0]
+
+
+def solve(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    activation: str | activations.Activation = "relu",
+    potential: Potential | None = None,
+    density=None,
+) -> Solution:
+    r"""Find the function that mirror flow on an infinitely wide network learns.
+
+    .. math::
+
+        \min_{\alpha}\ \int D_\varphi(\alpha, 0)\, d\mu
+        \quad\text{s.t.}\quad h(x_i) = \int \alpha(w, b)\,\sigma_s(w x_i - b)\, d\mu = y_i,
+
+    with :math:`w = \pm 1` with equal probability and b from the density. For ReLU and
+    ``Quadratic()`` this is Theorem 2, :math:`G_1 + G_2 + G_3`; for the absolute value it is Theorem 8
+    [1]_. Training with an *unscaled* potential has the quadratic's limit whatever the potential.
+
+    Parameters
+    ----------
+    x : array-like, shape (m,)
+        Distinct inputs, in the support of the kinks.
+    y : array-like, shape (m,)
+        Targets, less the network's output at initialization.
+    activation : str or PiecewiseLinear
+        "relu", "abs", "leaky_relu" or ``activations.leaky_relu(slope)``.
+    potential : Potential, optional
+        The scaled potential; ``Quadratic()`` if not given.
+    density : frozen scipy.stats distribution, optional
+        Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
+        given.
+
+    Returns
+    -------
+    Solution
+        The function h, with its certificate: `residual`, `gap` and `status`.
+
+    Raises
+    ------
+    ValueError
+        If the data are empty, of different lengths, repeated, not finite or outside the support; if
+        the activation is not piecewise linear; if the potential's Hessian at 0 is zero or infinite;
+        if the density has no finite variance or vanishes around three neighbouring data points.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    .. [1] :cite:t:`liang2025implicit`
+
+    Examples
+    --------
+    >>> h = solve([-0.5, 0.1, 0.6], [0.0, 1.0, 0.0])
+    >>> h(0.1).round(6).item(), h.status.name
+    (1.0, 'CONVERGED')
+    >>> bool(abs(sum(h.penalties.values()) - h.cost) < 1e-9 * h.cost)
+    True
+    """
+    potential = Quadratic() if potential is None else potential
+    density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+    points, y = dataset(x, y)
+    sigma = _checked_model(points, activations.get(activation), potential, density)
+    order = np.argsort(points[:, 0])
+    dual = _Dual(points[order, 0], y[order], sigma.slope, potential, density)
+    _check_mass(dual)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        xi, level, iterations = _maximise(dual)
+        at = dual.evaluate(xi, level)
+    errors = dual.separate(at.gradient)
+    residual = float(np.abs(errors).max())
+    converged = residual <= dual.tolerance()
+    return Solution(
+        cost=at.cost,
+        gap=float(abs(xi @ at.gradient)),
+        residual=residual,
+        iterations=iterations,
+        status=Status.CONVERGED if converged else Status.STALLED,
+        _dual=dual,
+        _xi=xi,
+        _level=level,
+        _errors=errors,
+    )
+
+
+def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, int]:
+    """Newton's method from zero; returns the optimum and a level finer than the one it used."""
+    xi, iterations = np.zeros(len(dual.targets)), 0
+    scale = np.abs(dual.y).max()
+    for level, finer in zip(LEVELS[:-1], LEVELS[1:], strict=True):
+        xi, error, steps = _newton(dual, xi, level, _MAX_ITERATIONS - iterations)
+        iterations += steps
+        check = np.abs(dual.separate(dual.evaluate(xi, finer).gradient)).max()
+        if check <= max(1e-12 * scale, 4 * error):
+            break
+    return xi, finer, iterations
+
+
+def _newton(dual: _Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, float, int]:
+    """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
+    at, scale = dual.evaluate(xi, level), np.abs(dual.y).max()
+    error = np.abs(dual.separate(at.gradient)).max()
+    for iteration in range(budget):
+        if error <= 1e-15 * scale:
+            return xi, error, iteration
+        close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
+        new, at_new = _line_search(dual, xi, at, level, tries=1 if close else 60)
+        error_new = np.abs(dual.separate(at_new.gradient)).max()
+        if not (error_new < error or not close):
+            return xi, error, iteration
+        done = close and error_new > 0.1 * error
+        xi, at, error = new, at_new, error_new
+        if done:
+            return xi, error, iteration + 1
+    return xi, error, budget
+
+
+def _line_search(dual: _Dual, xi, at: _Evaluation, level: Level, tries: int):
+    """Go along the Newton step to where the dual's slope is at most half of what it was.
+
+    Only slopes are compared, so that the search works down to rounding, where values no longer
+    differ. Far from the optimum phi* grows like a small power and the step can be short by many
+    orders of magnitude: it is lengthened faster and faster.
+    """
+    step = dual.newton_step(at)
+    initial = at.gradient @ step
+    t, short, long, growth = 1.0, 0.0, np.inf, 4.0
+    for _ in range(tries):
+        new = xi + t * step
+        trial = dual.evaluate(new, level)
+        slope = trial.gradient @ step
+        if abs(slope) <= 0.5 * initial:
+            break
+        if slope > 0:
+            short = t
+            t, growth = (t * growth, growth**2) if np.isinf(long) else (np.sqrt(t * long), growth)
+        else:  # too long, or overflown
+            long = t
+            t = np.sqrt(short * t) if short > 0 else t / 8
+    return new, trial
+
+
+def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLinear:
+    """Raise unless this solver serves the problem."""
+    if points.shape[1] != 1:
+        raise ValueError(
+            f"x must have one input per data point, got {points.shape[1]}; "
+            "use representation.solve in higher dimension."
+        )
+    if not isinstance(sigma, activations.PiecewiseLinear):
+        raise ValueError(
+            f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' or "
+            "a leaky ReLU; use representation.solve."
+        )
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    curvature = float(potential.hessian(np.zeros(1))[0])
+    if not (np.isfinite(curvature) and curvature > 0):
+        raise ValueError(
+            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; it must "
+            "be finite and positive: use Regularized(potential, omega)."
+        )
+    low, high = density.support()
+    x = points[:, 0]
+    outside = x[((x < low) | (x > high)) & ((x < -high) | (x > -low))]
+    if len(outside):
+        raise ValueError(
+            f"x contains {outside[0]:g}, outside the support [{low:g}, {high:g}] of the density and "
+            "its mirror image: no unit has its kink there, so h is straight around that point. "
+            "Widen the density, rescale x, or use representation.solve, which allows it."
+        )
+    return sigma
+
+
+def _check_mass(dual: _Dual) -> None:
+    """Raise if a data point cannot bend h: no kinks between its neighbours."""
+    inhabited = np.zeros(len(dual.grid) - 1, dtype=bool)
+    for f in dual.fields:
+        inhabited[f.element] = True
+    stuck = np.flatnonzero(~(inhabited[1:-2] | inhabited[2:-1]))
+    if len(stuck):
+        a, b = dual.x[stuck[0]], dual.x[stuck[0] + 2]
+        raise ValueError(
+            f"the density vanishes between x = {a:g} and x = {b:g}, so h is a straight line there "
+            "and cannot pass through the data point between them; drop it or change the density."
+        )
+
+
+@dataclass(frozen=True)
+class Solution:
+    r"""The learned function h with its certificate; returned by :func:`solve`.
+
+    Calling it, `derivative` and `curvature` take array-likes of any shape and return arrays of that
+    shape: h, h' and h''.
+
+    Attributes
+    ----------
+    cost : float
+        The minimum :math:`\int D_\varphi(\alpha, 0)\, d\mu`.
+    gap : float
+        Distance of the cost from the dual value, :math:`|\lambda\cdot(y - h(x))|`, with h from a
+        finer quadrature than the solver's.
+    residual : float
+        Largest :math:`|h(x_i) - y_i|`, from the same finer quadrature.
+    iterations : int
+        Newton steps.
+    status : Status
+        CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
+        data's slopes where points nearly coincide.
+    """
+
+    cost: float
+    gap: float
+    residual: float
+    iterations: int
+    status: Status
+    _dual: _Dual = field(repr=False)
+    _xi: np.ndarray = field(repr=False)
+    _level: Level = field(repr=False)
+    _errors: np.ndarray = field(repr=False)
+
+    def __call__(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h."""
+        return self._integrate(x)[0]
+
+    def derivative(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h'."""
+        return self._integrate(x)[1]
+
+    def curvature(self, x: ArrayLike) -> np.ndarray:
+        r"""Evaluate h'', where the density is continuous."""
+        x = finite_array("x", x)
+        flat, total = x.ravel(), np.zeros(x.size)
+        for f in self._dual.fields:
+            alpha = inverse_mirror(self._dual.potential, self._z(f, flat))
+            total += (1 - self._dual.slope) * alpha * f.pdf(flat)
+        return total.reshape(x.shape)
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        r"""The slopes :math:`(h'(-\infty), h'(+\infty))`."""
+        return float(self._table.slope[0]), float(self._table.slope[-1])
+
+    @cached_property
+    def penalties(self) -> dict[str, float]:
+        r"""The terms :math:`G_1, G_2, G_3` of the cost, from h itself.
+
+        Empty where the theorem does not split the cost: it needs ReLU, a quadratic potential and a
+        symmetric density.
+        """
+        d, knots = self._dual, self._table.knots
+        flat = np.zeros(len(knots) - 1)
+        t, _, w = nodes(Pieces(knots[:-1], knots[1:], flat, flat), d.potential, self._level.nodes)
+        t, w = t.ravel(), w.ravel()
+        symmetric = np.allclose(d.density.pdf(t), d.density.pdf(-t), rtol=1e-9, atol=0)
+        if d.slope != 0 or not isinstance(d.potential, Quadratic) or not symmetric:
+            return {}
+        bend, p = self.curvature(t), d.density.pdf(t)
+        moment = (w * bend * np.abs(t)).sum() - 2 * self(0.0)
+        return {
+            "G1": float((w[p > 0] * bend[p > 0] ** 2 / p[p > 0]).sum()),
+            "G2": float(sum(self.slopes) ** 2),
+            "G3": float(moment**2 / d.density.moment(2)),
+        }
+
+    def _z(self, f: _Field, t: np.ndarray) -> np.ndarray:
+        element = np.searchsorted(self._dual.x, t)
+        z = self._dual.nodal(f, self._xi)
+        low, high = f.hats(t[:, None], element)
+        return low[:, 0] * z[element] + high[:, 0] * z[element + 1]
+
+    def _bend(self, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
+        mass, moment = np.zeros(start.size), np.zeros(start.size)
+        for f in self._dual.fields:
+            pieces = Pieces(start, stop, self._z(f, start), self._z(f, stop))
+            t, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
+            w = (1 - self._dual.slope) * w * alpha * f.pdf(t)
+            mass += w.sum(axis=1)
+            moment += (w * (stop[:, None] - t)).sum(axis=1)
+        return mass, moment
+
+    @cached_property
+    def _table(self) -> _Table:
+        d = self._dual
+        split_fields = [
+            split(f.pieces(d.nodal(f, self._xi)), d.potential, self._level) for f in d.fields
+        ]
+        ends = [end for pieces in split_fields for end in (pieces.left, pieces.right)]
+        knots = np.unique(np.concatenate([d.x, *ends]))
+        mass, moment = self._bend(knots[:-1], knots[1:])
+        # h up to an affine function, which the values at the data fix anew in each interval
+        slope = np.concatenate([[0.0], np.cumsum(mass)])
+        value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(knots) + moment)])
+        missing = d.y - self._errors - value[np.searchsorted(knots, d.x)]
+        if len(d.x) > 1:
+            tilt = np.diff(missing) / np.diff(d.x)
+        else:  # h'(-inf) = -s A_R... from the fields, since a single value fixes no slope
+            tilt = np.array([self._left_slope(split_fields)])
+        interval = np.clip(np.searchsorted(d.x, knots, side="right") - 1, 0, len(tilt) - 1)
+        return _Table(
+            knots,
+            value + missing[interval] + tilt[interval] * (knots - d.x[interval]),
+            slope + tilt[interval],
+        )
+
+    def _left_slope(self, split_fields: list[Pieces]) -> float:
+        r""":math:`h'(-\infty)`, where a right-facing unit has slope s and a left-facing one −1."""
+        total = 0.0
+        for f, pieces, slope in zip(
+            self._dual.fields, split_fields, (self._dual.slope, -1.0), strict=True
+        ):
+            t, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
+            total += slope * float((w * alpha * f.pdf(t)).sum())
+        return total
+
+    def _integrate(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate h and h': from the knot on the left, add what bends in between."""
+        x = finite_array("x", x)
+        flat, table = x.ravel(), self._table
+        k = np.clip(np.searchsorted(table.knots, flat, side="right") - 1, 0, None)
+        start = np.minimum(table.knots[k], flat)  # left of all knots h is a straight line
+        stop = np.minimum(flat, table.knots[-1])
+        mass, moment = self._bend(start, stop)
+        slope = table.slope[k]
+        h = table.value[k] + slope * (flat - table.knots[k]) + moment
+        return h.reshape(x.shape), (slope + mass).reshape(x.shape)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """h and h' at knots; between them the density is smooth and no field changes sign."""
+
+    knots: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray

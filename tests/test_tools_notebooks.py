@@ -1,0 +1,267 @@
+"""The keeper of the twins catches every way in which a notebook can go stale or unchecked."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools import notebooks
+
+SOURCE = """\
+---
+jupytext:
+  formats: ipynb,md:myst
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A chapter
+
+```{code-cell} ipython3
+print("one", flush=True)
+print("two")
+```
+
+Its figure.
+
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    name: fig-square
+    caption: A square.
+  image:
+    alt: A grey square.
+---
+from IPython.display import Image
+Image(data=b"not really a PNG", format="png")
+```
+"""
+FIGURE = "cell 4 ('from IPython.display import Image')"
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory) -> dict[str, str]:
+    """Return a chapter that was executed once: the text of each file by its name."""
+    root = tmp_path_factory.mktemp("book")
+    lay_out(root, {"chapters/a.md": SOURCE, "mflib/m.py": "A = 1\n", "mflib/data/d.csv": "x\n1\n"})
+    assert notebooks.main(["refresh"], root) == 0
+    return {str(p.relative_to(root)): p.read_text("utf-8") for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def book(executed, tmp_path) -> Path:
+    lay_out(tmp_path, executed)
+    return tmp_path
+
+
+def lay_out(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def tamper(book: Path, change) -> None:
+    """Apply a change to the code cells of the stored notebook."""
+    path = book / "chapters/a.ipynb"
+    notebook = json.loads(path.read_text("utf-8"))
+    change([cell for cell in notebook["cells"] if cell["cell_type"] == "code"])
+    path.write_text(
+        json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8"
+    )
+
+
+def report(book: Path, capsys, command: str = "check") -> str:
+    """Run a command and return its one line, less the notebook's name."""
+    status = notebooks.main([command], book)
+    line = capsys.readouterr().out.strip()
+    assert "\n" not in line
+    assert status == (0 if "as they should be" in line or command == "refresh" else 1)
+    return line.removeprefix("chapters/a.ipynb: ")
+
+
+def clear(cells):
+    for cell in cells:
+        cell.update(execution_count=None, outputs=[])
+
+
+def swap_counts(cells):
+    cells[0]["execution_count"], cells[1]["execution_count"] = 2, 1
+
+
+def warn(cells):
+    cells[0]["outputs"].append({"output_type": "stream", "name": "stderr", "text": ["careful\n"]})
+
+
+def fail(cells):
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
+    cells[0]["outputs"] = [error]
+
+
+def split_stream(cells):
+    parts = [{"output_type": "stream", "name": "stdout", "text": [s]} for s in ("one\n", "two\n")]
+    cells[0]["outputs"] = parts
+
+
+def change_source(cells):
+    cells[0]["source"] = ["print(2)"]
+
+
+# A fresh pair
+
+
+def test_a_fresh_pair_is_accepted(book, capsys):
+    assert report(book, capsys) == "1 notebooks are as they should be"
+
+
+def test_neighbouring_streams_are_merged(executed):
+    cell = json.loads(executed["chapters/a.ipynb"])["cells"][1]
+    assert [output["text"] for output in cell["outputs"]] == [["one\n", "two\n"]]
+
+
+def test_a_second_execution_gives_the_same_bytes(book, executed):
+    assert notebooks.main(["refresh", "--all"], book) == 0
+    assert (book / "chapters/a.ipynb").read_text("utf-8") == executed["chapters/a.ipynb"]
+
+
+# What `check` finds in the notebook
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (clear, "cell 2 ('print(\"one\", flush=True)'): execution count None where 1 should be"),
+        (swap_counts, "cell 2 ('print(\"one\", flush=True)'): execution count 2 where 1 should be"),
+        (warn, "stores text on stderr; mend the cause of the warning"),
+        (fail, "stores an error; mend the cell"),
+        (split_stream, "is not in normal form (saved by another tool?); run `make notebooks`"),
+        (change_source, "text differs from its source; run `make notebooks`"),
+    ],
+)
+def test_a_tampered_notebook_is_reported(book, capsys, change, finding):
+    tamper(book, change)
+    assert finding in report(book, capsys)
+
+
+def test_a_missing_notebook_is_reported(book, capsys):
+    (book / "chapters/a.ipynb").unlink()
+    assert report(book, capsys) == "does not exist; run `make notebooks`"
+
+
+def test_a_notebook_without_source_is_reported(book, capsys):
+    (book / "chapters/a.ipynb").rename(book / "chapters/b.ipynb")
+    (book / "chapters/a.md").unlink()
+    finding = "chapters/b.ipynb: has no source; restore its .md or remove it"
+    assert report(book, capsys) == finding
+
+
+# What `check` finds after an edit of the source, mflib or its data
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "finding"),
+    [
+        ("chapters/a.md", "Its figure.", "A figure.", "cell 3 ('A figure.'): text differs"),
+        ("chapters/a.md", "A square.", "A box.", f"{FIGURE}: metadata differs"),
+        ("chapters/a.md", "Its figure.\n", "", "run `make notebooks`"),
+        ("chapters/a.md", "display_name: Python 3", "display_name: P", "header differs"),
+        ("mflib/m.py", "A = 1", "A = 2", "was executed with another mflib; run `make notebooks`"),
+        ("mflib/data/d.csv", "1", "2", "was executed with another data; run `make notebooks`"),
+    ],
+)
+def test_a_stale_notebook_is_reported(book, capsys, file, old, new, finding):
+    edit(book / file, old, new)
+    assert finding in report(book, capsys)
+
+
+@pytest.mark.parametrize("new", ['"""New docstring."""\n\nA = 1', "# a comment\nA = 1"])
+def test_comments_and_docstrings_leave_notebooks_current(book, capsys, new):
+    edit(book / "mflib/m.py", "A = 1", new)
+    assert report(book, capsys) == "1 notebooks are as they should be"
+
+
+# What `check` finds in pairs that agree but break a rule
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "finding"),
+    [
+        ("    name: fig-square\n", "", f"{FIGURE}: figure without mystnb figure name"),
+        ("    caption: A square.\n", "", f"{FIGURE}: figure without mystnb figure caption"),
+        ("    alt: A grey square.", "    width: 9px", f"{FIGURE}: figure without mystnb image alt"),
+        ("---\nmystnb", "---\ntags: [nbval-skip]\nmystnb", "remove the tag nbval-skip"),
+        ("---\nmystnb", "---\ntags: [raises-exception]\nmystnb", "remove the tag raises-exception"),
+    ],
+)
+def test_a_broken_rule_of_metadata_is_reported(book, capsys, old, new, finding):
+    edit(book / "chapters/a.md", old, new)
+    report(book, capsys, "refresh")
+    assert finding in report(book, capsys)
+
+
+@pytest.mark.parametrize(
+    ("source", "finding"),
+    [
+        ("# NBVAL_IGNORE_OUTPUT\n1", "remove the marker, nbval must compare every cell"),
+        ("warnings.filterwarnings('ignore')", "mend the cause of the warning"),
+        ("plot();", "drop the final semicolon"),
+        ("x = 1\n" * 16, "16 lines, at most 15"),
+    ],
+)
+def test_a_broken_rule_of_code_is_reported(source, finding):
+    cell = notebooks.nbformat.v4.new_code_cell(source, execution_count=1)
+    twin = notebooks.nbformat.v4.new_notebook(cells=[cell])
+    (line,) = [*notebooks.unvalidated(twin), *notebooks.long_cells(twin)]
+    assert finding in line
+
+
+def test_a_tag_allows_a_long_cell():
+    cell = notebooks.nbformat.v4.new_code_cell("x = 1\n" * 16, metadata={"tags": ["long-cell"]})
+    assert not list(notebooks.long_cells(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+
+
+# What `refresh` does, and says
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "done"),
+    [
+        ("chapters/a.md", "Its figure.", "Its figure.", "up to date"),
+        ("chapters/a.md", "Its figure.", "A figure.", "text or metadata updated, outputs kept"),
+        ("chapters/a.md", '"two"', '"three"', "its code changed"),
+        ("mflib/m.py", "A = 1", "A = 2", "mflib changed"),
+        ("mflib/data/d.csv", "1", "2", "data changed"),
+        ("chapters/a.ipynb", '"execution_count": 1', '"execution_count": 7', "stored run"),
+        ("chapters/a.ipynb", '"name": "python",', '"name": "py",', "text or metadata updated"),
+    ],
+)
+def test_refresh_executes_only_what_changed(book, capsys, file, old, new, done):
+    edit(book / file, old, new)
+    assert done in report(book, capsys, "refresh")
+    assert report(book, capsys) == "1 notebooks are as they should be"
+
+
+def test_a_failing_cell_is_named_and_the_old_notebook_stays(book, capsys, executed):
+    edit(book / "chapters/a.md", 'print("two")', "1 / 0")
+    assert notebooks.main(["refresh"], book) == 1
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("chapters/a.ipynb: not refreshed, the old one stays. In cell 2 (")
+    assert line.endswith("ZeroDivisionError: division by zero")
+    assert (book / "chapters/a.ipynb").read_text("utf-8") == executed["chapters/a.ipynb"]
+
+
+def test_an_unknown_name_lists_the_chapters(book):
+    with pytest.raises(SystemExit, match="no chapter named b; there are: a"):
+        notebooks.main(["check", "b"], book)
