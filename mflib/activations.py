@@ -18,14 +18,14 @@ from mflib._validation import as_array
 __all__ = [
     "Activation",
     "PiecewiseLinear",
-    "absolute",
-    "elu",
-    "get",
-    "leaky_relu",
     "relu",
-    "sine",
+    "absolute",
+    "leaky_relu",
+    "elu",
     "softplus",
     "tanh",
+    "sine",
+    "get",
 ]
 
 Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 
 from mflib._validation import dataset, finite_array, number
 from mflib.networks import ShallowNetwork
-from mflib.potentials import Potential, Quadratic
+from mflib.potentials import Potential, Quadratic, mirror_map
 
 __all__ = ["Flow", "FlowStatus", "mirror_flow"]
 
@@ -212,59 +212,6 @@ def _checked_times(save_at, max_time: float) -> list[float]:
     return times.tolist()
 
 
-class Geometry:
-    r"""The mirror map :math:`\nabla\Phi` of all parameters, its inverse and its metric.
-
-    With s = n for a scaled potential and s = 1 otherwise,
-    :math:`\Phi(\theta) = s^{-2} \sum_k \varphi(s(\theta_k - c_k))`.
-
-    Parameters
-    ----------
-    potential : Potential
-    centre : Tensor
-        The centre c, of the shape of the parameters.
-    scale : float
-        The factor s.
-    """
-
-    def __init__(self, potential: Potential, centre: torch.Tensor, scale: float) -> None:
-        self.potential, self.centre, self.scale = potential, centre, scale
-
-    def dual(self, theta: torch.Tensor) -> torch.Tensor:
-        r"""Return :math:`\nabla\Phi(\theta)`."""
-        return self.potential.gradient(self.scale * (theta - self.centre)) / self.scale
-
-    def primal(self, zeta: torch.Tensor) -> torch.Tensor:
-        r"""Return :math:`(\nabla\Phi)^{-1}(\zeta)`."""
-        return self.centre + self.potential.inverse_gradient(self.scale * zeta) / self.scale
-
-    def metric(self, theta: torch.Tensor) -> torch.Tensor:
-        r"""Return the diagonal of :math:`\nabla^2\Phi(\theta)`."""
-        return self.potential.hessian(self.scale * (theta - self.centre))
-
-
-def geometry(potential: Potential, initial: torch.Tensor, *, scaled: bool, center: str, width: int):
-    """Build the Geometry for the options of `mirror_flow` and `MirrorDescent`, or raise."""
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
-    if center not in ("initialization", "origin"):
-        raise ValueError(f"center must be 'initialization' or 'origin', got {center!r}.")
-    if scaled and center == "origin":
-        raise ValueError(
-            "center='origin' is for unscaled potentials only, got scaled=True; "
-            "use center='initialization'."
-        )
-    centre = initial if center == "initialization" else torch.zeros_like(initial)
-    result = Geometry(potential, centre.clone(), float(width) if scaled else 1.0)
-    metric = result.metric(initial)
-    if not bool((torch.isfinite(metric) & (metric > 0)).all()):
-        raise ValueError(
-            f"the Hessian of potential {potential!r} is zero, infinite or not a number at the "
-            "initial parameters; use Regularized(potential, omega)."
-        )
-    return result
-
-
 @dataclass(frozen=True)
 class _State:
     """A point of the flow with everything that is linear algebra there."""
@@ -296,8 +243,8 @@ class _Model:
         theta = torch.cat([
             net.output_weight, net.input_bias, net.output_bias[None], net.input_weight.T.reshape(-1)
         ])  # fmt: skip
-        self.geometry = geometry(potential, theta, scaled=scaled, center=center, width=self.n)
-        self.start = self.state(self.geometry.dual(theta), theta)
+        self.mirror = mirror_map(potential, theta, scaled=scaled, center=center, width=self.n)
+        self.start = self.state(self.mirror.dual(theta), theta)
 
     def blocks(self, theta: torch.Tensor):
         """Split a vector into a (n,), b (n,), d () and w (D, n)."""
@@ -305,12 +252,12 @@ class _Model:
         return theta[:n], theta[n : 2 * n], theta[2 * n], theta[2 * n + 1 :].reshape(-1, n)
 
     def state(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> _State:
-        theta = self.geometry.primal(zeta) if theta is None else theta
+        theta = self.mirror.primal(zeta) if theta is None else theta
         a, b, d, w = self.blocks(theta)
         u = torch.addmm(-b, self.x, w)
         features = self.net.activation(u)
         slopes = self.net.activation.derivative(u) * a
-        metric_a, metric_b, metric_d, metric_w = self.blocks(self.geometry.metric(theta))
+        metric_a, metric_b, metric_d, metric_w = self.blocks(self.mirror.metric(theta))
         kernel = (features / metric_a) @ features.T + (slopes / metric_b) @ slopes.T + 1 / metric_d
         for x, metric in zip(self.x.T, metric_w, strict=True):
             kernel += torch.outer(x, x) * ((slopes / metric) @ slopes.T)

@@ -173,22 +173,22 @@ class _Dual:
         return _Evaluation(cost, gradient, mass)
 
     def newton_step(self, at: _Evaluation) -> np.ndarray:
-        """Solve the arrow system: banded Cholesky for the hats, a 2 x 2 Schur complement."""
+        """Solve the arrow system: a tridiagonal solve for the hats, a 2 x 2 Schur complement."""
         n, hats, scale = self.n_hats, self.hats, 1 - self.slope
         corner = np.zeros((len(self.targets) - n,) * 2)
         border = np.zeros((n, len(corner)))
-        bands = np.zeros((2, n))
+        bands = np.zeros((3, n))
         for f, (diagonal, off) in zip(self.fields, at.mass, strict=True):
             product = diagonal[:, None] * f.globals
             product[:-1] += off[:, None] * f.globals[1:]
             product[1:] += off[:, None] * f.globals[:-1]
             corner += f.globals.T @ product
             border += scale * product[hats]
-            bands += scale**2 * np.stack([diagonal[hats], off[hats][:n]])
+            bands += scale**2 * np.stack([off[hats.start - 1 :][:n], diagonal[hats], off[hats][:n]])
         right = at.gradient
         if n == 0:
             return _solve_small(corner, right)
-        inner = linalg.solveh_banded(bands, np.column_stack([right[:n], border]), lower=True)
+        inner = linalg.solve_banded((1, 1), bands, np.column_stack([right[:n], border]))
         schur = corner - border.T @ inner[:, 1:]
         outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
         return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])

@@ -1,0 +1,119 @@
+"""One style for every figure of the book: colour-blind safe, readable on light and dark pages.
+
+Figures keep an opaque pale ground, so that they read alike on both; lines differ in dash as well as
+in colour.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from cycler import cycler
+from numpy.typing import ArrayLike
+
+__all__ = ["COLORS", "figure", "power_law", "points"]
+
+# Okabe and Ito's palette, in an order in which neighbours differ in lightness as well.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), "-")
+
+STYLE: dict[str, Any] = {
+    "axes.prop_cycle": cycler(color=COLORS) + cycler(linestyle=_DASHES),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "figure.facecolor": "#fbfbf8",
+    "axes.facecolor": "#fbfbf8",
+    "font.size": 10,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "mathtext.fontset": "cm",
+    "savefig.facecolor": "#fbfbf8",
+}
+
+
+def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
+    """Make a figure in the book's style.
+
+    Parameters
+    ----------
+    columns, rows : int
+        Number of panels.
+    height : float
+        Height of a panel in inches; the width of the figure is that of the page.
+    **options
+        Passed on to ``plt.subplots``.
+
+    Returns
+    -------
+    fig : Figure
+    axes : Axes or ndarray of Axes
+
+    Examples
+    --------
+    >>> fig, ax = figure()
+    >>> plt.close(fig)
+    """
+    plt.rcParams.update(STYLE)
+    width = 5.2 if columns == 1 else min(3.4 * columns, 9.6)
+    return plt.subplots(rows, columns, figsize=(width, height * rows), **options)
+
+
+def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
+    """Draw data points, on top of everything else.
+
+    Parameters
+    ----------
+    ax : Axes
+    x, y : array-likes, shape (m,)
+    **options
+        Passed on to ``ax.plot``.
+
+    Examples
+    --------
+    >>> fig, ax = figure()
+    >>> points(ax, [0, 1], [1, 0])
+    >>> plt.close(fig)
+    """
+    style = {"color": "black", "marker": "o", "markersize": 5, "linestyle": "none", "zorder": 5}
+    ax.plot(x, y, **{**style, "label": "data", **options})
+
+
+def power_law(ax, table: pd.DataFrame, y: str, *, by: str, exponent: float | None = None) -> None:
+    """Draw medians and ranges of a quantity against width, in logarithmic axes.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        With a column "width" and the columns y and by.
+    y : str
+        The quantity.
+    by : str
+        One curve for each value of this column.
+    exponent : float, optional
+        A line of this slope is drawn beside the curves for comparison.
+
+    Examples
+    --------
+    >>> fig, ax = figure()
+    >>> table = pd.DataFrame({"width": [1, 2], "error": [1.0, 0.5], "kind": "a"})
+    >>> power_law(ax, table, "error", by="kind", exponent=-1)
+    >>> plt.close(fig)
+    """
+    for (label, rows), marker in zip(table.groupby(by, sort=False), "osD^v<>", strict=False):
+        stats = rows.groupby("width")[y].agg(["median", "min", "max"])
+        (line,) = ax.plot(stats.index, stats["median"], marker=marker, markersize=4, label=label)
+        ax.fill_between(stats.index, stats["min"], stats["max"], color=line.get_color(), alpha=0.12)
+    if exponent is not None:
+        widths = np.array([table["width"].min(), table["width"].max()], dtype=float)
+        anchor = table[table["width"] == widths[1]][y].median()
+        label = rf"slope ${exponent:g}$"
+        ax.plot(widths, 2 * anchor * (widths / widths[1]) ** exponent, "-", color="0.6", lw=1, label=label)
+    ax.set(xscale="log", yscale="log", xlabel="width $n$")

@@ -1,0 +1,340 @@
+r"""The infinite-width limit in parameter space: problem (P) for any activation and any neurons.
+
+.. math::
+
+    \min_\alpha \int D_\varphi(\alpha, 0)\, d\mu
+    \quad\text{s.t.}\quad \int \alpha(w, b)\, \sigma(w \cdot x_i - b)\, d\mu(w, b) = y_i
+
+Its dual has m unknowns :math:`\lambda`, and :math:`\alpha = (\varphi')^{-1}(z)` with
+:math:`z = \sum_i \lambda_i\, \sigma(w \cdot x_i - b)`. The measure is a sum over nodes: the neurons of
+a network, or a quadrature that is refined where it is seen to be wrong. Nothing here is shared with
+:mod:`mflib.variational`: each is the other's check.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from numpy.typing import ArrayLike
+from scipy import linalg, stats
+
+from mflib import activations
+from mflib._validation import dataset, finite_array, frozen_density
+from mflib.potentials import Potential, Quadratic
+
+__all__ = ["Representation", "Status", "solve"]
+
+_NODES, _WEIGHTS = leggauss(10)
+_MAX_ITERATIONS = 100
+_MAX_REFINEMENTS = 60
+
+
+class Status(enum.Enum):
+    """How a solve ended; the value is the explanation."""
+
+    CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
+    STALLED = (
+        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
+        "Likely causes: fewer neurons that respond than data points, data points almost on top of "
+        "each other, a potential nearly flat or nearly singular at these magnitudes"
+    )
+
+
+@dataclass(frozen=True)
+class Representation:
+    r"""The trained change h as an integral over neurons, with its certificate.
+
+    Calling it evaluates :math:`h(x) = \int \alpha(w, b)\, \sigma(w\cdot x - b)\, d\mu` for inputs of
+    shape (k,) or (k, D), and returns shape (k,).
+
+    Attributes
+    ----------
+    cost : float
+        The minimum of problem (P).
+    gap : float
+        Distance of the cost from the dual value.
+    residual : float
+        Largest :math:`|h(x_i) - y_i|`, with a quadrature finer than the solver's.
+    multipliers : ndarray, shape (m,)
+        The optimal :math:`\lambda`, in the order of the data.
+    iterations : int
+        Newton steps.
+    status : Status
+    """
+
+    cost: float
+    gap: float
+    residual: float
+    multipliers: np.ndarray
+    iterations: int
+    status: Status
+    _weight: np.ndarray = field(repr=False)  # (N, D)
+    _bias: np.ndarray = field(repr=False)  # (N,)
+    _mass: np.ndarray = field(repr=False)  # alpha dmu, (N,)
+    _activation: activations.Activation = field(repr=False)
+
+    def __call__(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h."""
+        points = finite_array("x", x)
+        points = points[:, None] if points.ndim == 1 else points
+        chunk = max(1, 4_000_000 // len(self._bias))
+        return np.concatenate([
+            self._activation(part @ self._weight.T - self._bias) @ self._mass
+            for part in np.array_split(points, -(-len(points) // chunk))
+        ])  # fmt: skip
+
+
+def solve(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    activation: str | activations.Activation = "relu",
+    potential: Potential | None = None,
+    density=None,
+    neurons: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Representation:
+    r"""Solve problem (P) by its dual.
+
+    Parameters
+    ----------
+    x : array-like, shape (m,) or (m, D)
+        Distinct inputs; D > 1 needs `neurons`.
+    y : array-like, shape (m,)
+        Targets, less the network's output at initialization.
+    activation : str or Activation
+        Any activation.
+    potential : Potential, optional
+        The scaled potential; ``Quadratic()`` if not given, which is also the limit of every unscaled
+        one.
+    density : frozen scipy.stats distribution, optional
+        Distribution of the input biases, with w = ±1 with equal probability; uniform on [-1, 1] if
+        not given.
+    neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional
+        Input weights and biases: instead of the density, the measure that puts 1/n on each. With a
+        network's own this is the exact lazy limit *of that network*.
+
+    Returns
+    -------
+    Representation
+
+    Raises
+    ------
+    ValueError
+        If the data are empty, of different lengths, repeated or not finite; if density and neurons
+        are both given or do not fit the data; if the potential's Hessian at 0 is zero or infinite.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`
+
+    Examples
+    --------
+    >>> rep = solve([-0.5, 0.1, 0.6], [0.0, 1.0, 0.0], activation="tanh")
+    >>> rep([0.1]).round(6).tolist(), rep.status.name
+    ([1.0], 'CONVERGED')
+    """
+    points, targets = dataset(x, y)
+    sigma = activations.get(activation)
+    potential = Quadratic() if potential is None else potential
+    _check_potential(potential)
+    measure: _Measure
+    if neurons is not None:
+        if density is not None:
+            raise ValueError("density and neurons are both given; give one of them.")
+        measure = _Neurons(points, sigma, potential, *_checked_neurons(neurons, points.shape[1]))
+    else:
+        if points.shape[1] > 1:
+            raise ValueError(
+                f"x has {points.shape[1]} inputs per data point; a density serves one only. Draw "
+                "neurons, e.g. from a ShallowNetwork, and pass them as neurons=(w, b)."
+            )
+        density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+        measure = _Biases(points[:, 0], sigma, potential, density)
+    return _solve(measure, targets)
+
+
+class _Measure:
+    """Nodes (w, b) with weights: features are sampled once for each set of nodes."""
+
+    def __init__(self, points, sigma, potential) -> None:
+        self.points, self.sigma, self.potential = points, sigma, potential
+
+    def sample(self) -> _Sample:
+        raise NotImplementedError
+
+    def refine(self, multipliers: np.ndarray) -> bool:
+        """Refine where the integrand is not resolved; return whether there was anything to do."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Sample:
+    weight: np.ndarray  # (N, D)
+    bias: np.ndarray  # (N,)
+    mass: np.ndarray  # dmu, (N,)
+    features: np.ndarray  # sigma(w . x_i - b), (N, m)
+
+
+class _Neurons(_Measure):
+    """The empirical measure of a network's own neurons."""
+
+    def __init__(self, points, sigma, potential, weight, bias) -> None:
+        super().__init__(points, sigma, potential)
+        self.weight, self.bias = weight, bias
+
+    def sample(self) -> _Sample:
+        features = self.sigma(self.weight @ self.points.T - self.bias[:, None])
+        mass = np.full(len(self.bias), 1 / len(self.bias))
+        return _Sample(self.weight, self.bias, mass, features)
+
+    def refine(self, multipliers: np.ndarray) -> bool:
+        return False
+
+
+class _Biases(_Measure):
+    """w = ±1 and b from a density: Gauss panels, split at the kinks and then as needed."""
+
+    def __init__(self, x, sigma, potential, density) -> None:
+        super().__init__(x[:, None], sigma, potential)
+        self.density = density
+        low, high = density.ppf([1e-22, 0.5])[0], density.isf(1e-22)
+        inner = np.concatenate([x, -x, np.linspace(low, high, 9)])
+        edges = np.unique(inner[(low <= inner) & (inner <= high)])
+        self.panels = np.stack([edges[:-1], edges[1:]], axis=1)
+        self.sign = np.array([1.0, -1.0])
+
+    def sample(self) -> _Sample:
+        return self._sample(self.panels)
+
+    def _sample(self, panels: np.ndarray) -> _Sample:
+        half = 0.5 * np.diff(panels, axis=1)
+        bias = (panels.mean(axis=1, keepdims=True) + half * _NODES).ravel()
+        mass = 0.5 * (half * _WEIGHTS).ravel() * self.density.pdf(bias)
+        weight = np.repeat(self.sign, len(bias))[:, None]
+        bias, mass = np.tile(bias, 2), np.tile(mass, 2)
+        features = self.sigma(weight @ self.points.T - bias[:, None])
+        return _Sample(weight, bias, mass, features)
+
+    def refine(self, multipliers: np.ndarray) -> bool:
+        """Halve each panel on which halves and whole disagree on the mass of alpha."""
+        panels = self.panels
+        middle = panels.mean(axis=1)
+        halves = np.stack([panels[:, 0], middle, middle, panels[:, 1]], axis=1).reshape(-1, 2)
+        whole = self._moments(panels, multipliers)
+        parts = self._moments(halves, multipliers).reshape(2, -1, 2).sum(axis=2)
+        scale = np.abs(whole).sum()
+        rough = (np.abs(whole - parts) > 1e-14 * scale).any(axis=0)
+        rough &= np.diff(panels, axis=1)[:, 0] > 1e-14 * np.abs(panels).max()
+        self.panels = np.concatenate([panels[~rough], halves.reshape(-1, 2, 2)[rough].reshape(-1, 2)])
+        return bool(rough.any())
+
+    def _moments(self, panels, multipliers) -> np.ndarray:
+        at = self._sample(panels)
+        alpha = _inverse_mirror(self.potential, at.features @ multipliers)
+        return (at.mass * alpha).reshape(2, len(panels), len(_NODES)).sum(axis=2)
+
+
+def _solve(measure: _Measure, y: np.ndarray) -> Representation:
+    """Newton's method on the dual; refine the measure until it makes no difference."""
+    multipliers, total = np.zeros(len(y)), 0
+    for _ in range(_MAX_REFINEMENTS):
+        sample = measure.sample()
+        multipliers, iterations = _newton(sample, measure.potential, y, multipliers)
+        total += iterations
+        if not measure.refine(multipliers):
+            break
+    sample = measure.sample()
+    alpha = _inverse_mirror(measure.potential, sample.features @ multipliers)
+    errors = y - sample.features.T @ (sample.mass * alpha)
+    residual = float(np.abs(errors).max())
+    return Representation(
+        cost=float(sample.mass @ measure.potential.bregman(alpha, np.zeros(1))),
+        gap=float(abs(multipliers @ errors)),
+        residual=residual,
+        multipliers=multipliers,
+        iterations=total,
+        status=Status.CONVERGED if residual <= 1e-8 * np.abs(y).max() else Status.STALLED,
+        _weight=sample.weight,
+        _bias=sample.bias,
+        _mass=sample.mass * alpha,
+        _activation=measure.sigma,
+    )
+
+
+def _newton(sample: _Sample, potential, y, multipliers) -> tuple[np.ndarray, int]:
+    """Maximise the dual in an orthonormal basis of the features, where it is well conditioned."""
+    root = np.sqrt(sample.mass)[:, None]
+    _, triangle = linalg.qr(root * sample.features, mode="economic")
+    scale = np.abs(np.diag(triangle)).max()
+    triangle = triangle + np.diag(np.where(np.diag(triangle) == 0, 1e-14 * scale, 0))
+    basis = linalg.solve_triangular(triangle, sample.features.T, trans="T").T  # (N, m)
+    right = linalg.solve_triangular(triangle, y, trans="T")
+    xi, size = triangle @ multipliers, np.linalg.norm(right)
+
+    def evaluate(xi):
+        alpha = _inverse_mirror(potential, basis @ xi)
+        return alpha, right - basis.T @ (sample.mass * alpha)
+
+    alpha, gradient = evaluate(xi)
+    for iteration in range(_MAX_ITERATIONS):
+        error = np.linalg.norm(gradient)
+        if error <= 1e-15 * size:
+            break
+        hessian = (basis * (sample.mass / potential.hessian(alpha))[:, None]).T @ basis
+        step = np.linalg.lstsq(hessian, gradient, rcond=1e-15)[0]
+        t = _step_length(lambda t, xi=xi, step=step: evaluate(xi + t * step)[1] @ step,  # noqa: B023
+                         gradient @ step) if error > 1e-8 * size else 1.0  # fmt: skip
+        alpha_new, gradient_new = evaluate(xi + t * step)
+        error_new = np.linalg.norm(gradient_new)
+        if error <= 1e-8 * size and not error_new < 0.5 * error:
+            break  # rounding: nothing left to gain
+        xi, alpha, gradient = xi + t * step, alpha_new, gradient_new
+    return linalg.solve_triangular(triangle, xi), iteration
+
+
+def _step_length(slope, initial: float) -> float:
+    """Find where the slope along a Newton step has fallen to half, by doubling and bisection."""
+    low, high, t = 0.0, np.inf, 1.0
+    for _ in range(200):
+        s = slope(t)
+        if abs(s) <= 0.5 * initial:
+            break
+        low, high = (t, high) if s > 0 else (low, t)
+        t = 2 * t if np.isinf(high) else 0.5 * (low + high)
+    return t
+
+
+def _inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
+    return potential.inverse_gradient(z + potential.gradient(np.zeros(1)))
+
+
+def _check_potential(potential) -> None:
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    with np.errstate(divide="ignore"):
+        curvature = float(potential.hessian(np.zeros(1))[0])
+    if not (np.isfinite(curvature) and curvature > 0):
+        raise ValueError(
+            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; it must "
+            "be finite and positive: use Regularized(potential, omega)."
+        )
+
+
+def _checked_neurons(neurons, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        weight, bias = neurons
+    except (TypeError, ValueError):
+        raise TypeError(f"neurons must be a pair (w, b), got {type(neurons).__name__}.") from None
+    weight, bias = finite_array("neurons[0]", weight), finite_array("neurons[1]", bias)
+    weight = weight[:, None] if weight.ndim == 1 else weight
+    if weight.shape != (bias.size, dim) or bias.ndim != 1 or bias.size == 0:
+        raise ValueError(
+            f"neurons must have shapes (n, {dim}) and (n,) to fit x, got {weight.shape} and "
+            f"{bias.shape}."
+        )
+    return weight, bias
