@@ -1,5 +1,7 @@
-r"""Quadrature for :math:`\int \alpha(t)\, \rho(t)\, dt` with :math:`\varphi'(\alpha)` piecewise linear.
+r"""Quadrature for fields whose mirror image is piecewise linear.
 
+What is integrated is :math:`\alpha(t)\, p(t)` with :math:`\varphi'(\alpha) = z` piecewise
+linear.
 Two things spoil a fixed rule: the density may be rough anywhere, and
 :math:`\alpha = (\varphi')^{-1}(z)` is nearly singular where z changes sign. The first is met by
 `smooth_panels`, once a density; the second by exact splits at the zeros of z and by integrating in
@@ -27,8 +29,9 @@ class Level(NamedTuple):
     cuts: int
 
 
-# Each level is the check of the one before. Polynomial potentials need no cuts.
-LEVELS = (Level(16, 1.0, 0), Level(20, 4.0, 14), Level(24, 2.0, 44), Level(32, 2.0, 44))
+# Each level is the check of the one before. A potential that is smooth on both sides of 0 needs no
+# cuts; a rough density along a steep field needs more nodes.
+LEVELS = (Level(16, 1.0, 0), Level(48, 1.0, 0), Level(20, 4.0, 14), Level(24, 2.0, 44))
 
 
 class Pieces(NamedTuple):
@@ -110,7 +113,10 @@ def _truncated_support(density, tolerance: float) -> tuple[float, float]:
         reach *= 2
     reach = scale
     while np.isinf(low) and reach < 1e150:
-        if density.cdf(-reach) * reach**2 <= 1e-3 * tolerance * second and -reach < density.median():
+        if (
+            density.cdf(-reach) * reach**2 <= 1e-3 * tolerance * second
+            and -reach < density.median()
+        ):
             low = -reach
         reach *= 2
     return max(low, -1e150), min(high, 1e150)
@@ -119,40 +125,46 @@ def _truncated_support(density, tolerance: float) -> tuple[float, float]:
 def split(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     """Split pieces at the zeros of z, then geometrically in alpha towards those zeros."""
     left, right, z_left, z_right = pieces
-    crosses = np.flatnonzero(z_left * z_right < 0)
-    if len(crosses):
+    crosses = z_left * z_right < 0
+    if crosses.any():
         a, b = z_left[crosses], z_right[crosses]
         zero = left[crosses] + (right[crosses] - left[crosses]) * (a / (a - b))
-        pieces = _cut(pieces, crosses, zero, np.zeros(len(crosses)))
-    for _ in range(level.cuts):
-        left, right, z_left, z_right = pieces
-        small, large = _by_size(potential, z_left, z_right)
-        steep = np.flatnonzero(level.ratio * np.abs(small) < np.abs(large) * (1 - 1e-12))
-        # pieces that have been cut `cuts` times end in the innermost one, which is left as it is
-        if not len(steep):
-            break
-        alpha = large[steep] / level.ratio
-        z = mirror(potential, alpha)
-        a, b = z_left[steep], z_right[steep]
-        at = left[steep] + (right[steep] - left[steep]) * ((z - a) / (b - a))
-        pieces = _cut(pieces, steep, at, z)
-    return pieces
+        none = np.zeros_like(zero)
+        left, z_left = np.append(left, zero), np.append(z_left, none)
+        right, z_right = np.append(right, right[crosses]), np.append(z_right, b)
+        right[: len(crosses)][crosses], z_right[: len(crosses)][crosses] = zero, none
+    pieces = Pieces(left, right, z_left, z_right)
+    return _graded(pieces, potential, level) if level.cuts else pieces
 
 
-def _by_size(potential: Potential, z_left, z_right) -> tuple[np.ndarray, np.ndarray]:
-    outer = np.where(np.abs(z_left) < np.abs(z_right), z_right, z_left)
-    inner = np.where(np.abs(z_left) < np.abs(z_right), z_left, z_right)
-    return inverse_mirror(potential, inner), inverse_mirror(potential, outer)
-
-
-def _cut(pieces: Pieces, index: np.ndarray, at: np.ndarray, z: np.ndarray) -> Pieces:
-    left, right, z_left, z_right = (array.copy() for array in pieces)
-    added = Pieces(at, right[index], z, z_right[index])
-    right[index], z_right[index] = at, z
-    both = (np.concatenate(pair) for pair in zip((left, right, z_left, z_right), added, strict=True))
-    left, right, z_left, z_right = both
-    order = np.argsort(left, kind="stable")
-    return Pieces(left[order], right[order], z_left[order], z_right[order])
+def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
+    """Cut each piece where alpha has fallen by the level's ratio, again and again."""
+    left, right, z_left, z_right = pieces
+    outward = np.abs(z_right) >= np.abs(z_left)
+    t_outer, t_inner = np.where(outward, right, left), np.where(outward, left, right)
+    z_outer, z_inner = np.where(outward, z_right, z_left), np.where(outward, z_left, z_right)
+    outer = inverse_mirror(potential, z_outer)
+    inner = np.abs(inverse_mirror(potential, z_inner))
+    reach = np.log(np.abs(outer) / np.maximum(inner, 1e-300)) / np.log(level.ratio)
+    count = np.where(outer != 0, np.clip(np.ceil(reach - 1e-9) - 1, 0, level.cuts), 0).astype(int)
+    piece = np.repeat(np.arange(len(left)), count + 1)
+    first = np.cumsum(count + 1) - count - 1
+    cut = np.arange(len(piece)) - first[piece]  # 0, ..., count within each piece
+    z = mirror(potential, outer[piece] * level.ratio ** -cut.astype(float))
+    z = np.where(cut == 0, z_outer[piece], z)
+    rise = (z_outer - z_inner)[piece]
+    fraction = np.divide(z - z_inner[piece], rise, out=np.ones_like(z), where=rise != 0)
+    t = np.where(cut == 0, t_outer[piece], t_inner[piece] + (t_outer - t_inner)[piece] * fraction)
+    last = cut == count[piece]
+    t_next = np.where(last, t_inner[piece], np.append(t[1:], 0.0))
+    z_next = np.where(last, z_inner[piece], np.append(z[1:], 0.0))
+    out = outward[piece]
+    return Pieces(
+        np.where(out, t_next, t),
+        np.where(out, t, t_next),
+        np.where(out, z_next, z),
+        np.where(out, z, z_next),
+    )
 
 
 def nodes(pieces: Pieces, potential: Potential, count: int) -> Nodes:

@@ -102,7 +102,7 @@ def frozen_density(density: Any) -> Any:
     spread = float(density.std())
     if not (math.isfinite(spread) and spread > 0):
         raise ValueError(
-            f"density must have a finite positive variance, but its standard deviation is {spread}; "
-            "the theory needs E[B^2]: choose lighter tails or check the parameters."
+            f"density must have a finite positive variance, but its standard deviation is "
+            f"{spread}; the theory needs E[B^2]: choose lighter tails or check the parameters."
         )
     return density

@@ -14,10 +14,12 @@ __all__ = ["MirrorDescent"]
 
 
 class MirrorDescent(torch.optim.Optimizer):
-    r"""Mirror descent, :math:`\nabla\Phi(\theta_{t+1}) = \nabla\Phi(\theta_t) - \gamma\,\nabla L(\theta_t)`.
+    r"""Mirror descent as an optimizer.
+
+    .. math:: \nabla\Phi(\theta_{t+1}) = \nabla\Phi(\theta_t) - \gamma\,\nabla L(\theta_t)
 
     As the step :math:`\gamma` shrinks the iterates follow the mirror flow of
-    :func:`mflib.mirror_flow`, of which this is the explicit Euler method in the dual variable: first
+    :func:`mflib.mirror_flow`: this is the explicit Euler method in the dual variable, of first
     order.
 
     Parameters
@@ -70,7 +72,9 @@ class MirrorDescent(torch.optim.Optimizer):
         super().__init__(params, {"lr": number("lr", lr, above=0.0, cure="it is the step size")})
         self.potential = Quadratic() if potential is None else potential
         everything = [p for group in self.param_groups for p in group["params"]]
-        self.width = max(p.shape[0] if p.ndim else 1 for p in everything) if width is None else width
+        self.width = (
+            max(p.shape[0] if p.ndim else 1 for p in everything) if width is None else width
+        )
         for p in everything:
             mirror = mirror_map(
                 self.potential, p.detach(), scaled=scaled, center=center, width=self.width

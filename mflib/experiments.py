@@ -182,6 +182,8 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
     """
     n, y = np.asarray(n, dtype=float), np.asarray(y, dtype=float)
     if n.size < 3 or n.shape != y.shape or not ((n > 0).all() and (y > 0).all()):
-        raise ValueError("n and y must be positive, of equal length, and have at least three points.")
+        raise ValueError(
+            "n and y must be positive, of equal length, and have at least three points."
+        )
     line = stats.linregress(np.log(n), np.log(y))
     return Exponent(float(line.slope), float(line.stderr), float(np.exp(line.intercept)))

@@ -115,9 +115,9 @@ def mirror_flow(
         L(\theta) = \frac{1}{2m} \sum_{i=1}^m (f(x_i, \theta) - y_i)^2,
 
     with :math:`\Phi(\theta) = \sum_k \varphi(\theta_k - \hat\theta_k)` (Assumption 1), or scaled,
-    :math:`\Phi(\theta) = n^{-2} \sum_k \varphi(n(\theta_k - \hat\theta_k))` (Assumption 7) [1]_. Each
-    step is an exponential midpoint step in the dual variable, of second order; its size is set by
-    how well the step predicts the residual, measured as a change of the function.
+    :math:`\Phi(\theta) = n^{-2} \sum_k \varphi(n(\theta_k - \hat\theta_k))` (Assumption 7) [1]_.
+    Each step is an exponential midpoint step in the dual variable, of second order; its size is set
+    by how well the step predicts the residual, measured as a change of the function.
 
     Parameters
     ----------
@@ -141,8 +141,9 @@ def mirror_flow(
     max_time : float
         Stop at this time at the latest.
     rtol : float
-        Largest error of a step, relative to all that is to be learned, both measured as functions in
-        the norm of the kernel's Hilbert space, so that slow directions count as much as fast ones.
+        Largest error of a step, relative to all that is to be learned, both measured as functions
+        in the norm of the kernel's Hilbert space, so that slow directions count as much as fast
+        ones.
     save_at : sequence of float, optional
         Increasing times at which to keep a copy of the network.
     progress : bool
@@ -205,9 +206,15 @@ def _threads(work: int) -> Iterator[None]:
 
 def _checked_times(save_at, max_time: float) -> list[float]:
     times = finite_array("save_at", [] if save_at is None else save_at)
-    if times.ndim != 1 or (np.diff(times) <= 0).any() or (times < 0).any() or (times > max_time).any():
+    if (
+        times.ndim != 1
+        or (np.diff(times) <= 0).any()
+        or (times < 0).any()
+        or (times > max_time).any()
+    ):
         raise ValueError(
-            f"save_at must be increasing times between 0 and max_time = {max_time:g}, got {save_at!r}."
+            f"save_at must be increasing times between 0 and max_time = {max_time:g}, "
+            f"got {save_at!r}."
         )
     return times.tolist()
 
@@ -321,7 +328,7 @@ class _Decay:
         return high
 
     def function_norm(self, values: torch.Tensor) -> float:
-        """Return the norm, in the RKHS of K, of the least function with these values at the data."""
+        """Norm in the RKHS of K of the least function with these values at the data."""
         alive = self.values > 0
         return float(((self.basis.T @ values)[alive] ** 2 / self.values[alive]).sum().sqrt())
 

@@ -60,7 +60,7 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     >>> fig, ax = figure()
     >>> plt.close(fig)
     """
-    plt.rcParams.update(STYLE)
+    plt.style.use(STYLE)
     width = 5.2 if columns == 1 else min(3.4 * columns, 9.6)
     return plt.subplots(rows, columns, figsize=(width, height * rows), **options)
 
@@ -115,5 +115,12 @@ def power_law(ax, table: pd.DataFrame, y: str, *, by: str, exponent: float | Non
         widths = np.array([table["width"].min(), table["width"].max()], dtype=float)
         anchor = table[table["width"] == widths[1]][y].median()
         label = rf"slope ${exponent:g}$"
-        ax.plot(widths, 2 * anchor * (widths / widths[1]) ** exponent, "-", color="0.6", lw=1, label=label)
+        ax.plot(
+            widths,
+            2 * anchor * (widths / widths[1]) ** exponent,
+            "-",
+            color="0.6",
+            lw=1,
+            label=label,
+        )
     ax.set(xscale="log", yscale="log", xlabel="width $n$")

@@ -1,9 +1,9 @@
 r"""Potentials :math:`\varphi` and the geometry each one defines.
 
-A potential is a smooth strictly convex function of one real variable. Applied to every parameter and
-summed, it is the :math:`\Phi` of mirror descent: :math:`\nabla\Phi` is the mirror map, and the Bregman
-divergence :math:`D_\varphi(x, y) = \varphi(x) - \varphi(y) - \varphi'(y)(x - y)` is the distance that
-mirror flow minimises.
+A potential is a smooth strictly convex function of one real variable. Applied to every parameter
+and summed, it is the :math:`\Phi` of mirror descent: :math:`\nabla\Phi` is the mirror map, and the
+Bregman divergence :math:`D_\varphi(x, y) = \varphi(x) - \varphi(y) - \varphi'(y)(x - y)` is the
+distance that mirror flow minimises.
 
 All methods act elementwise, on NumPy arrays and on Torch tensors alike.
 """
@@ -192,8 +192,8 @@ class Quadratic(Potential):
 class Power(Potential):
     r""":math:`\varphi(x) = |x|^p` with :math:`p > 1`.
 
-    For :math:`p > 2` the Hessian vanishes at the origin, and for :math:`p < 2` it is infinite there:
-    mirror flow from the origin needs ``Regularized(Power(p), omega)``.
+    For :math:`p > 2` the Hessian vanishes at the origin, and for :math:`p < 2` it is infinite
+    there: mirror flow from the origin needs ``Regularized(Power(p), omega)``.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ class Regularized(Potential):
         return (self.psi.bregman(x, y) + self.omega * (x - y) ** 2) / (1 + self.omega)
 
     def bracket(self, slope: Array) -> tuple[Array, Array]:
-        # Of the two terms of the gradient neither exceeds the whole, and one is at least half of it.
+        # Of the two terms of the gradient neither exceeds the whole; one is at least half of it.
         xp = array_namespace(slope)
         total = (1 + self.omega) * slope
         offset = self.psi.gradient(xp.zeros_like(slope))

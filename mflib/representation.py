@@ -6,9 +6,9 @@ r"""The infinite-width limit in parameter space: problem (P) for any activation 
     \quad\text{s.t.}\quad \int \alpha(w, b)\, \sigma(w \cdot x_i - b)\, d\mu(w, b) = y_i
 
 Its dual has m unknowns :math:`\lambda`, and :math:`\alpha = (\varphi')^{-1}(z)` with
-:math:`z = \sum_i \lambda_i\, \sigma(w \cdot x_i - b)`. The measure is a sum over nodes: the neurons of
-a network, or a quadrature that is refined where it is seen to be wrong. Nothing here is shared with
-:mod:`mflib.variational`: each is the other's check.
+:math:`z = \sum_i \lambda_i\, \sigma(w \cdot x_i - b)`. The measure is a sum over nodes: the neurons
+of a network, or a quadrature that is refined where it is seen to be wrong. Nothing here is shared
+with :mod:`mflib.variational`: each is the other's check.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Status(enum.Enum):
 class Representation:
     r"""The trained change h as an integral over neurons, with its certificate.
 
-    Calling it evaluates :math:`h(x) = \int \alpha(w, b)\, \sigma(w\cdot x - b)\, d\mu` for inputs of
-    shape (k,) or (k, D), and returns shape (k,).
+    Calling it evaluates :math:`h(x) = \int \alpha(w, b)\, \sigma(w\cdot x - b)\, d\mu` for inputs
+    of shape (k,) or (k, D), and returns shape (k,).
 
     Attributes
     ----------
@@ -71,20 +71,14 @@ class Representation:
     multipliers: np.ndarray
     iterations: int
     status: Status
-    _weight: np.ndarray = field(repr=False)  # (N, D)
-    _bias: np.ndarray = field(repr=False)  # (N,)
-    _mass: np.ndarray = field(repr=False)  # alpha dmu, (N,)
-    _activation: activations.Activation = field(repr=False)
+    _measure: _Measure = field(repr=False)
 
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h."""
         points = finite_array("x", x)
         points = points[:, None] if points.ndim == 1 else points
-        chunk = max(1, 4_000_000 // len(self._bias))
-        return np.concatenate([
-            self._activation(part @ self._weight.T - self._bias) @ self._mass
-            for part in np.array_split(points, -(-len(points) // chunk))
-        ])  # fmt: skip
+        parts = np.array_split(points, -(-len(points) // 256) or 1)
+        return np.concatenate([self._measure.integrate(self.multipliers, part) for part in parts])
 
 
 def solve(
@@ -107,8 +101,8 @@ def solve(
     activation : str or Activation
         Any activation.
     potential : Potential, optional
-        The scaled potential; ``Quadratic()`` if not given, which is also the limit of every unscaled
-        one.
+        The scaled potential; ``Quadratic()`` if not given, which is also the limit of every
+        unscaled one.
     density : frozen scipy.stats distribution, optional
         Distribution of the input biases, with w = ±1 with equal probability; uniform on [-1, 1] if
         not given.
@@ -158,26 +152,41 @@ def solve(
     return _solve(measure, targets)
 
 
+@dataclass(frozen=True)
+class _Nodes:
+    """A measure on neurons as N weighted points."""
+
+    weight: np.ndarray  # (N, D)
+    bias: np.ndarray  # (N,)
+    mass: np.ndarray  # (N,)
+
+
 class _Measure:
-    """Nodes (w, b) with weights: features are sampled once for each set of nodes."""
+    """The measure of problem (P), which knows how to become nodes."""
 
     def __init__(self, points, sigma, potential) -> None:
         self.points, self.sigma, self.potential = points, sigma, potential
 
-    def sample(self) -> _Sample:
+    def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
+        """Return nodes that integrate activations with kinks at these points, too."""
         raise NotImplementedError
 
     def refine(self, multipliers: np.ndarray) -> bool:
-        """Refine where the integrand is not resolved; return whether there was anything to do."""
+        """Refine where alpha is not resolved; return whether there was anything to do."""
         raise NotImplementedError
 
+    def features(self, nodes: _Nodes, points: np.ndarray) -> np.ndarray:
+        """Return sigma(w . x - b), shape (N, len(points))."""
+        return self.sigma(nodes.weight @ points.T - nodes.bias[:, None])
 
-@dataclass(frozen=True)
-class _Sample:
-    weight: np.ndarray  # (N, D)
-    bias: np.ndarray  # (N,)
-    mass: np.ndarray  # dmu, (N,)
-    features: np.ndarray  # sigma(w . x_i - b), (N, m)
+    def alpha(self, nodes: _Nodes, multipliers: np.ndarray) -> np.ndarray:
+        z = self.features(nodes, self.points) @ multipliers
+        return _inverse_mirror(self.potential, z)
+
+    def integrate(self, multipliers: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return h at the points."""
+        nodes = self.nodes(points)
+        return (nodes.mass * self.alpha(nodes, multipliers)) @ self.features(nodes, points)
 
 
 class _Neurons(_Measure):
@@ -185,12 +194,10 @@ class _Neurons(_Measure):
 
     def __init__(self, points, sigma, potential, weight, bias) -> None:
         super().__init__(points, sigma, potential)
-        self.weight, self.bias = weight, bias
+        self.empirical = _Nodes(weight, bias, np.full(len(bias), 1 / len(bias)))
 
-    def sample(self) -> _Sample:
-        features = self.sigma(self.weight @ self.points.T - self.bias[:, None])
-        mass = np.full(len(self.bias), 1 / len(self.bias))
-        return _Sample(self.weight, self.bias, mass, features)
+    def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
+        return self.empirical
 
     def refine(self, multipliers: np.ndarray) -> bool:
         return False
@@ -202,90 +209,86 @@ class _Biases(_Measure):
     def __init__(self, x, sigma, potential, density) -> None:
         super().__init__(x[:, None], sigma, potential)
         self.density = density
-        low, high = density.ppf([1e-22, 0.5])[0], density.isf(1e-22)
-        inner = np.concatenate([x, -x, np.linspace(low, high, 9)])
-        edges = np.unique(inner[(low <= inner) & (inner <= high)])
-        self.panels = np.stack([edges[:-1], edges[1:]], axis=1)
-        self.sign = np.array([1.0, -1.0])
+        low, high = density.ppf(1e-22), density.isf(1e-22)
+        self.edges = self._with(np.linspace(low, high, 9), x)
 
-    def sample(self) -> _Sample:
-        return self._sample(self.panels)
+    def _with(self, edges: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Add the kinks of units of both signs to the panel edges."""
+        kinks = np.concatenate([x, -x])
+        return np.union1d(edges, kinks[(edges[0] < kinks) & (kinks < edges[-1])])
 
-    def _sample(self, panels: np.ndarray) -> _Sample:
-        half = 0.5 * np.diff(panels, axis=1)
-        bias = (panels.mean(axis=1, keepdims=True) + half * _NODES).ravel()
+    def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
+        return self._gauss(self.edges if kinks is None else self._with(self.edges, kinks[:, 0]))
+
+    def _gauss(self, edges: np.ndarray) -> _Nodes:
+        half = 0.5 * np.diff(edges)[:, None]
+        bias = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * _NODES).ravel()
         mass = 0.5 * (half * _WEIGHTS).ravel() * self.density.pdf(bias)
-        weight = np.repeat(self.sign, len(bias))[:, None]
-        bias, mass = np.tile(bias, 2), np.tile(mass, 2)
-        features = self.sigma(weight @ self.points.T - bias[:, None])
-        return _Sample(weight, bias, mass, features)
+        sign = np.repeat([1.0, -1.0], len(bias))
+        return _Nodes(sign[:, None], np.tile(bias, 2), np.tile(mass, 2))
 
     def refine(self, multipliers: np.ndarray) -> bool:
-        """Halve each panel on which halves and whole disagree on the mass of alpha."""
-        panels = self.panels
-        middle = panels.mean(axis=1)
-        halves = np.stack([panels[:, 0], middle, middle, panels[:, 1]], axis=1).reshape(-1, 2)
-        whole = self._moments(panels, multipliers)
-        parts = self._moments(halves, multipliers).reshape(2, -1, 2).sum(axis=2)
-        scale = np.abs(whole).sum()
-        rough = (np.abs(whole - parts) > 1e-14 * scale).any(axis=0)
-        rough &= np.diff(panels, axis=1)[:, 0] > 1e-14 * np.abs(panels).max()
-        self.panels = np.concatenate([panels[~rough], halves.reshape(-1, 2, 2)[rough].reshape(-1, 2)])
+        """Halve each panel on which its halves and the whole disagree on the mass of alpha."""
+        middle = 0.5 * (self.edges[1:] + self.edges[:-1])
+        whole = self._moments(self.edges, multipliers)
+        parts = self._moments(np.union1d(self.edges, middle), multipliers)
+        error = np.abs(whole - parts.reshape(2, -1, 2).sum(axis=2)).max(axis=0)
+        rough = error > 1e-14 * np.abs(whole).sum()
+        rough &= np.diff(self.edges) > 1e-14 * np.abs(self.edges).max()
+        self.edges = np.union1d(self.edges, middle[rough])
         return bool(rough.any())
 
-    def _moments(self, panels, multipliers) -> np.ndarray:
-        at = self._sample(panels)
-        alpha = _inverse_mirror(self.potential, at.features @ multipliers)
-        return (at.mass * alpha).reshape(2, len(panels), len(_NODES)).sum(axis=2)
+    def _moments(self, edges: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
+        """Integrate alpha over each panel, for both signs."""
+        nodes = self._gauss(edges)
+        density = nodes.mass * self.alpha(nodes, multipliers)
+        return density.reshape(2, len(edges) - 1, len(_NODES)).sum(axis=2)
 
 
 def _solve(measure: _Measure, y: np.ndarray) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
     for _ in range(_MAX_REFINEMENTS):
-        sample = measure.sample()
-        multipliers, iterations = _newton(sample, measure.potential, y, multipliers)
+        multipliers, iterations = _newton(measure, y, multipliers)
         total += iterations
         if not measure.refine(multipliers):
             break
-    sample = measure.sample()
-    alpha = _inverse_mirror(measure.potential, sample.features @ multipliers)
-    errors = y - sample.features.T @ (sample.mass * alpha)
+    nodes = measure.nodes()
+    alpha = measure.alpha(nodes, multipliers)
+    errors = y - measure.integrate(multipliers, measure.points)
     residual = float(np.abs(errors).max())
     return Representation(
-        cost=float(sample.mass @ measure.potential.bregman(alpha, np.zeros(1))),
+        cost=float(nodes.mass @ measure.potential.bregman(alpha, np.zeros(1))),
         gap=float(abs(multipliers @ errors)),
         residual=residual,
         multipliers=multipliers,
         iterations=total,
         status=Status.CONVERGED if residual <= 1e-8 * np.abs(y).max() else Status.STALLED,
-        _weight=sample.weight,
-        _bias=sample.bias,
-        _mass=sample.mass * alpha,
-        _activation=measure.sigma,
+        _measure=measure,
     )
 
 
-def _newton(sample: _Sample, potential, y, multipliers) -> tuple[np.ndarray, int]:
+def _newton(measure: _Measure, y: np.ndarray, multipliers) -> tuple[np.ndarray, int]:
     """Maximise the dual in an orthonormal basis of the features, where it is well conditioned."""
-    root = np.sqrt(sample.mass)[:, None]
-    _, triangle = linalg.qr(root * sample.features, mode="economic")
-    scale = np.abs(np.diag(triangle)).max()
-    triangle = triangle + np.diag(np.where(np.diag(triangle) == 0, 1e-14 * scale, 0))
-    basis = linalg.solve_triangular(triangle, sample.features.T, trans="T").T  # (N, m)
+    potential, nodes = measure.potential, measure.nodes()
+    mass, features = nodes.mass, measure.features(nodes, measure.points)
+    _, triangle = linalg.qr(np.sqrt(mass)[:, None] * features, mode="economic")
+    diagonal = np.diag(triangle)
+    triangle += np.diag(np.where(diagonal == 0, 1e-14 * np.abs(diagonal).max(), 0.0))
+    basis = linalg.solve_triangular(triangle, features.T, trans="T").T  # (N, m)
     right = linalg.solve_triangular(triangle, y, trans="T")
     xi, size = triangle @ multipliers, np.linalg.norm(right)
 
     def evaluate(xi):
         alpha = _inverse_mirror(potential, basis @ xi)
-        return alpha, right - basis.T @ (sample.mass * alpha)
+        return alpha, right - basis.T @ (mass * alpha)
 
     alpha, gradient = evaluate(xi)
-    for iteration in range(_MAX_ITERATIONS):
+    for iteration in range(_MAX_ITERATIONS):  # noqa: B007
         error = np.linalg.norm(gradient)
         if error <= 1e-15 * size:
             break
-        hessian = (basis * (sample.mass / potential.hessian(alpha))[:, None]).T @ basis
+        hessian = (basis * (mass / potential.hessian(alpha))[:, None]).T @ basis
         step = np.linalg.lstsq(hessian, gradient, rcond=1e-15)[0]
         t = _step_length(lambda t, xi=xi, step=step: evaluate(xi + t * step)[1] @ step,  # noqa: B023
                          gradient @ step) if error > 1e-8 * size else 1.0  # fmt: skip
@@ -320,8 +323,8 @@ def _check_potential(potential) -> None:
         curvature = float(potential.hessian(np.zeros(1))[0])
     if not (np.isfinite(curvature) and curvature > 0):
         raise ValueError(
-            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; it must "
-            "be finite and positive: use Regularized(potential, omega)."
+            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
+            "it must be finite and positive: use Regularized(potential, omega)."
         )
 
 

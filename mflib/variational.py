@@ -1,13 +1,14 @@
 r"""The infinite-width limit in function space, solved exactly by its dual.
 
-For :math:`\sigma_s(u) = \max(u, 0) + s\min(u, 0)` (ReLU, absolute value, leaky ReLU) a unit is a kink
-at t that faces right, :math:`\sigma_s(x - t)` with density :math:`p(t)/2`, or left,
-:math:`\sigma_s(t - x)` with density :math:`p(-t)/2`. The trained change h has the least representation
-cost among all interpolants. Its dual has one unknown for each data point: the fields :math:`z_R, z_L`
-are piecewise linear with kinks at the data, and :math:`\alpha = (\varphi')^{-1}(z)`.
+For :math:`\sigma_s(u) = \max(u, 0) + s\min(u, 0)` (ReLU, absolute value, leaky ReLU) a unit is a
+kink at t that faces right, :math:`\sigma_s(x - t)` with density :math:`p(t)/2`, or left,
+:math:`\sigma_s(t - x)` with density :math:`p(-t)/2`. The trained change h has the least
+representation cost among all interpolants. Its dual has one unknown for each data point: the
+fields :math:`z_R, z_L` are piecewise linear with kinks at the data, and :math:`\alpha =
+(\varphi')^{-1}(z)`.
 
-In a basis of hat functions the Newton matrix is that of linear finite elements: tridiagonal, but for
-the two rows and columns of the two global features.
+In a basis of hat functions the Newton matrix is that of linear finite elements: tridiagonal, but
+for the two rows and columns of the two global features.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from mflib import activations
 from mflib._quadrature import (
     LEVELS,
     Level,
-    Nodes,
     Pieces,
     inverse_mirror,
     nodes,
@@ -45,8 +45,8 @@ class Status(enum.Enum):
     CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
     STALLED = (
         "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
-        "Likely causes: data points almost on top of each other, a potential that is nearly flat or "
-        "nearly singular at these magnitudes, a density that nearly vanishes between data points"
+        "Likely causes: data points almost on top of each other, a potential that is nearly flat "
+        "or nearly singular at these magnitudes, a density that nearly vanishes between data points"
     )
 
 
@@ -58,15 +58,20 @@ class _Field:
         panels = np.sort(sign * smooth_panels(density))
         edges = np.unique(np.concatenate([panels, x[(panels[0] < x) & (x < panels[-1])]]))
         middle = 0.5 * (edges[1:] + edges[:-1])
-        inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(axis=1)
+        inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(
+            axis=1
+        )
         self.left, self.right = edges[:-1][inhabited], edges[1:][inhabited]
         # element j lies between grid[j] and grid[j + 1]; the first and last hold the tails
         self.element = np.searchsorted(x, middle[inhabited])
-        # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u; between the end points |u| is a sum of hats
-        u = x[[0, -1] if len(x) > 1 else [0]] - grid[:, None]
-        even = np.abs(u)
-        even[2:-2] = 0.0
-        self.globals = 0.5 * (1 - slope) * even + 0.5 * (1 + slope) * sign * u
+        # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u, u = x - t, for the mean of both end points and
+        # for their difference quotient; between the end points |u| is a sum of hats, left out here
+        width, middle = x[-1] - x[0], 0.5 * (x[0] + x[-1])
+        even, odd = np.zeros((2, len(grid))), np.stack([middle - grid, np.ones(len(grid))])
+        for ends, side in ((slice(2), 1.0), (slice(-2, None), -1.0)):
+            even[0, ends], even[1, ends] = np.abs(middle - grid[ends]), side
+        both = 0.5 * (1 - slope) * even + 0.5 * (1 + slope) * sign * odd
+        self.globals = both[: min(len(x), 2)].T  # a single point has no difference quotient
 
     def pdf(self, t: np.ndarray) -> np.ndarray:
         """Half the density of the biases, as kinks of this orientation: p(t)/2 or p(-t)/2."""
@@ -110,27 +115,26 @@ class _Dual:
     def combine(self, h: np.ndarray) -> np.ndarray:
         """Combine values at the data as the basis combines features.
 
-        A hat takes a difference of slopes. The feature of an end point, less its hats, takes the
-        mean of both end values and the slope at the opposite end.
+        A hat takes a difference of slopes; the two global functions, less their hats, take the mean
+        of the end values, corrected by the end slopes, and the mean of the end slopes.
         """
         if len(h) < 2:
             return h
         slopes, width = np.diff(h) / np.diff(self.x), self.x[-1] - self.x[0]
-        mean, tilt = 0.5 * (h[0] + h[-1]), 0.5 * width * slopes[[-1, 0]]
-        return np.concatenate([np.diff(slopes), [mean - tilt[0], mean + tilt[1]]])
+        mean = 0.5 * (h[0] + h[-1]) + 0.25 * width * (slopes[0] - slopes[-1])
+        return np.concatenate([np.diff(slopes), [mean, 0.5 * (slopes[0] + slopes[-1])]])
 
     def separate(self, combined: np.ndarray) -> np.ndarray:
         """Invert `combine`: integrate the slope differences twice."""
         if len(combined) < 2:
             return combined
-        bends, (left, right) = combined[:-2], combined[-2:]
-        steps, width = np.diff(self.x), self.x[-1] - self.x[0]
-        slopes = (right - left) / width - 0.5 * bends.sum() + np.append(0.0, np.cumsum(bends))
-        rise = np.append(0.0, np.cumsum(slopes * steps))
-        return 0.5 * (left + right + 0.5 * width * (slopes[-1] - slopes[0]) - rise[-1]) + rise
+        bends, mean, slope = combined[:-2], combined[-2], combined[-1]
+        slopes = slope - 0.5 * bends.sum() + np.append(0.0, np.cumsum(bends))
+        rise = np.append(0.0, np.cumsum(slopes * np.diff(self.x)))
+        return mean + 0.25 * (self.x[-1] - self.x[0]) * bends.sum() - 0.5 * rise[-1] + rise
 
     def tolerance(self) -> float:
-        """Return the residual that "converged" promises: 1e-10 of the targets, or rounding of slopes."""
+        """The residual that CONVERGED promises: 1e-10 of the targets, or rounding of slopes."""
         rounding = 0.0
         if len(self.x) > 1:
             slopes = np.abs(np.diff(self.y) / np.diff(self.x))
@@ -216,8 +220,9 @@ def solve(
         \quad\text{s.t.}\quad h(x_i) = \int \alpha(w, b)\,\sigma_s(w x_i - b)\, d\mu = y_i,
 
     with :math:`w = \pm 1` with equal probability and b from the density. For ReLU and
-    ``Quadratic()`` this is Theorem 2, :math:`G_1 + G_2 + G_3`; for the absolute value it is Theorem 8
-    [1]_. Training with an *unscaled* potential has the quadratic's limit whatever the potential.
+    ``Quadratic()`` this is Theorem 2, :math:`G_1 + G_2 + G_3`; for the absolute value it is
+    Theorem 8 [1]_. Training with an *unscaled* potential has the quadratic's limit whatever the
+    potential.
 
     Parameters
     ----------
@@ -267,8 +272,8 @@ def solve(
     dual = _Dual(points[order, 0], y[order], sigma.slope, potential, density)
     _check_mass(dual)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        xi, level, iterations = _maximise(dual)
-        at = dual.evaluate(xi, level)
+        xi, level, finer, iterations = _maximise(dual)
+        at = dual.evaluate(xi, finer)
     errors = dual.separate(at.gradient)
     residual = float(np.abs(errors).max())
     converged = residual <= dual.tolerance()
@@ -285,8 +290,8 @@ def solve(
     )
 
 
-def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, int]:
-    """Newton's method from zero; returns the optimum and a level finer than the one it used."""
+def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, Level, int]:
+    """Newton's method from zero; returns the optimum, its level and the one that checked it."""
     xi, iterations = np.zeros(len(dual.targets)), 0
     scale = np.abs(dual.y).max()
     for level, finer in zip(LEVELS[:-1], LEVELS[1:], strict=True):
@@ -295,7 +300,7 @@ def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, int]:
         check = np.abs(dual.separate(dual.evaluate(xi, finer).gradient)).max()
         if check <= max(1e-12 * scale, 4 * error):
             break
-    return xi, finer, iterations
+    return xi, level, finer, iterations
 
 
 def _newton(dual: _Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, float, int]:
@@ -351,24 +356,24 @@ def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLi
         )
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(
-            f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' or "
-            "a leaky ReLU; use representation.solve."
+            f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' "
+            "or a leaky ReLU; use representation.solve."
         )
     if not isinstance(potential, Potential):
         raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
     curvature = float(potential.hessian(np.zeros(1))[0])
     if not (np.isfinite(curvature) and curvature > 0):
         raise ValueError(
-            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; it must "
-            "be finite and positive: use Regularized(potential, omega)."
+            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
+            "it must be finite and positive: use Regularized(potential, omega)."
         )
     low, high = density.support()
     x = points[:, 0]
     outside = x[((x < low) | (x > high)) & ((x < -high) | (x > -low))]
     if len(outside):
         raise ValueError(
-            f"x contains {outside[0]:g}, outside the support [{low:g}, {high:g}] of the density and "
-            "its mirror image: no unit has its kink there, so h is straight around that point. "
+            f"x contains {outside[0]:g}, outside the support [{low:g}, {high:g}] of the density "
+            "and its mirror image: no unit has its kink there, so h is straight around that point. "
             "Widen the density, rescale x, or use representation.solve, which allows it."
         )
     return sigma
