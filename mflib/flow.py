@@ -310,22 +310,9 @@ class _Decay:
         weights = torch.where(alive, -torch.expm1(-self.rate * t * safe) / safe, self.rate * t)
         return self.basis @ (weights * self.coefficients)
 
-    def loss(self, t: float) -> float:
-        return float((self.residual(t) ** 2).mean())
-
     def stuck_loss(self) -> float:
         """Return the mean square of what no parameter can change."""
         return float((self.coefficients[self.values == 0] ** 2).sum()) / len(self.values)
-
-    def time_to(self, loss: float, most: float) -> float:
-        """Return the time at which the loss is reached, at most `most`."""
-        if self.loss(most) >= loss:
-            return most
-        low, high = 0.0, most
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if self.loss(middle) > loss else (low, middle)
-        return high
 
     def function_norm(self, values: torch.Tensor) -> float:
         """Norm in the RKHS of K of the least function with these values at the data."""
@@ -366,8 +353,7 @@ def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
         decay = _Decay(at.kernel, at.residual, model.rate)
         status = _ended(at.loss, decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
         while status is None:
-            # aim a little below the target, so that what the prediction misses costs no extra step
-            trial = decay.time_to(0.9 * loss_target, min(step, stops[0] - time))
+            trial = min(step, stops[0] - time)
             new, error = midpoint_step(model, at, trial)
             step = trial * min(10.0, max(0.1, 0.9 * (tolerance / max(error, 1e-300)) ** (1 / 3)))
             if error <= tolerance:

@@ -6,15 +6,22 @@ in colour.
 
 from __future__ import annotations
 
-from typing import Any
+import html
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from cycler import cycler
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-__all__ = ["COLORS", "figure", "power_law", "points"]
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+__all__ = ["COLORS", "figure", "power_law", "points", "slider"]
 
 # Okabe and Ito's palette, in an order in which neighbours differ in lightness as well.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -124,3 +131,193 @@ def power_law(ax, table: pd.DataFrame, y: str, *, by: str, exponent: float | Non
             label=label,
         )
     ax.set(xscale="log", yscale="log", xlabel="width $n$")
+
+
+def slider(
+    x: ArrayLike,
+    panels: Mapping[str, ArrayLike],
+    values: Sequence[str],
+    *,
+    name: str,
+    label: str,
+    description: str,
+    xlabel: str = "x",
+    reference: tuple[str, Mapping[str, ArrayLike]] | None = None,
+    data: tuple[ArrayLike, ArrayLike] | None = None,
+    start: int = 0,
+) -> HTML:
+    """Let the reader slide through precomputed curves, in the page and without a kernel.
+
+    Plain SVG, an ``<input type="range">`` that also obeys the arrow keys, and a few lines of
+    script; nothing is fetched. Coordinates are rounded to a tenth of a pixel, so that the same
+    curves always give the same text.
+
+    Parameters
+    ----------
+    x : array-like, shape (N,)
+        Abscissae of all curves, increasing.
+    panels : mapping of str to array-like, shape (K, N)
+        One panel for each label of a vertical axis, from top to bottom, with K curves to choose
+        from.
+    values : sequence of str, length K
+        Text beside the slider for each position.
+    name : str
+        Identifier, unique on the page.
+    label : str
+        Label of the slider.
+    description : str
+        What is to be seen, for those who cannot see it.
+    xlabel : str
+    reference : pair of str and mapping, optional
+        Label of curves that stay in place, and for each panel the curve, shape (N,).
+    data : pair of array-likes, optional
+        Points drawn in the first panel.
+    start : int
+        First position shown.
+
+    Returns
+    -------
+    IPython.display.HTML
+
+    Raises
+    ------
+    ValueError
+        If a panel does not have shape (K, N) or the start is not one of the K positions.
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 1, 5)
+    >>> page = slider(x, {"y": [x, x**2]}, ["p = 1", "p = 2"], name="powers", label="exponent",
+    ...               description="A line bends down to a parabola.").data
+    >>> page.count('class="moving"'), 'id="powers-range"' in page, len(page) < 5000
+    (1, True, True)
+    """
+    from IPython.display import HTML  # there wherever a notebook runs, and needed nowhere else
+
+    x = np.asarray(x, dtype=float)
+    curves = {ylabel: np.asarray(rows, dtype=float) for ylabel, rows in panels.items()}
+    for ylabel, rows in curves.items():
+        if rows.shape != (len(values), len(x)):
+            raise ValueError(
+                f"panels[{ylabel!r}] has shape {rows.shape}, but {len(values)} values and "
+                f"{len(x)} abscissae need {(len(values), len(x))}."
+            )
+    if not 0 <= start < len(values):
+        raise ValueError(f"start must be between 0 and {len(values) - 1}, got {start!r}.")
+    fixed_label, fixed = reference or ("", {})
+    drawn, frames = [], []
+    for j, (ylabel, rows) in enumerate(curves.items()):
+        still = {"line": fixed.get(ylabel), "dots": data if j == 0 else None}
+        markup, heights = _panel(x, rows, ylabel, xlabel if j == len(curves) - 1 else "", j, still)
+        drawn.append(markup.replace("@", _path(_across(x, x), heights[start])))
+        frames.append(heights)
+    legend = f"{html.escape(label)} (moves)"
+    if fixed_label:
+        legend += f" &#183; dashed: {html.escape(fixed_label)}"
+    return HTML(
+        _SLIDER.format(
+            name=html.escape(name),
+            width=_WIDTH,
+            height=_HEIGHT * len(curves) + 22,
+            description=html.escape(description),
+            body="\n".join(drawn),
+            legend=legend,
+            label=html.escape(label),
+            last=len(values) - 1,
+            start=start,
+            shown=html.escape(values[start]),
+            values=json.dumps(list(values), ensure_ascii=False).replace("<", "\\u003c"),
+            across=json.dumps(_across(x, x), separators=(",", ":")),
+            frames=json.dumps(frames, separators=(",", ":")),
+        )
+    )
+
+
+_WIDTH, _HEIGHT = 460, 180  # of the drawing and of each panel, in pixels
+_BOX = (58, 448, 10, 160)  # left, right, top, bottom of the axes within a panel
+
+_SLIDER = """<div id="{name}" style="max-width:40rem;margin:auto;padding:.5rem;\
+background:#fbfbf8;color:#1a1a1a;font-family:sans-serif">
+<svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" \
+style="display:block;width:100%;height:auto" font-size="13" fill="#1a1a1a">
+{body}
+</svg>
+<div style="font-size:.85rem">{legend}</div>
+<label for="{name}-range">{label}: <output for="{name}-range">{shown}</output></label>
+<input id="{name}-range" type="range" min="0" max="{last}" step="1" value="{start}" \
+aria-valuetext="{shown}" style="display:block;width:100%;accent-color:#0072B2">
+<script>(() => {{
+const root = document.getElementById("{name}"), input = root.querySelector("input");
+const values = {values}, across = {across};
+const frames = {frames};
+input.addEventListener("input", () => {{
+  const k = Number(input.value);
+  root.querySelector("output").textContent = values[k];
+  input.setAttribute("aria-valuetext", values[k]);
+  root.querySelectorAll("path.moving").forEach((path, j) =>
+    path.setAttribute("d", "M" + across.map((x, i) => x + "," + frames[j][k][i]).join("L")));
+}});
+}})()</script>
+</div>"""
+
+
+def _panel(x, rows, ylabel: str, xlabel: str, j: int, still) -> tuple[str, list[list[float]]]:
+    """Draw axes and what stays in place, with "@" for the moving path; and that path's heights."""
+    line, dots = still["line"], still["dots"]
+    everything = [rows.ravel()] + [np.ravel(v) for v in (line, dots and dots[1]) if v is not None]
+    low, high = (f(np.concatenate(everything)) for f in (np.min, np.max))
+    margin = 0.04 * (high - low) or 1.0
+    left, right, top, bottom = _BOX
+    top, bottom = top + j * _HEIGHT, bottom + j * _HEIGHT
+
+    def up(y) -> list[float]:
+        share = (np.asarray(y, dtype=float) - low + margin) / (high - low + 2 * margin)
+        return _tenths(bottom - (bottom - top) * share)
+
+    out = [f'<path d="M{left},{top}V{bottom}H{right}" fill="none" stroke="#1a1a1a"/>']
+    for v in _ticks(low, high):
+        (height,) = up([v])
+        out.append(f'<path d="M{left - 4},{height}H{left}" stroke="#1a1a1a"/>')
+        out.append(f'<text x="{left - 7}" y="{height + 4:.1f}" text-anchor="end">{v:g}</text>')
+    ticks = _ticks(x[0], x[-1])
+    for v, position in zip(ticks, _across(ticks, x), strict=True):
+        out.append(f'<path d="M{position},{bottom}v4" stroke="#1a1a1a"/>')
+        if xlabel:
+            out.append(f'<text x="{position}" y="{bottom + 18}" text-anchor="middle">{v:g}</text>')
+    middle = (top + bottom) // 2
+    out.append(
+        f'<text x="14" y="{middle}" text-anchor="middle" '
+        f'transform="rotate(-90 14 {middle})">{html.escape(ylabel)}</text>'
+    )
+    if xlabel:
+        out.append(
+            f'<text x="{(left + right) // 2}" y="{bottom + 35}" text-anchor="middle">'
+            f"{html.escape(xlabel)}</text>"
+        )
+    if line is not None:
+        d = _path(_across(x, x), up(line))
+        out.append(f'<path d="{d}" fill="none" stroke="#D55E00" stroke-dasharray="5 4"/>')
+    out.append('<path class="moving" d="@" fill="none" stroke="#0072B2" stroke-width="2"/>')
+    if dots is not None:
+        for a, b in zip(_across(dots[0], x), up(dots[1]), strict=True):
+            out.append(f'<circle cx="{a}" cy="{b}" r="4"/>')
+    return "\n".join(out), [up(row) for row in rows]
+
+
+def _across(values: ArrayLike, x: np.ndarray) -> list[float]:
+    """Positions of abscissae in the drawing."""
+    left, right = _BOX[:2]
+    return _tenths(left + (right - left) * (np.asarray(values) - x[0]) / (x[-1] - x[0]))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    ticks = np.round(MaxNLocator(5).tick_values(low, high), 10) + 0.0
+    return [float(v) for v in ticks if low <= v <= high]
+
+
+def _tenths(values: np.ndarray) -> list[float]:
+    return (np.round(values, 1) + 0.0).tolist()
+
+
+def _path(across: Sequence[float], heights: Sequence[float]) -> str:
+    return "M" + "L".join(f"{a},{b}" for a, b in zip(across, heights, strict=True))

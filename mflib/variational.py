@@ -66,7 +66,7 @@ class _Field:
         self.element = np.searchsorted(x, middle[inhabited])
         # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u, u = x - t, for the mean of both end points and
         # for their difference quotient; between the end points |u| is a sum of hats, left out here
-        width, middle = x[-1] - x[0], 0.5 * (x[0] + x[-1])
+        middle = 0.5 * (x[0] + x[-1])
         even, odd = np.zeros((2, len(grid))), np.stack([middle - grid, np.ones(len(grid))])
         for ends, side in ((slice(2), 1.0), (slice(-2, None), -1.0)):
             even[0, ends], even[1, ends] = np.abs(middle - grid[ends]), side
@@ -315,7 +315,7 @@ def _newton(dual: _Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, flo
         error_new = np.abs(dual.separate(at_new.gradient)).max()
         if not (error_new < error or not close):
             return xi, error, iteration
-        done = close and error_new > 0.1 * error
+        done = close and error_new > 0.5 * error
         xi, at, error = new, at_new, error_new
         if done:
             return xi, error, iteration + 1

@@ -1,0 +1,178 @@
+"""Mirror descent against formulas for one step and against the flow it discretises."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+import mflib
+from mflib import experiments
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from tests.problems import X, Y
+
+PLACES = {
+    "unscaled": {},
+    "scaled": {"scaled": True},
+    "origin": {"center": "origin"},
+}
+CURVED = Regularized(Power(4), 1)
+
+
+def small_network() -> mflib.ShallowNetwork:
+    return mflib.ShallowNetwork(7, activation="tanh", output_scale=0.7, seed=3)
+
+
+def flat(net) -> torch.Tensor:
+    return torch.cat([p.detach().reshape(-1) for p in net.parameters()])
+
+
+def descend(net, optimizer, steps: int) -> None:
+    """The flow's loss is half the mean squared error."""
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (((net(X) - torch.tensor(Y)) ** 2).mean() / 2).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("potential", [Quadratic(), CURVED, Hypentropy(0.5)], ids=repr)
+def test_descent_tends_to_the_flow_with_order_one(potential, place):
+    time = 5.0
+    run = mflib.mirror_flow(
+        *(small_network(), X, Y),
+        potential=potential,
+        **place,
+        learning_rate=1.0,
+        max_time=time,
+        loss_target=1e-30,
+        rtol=1e-8,
+    )
+    assert run.parameter_change > 0.05
+    counts, errors = np.array([40, 80, 160]), []
+    for count in counts:
+        net = small_network()
+        optimizer = mflib.MirrorDescent(
+            net.parameters(), time / count, potential=potential, **place
+        )
+        descend(net, optimizer, count)
+        errors.append(float((flat(net) - flat(run.network)).abs().max()))
+    order = -experiments.fit_exponent(counts, errors).exponent
+    assert order == pytest.approx(1.0, abs=0.12)
+
+
+def test_the_quadratic_is_gradient_descent_with_half_the_step():
+    first, second = small_network(), small_network()
+    descend(first, mflib.MirrorDescent(first.parameters(), 0.3), 20)
+    descend(second, torch.optim.SGD(second.parameters(), 0.15), 20)
+    torch.testing.assert_close(flat(first), flat(second), rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_one_step_of_hypentropy_is_exponentiated_gradient(scale):
+    """theta - c = (beta/s) sinh(asinh(s (theta - c) / beta) - s lr g), a formula for each step."""
+    start = torch.tensor([0.4, -0.2, 1.1], dtype=torch.float64)
+    theta = torch.nn.Parameter(start.clone())
+    optimizer = mflib.MirrorDescent(
+        [theta], 0.05, potential=Hypentropy(0.2), scaled=scale != 1.0
+    )
+    gradients = torch.tensor([[1.0, -2.0, 0.3], [0.7, 0.1, -0.9]], dtype=torch.float64)
+    change = torch.zeros(3, dtype=torch.float64)
+    for gradient in gradients:
+        theta.grad = gradient.clone()
+        optimizer.step()
+        dual = torch.asinh(scale * change / 0.2) - scale * 0.05 * gradient
+        change = 0.2 / scale * torch.sinh(dual)
+    torch.testing.assert_close(theta.detach(), start + change, rtol=1e-13, atol=0)
+
+
+def test_the_width_is_inferred_from_the_parameters_or_given():
+    net = mflib.ShallowNetwork(9, input_dim=2, output_scale=1.0)
+    assert mflib.MirrorDescent(net.parameters(), 0.1, scaled=True).scale == 9.0
+    assert mflib.MirrorDescent(net.parameters(), 0.1, scaled=True, width=4).scale == 4.0
+    assert mflib.MirrorDescent(net.parameters(), 0.1).scale == 1.0
+
+
+@pytest.mark.parametrize("through_a_file", [False, True])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_training_resumes_from_its_state(place, through_a_file):
+    net = small_network()
+    optimizer = mflib.MirrorDescent(net.parameters(), 0.2, potential=CURVED, **place)
+    descend(net, optimizer, 5)
+    saved = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+    if through_a_file:
+        file = io.BytesIO()
+        torch.save(saved, file)
+        file.seek(0)
+        saved = torch.load(file, weights_only=True)
+    other = mflib.ShallowNetwork(7, activation="tanh", seed=99)
+    other.load_state_dict(saved["net"])
+    resumed = mflib.MirrorDescent(other.parameters(), 123.0, potential=CURVED, **place)
+    resumed.load_state_dict(saved["optimizer"])
+    assert resumed.param_groups[0]["lr"] == 0.2
+    descend(net, optimizer, 5)
+    descend(other, resumed, 5)
+    assert (flat(net) - flat(small_network())).abs().max() > 0.01
+    torch.testing.assert_close(flat(net), flat(other), rtol=1e-13, atol=1e-15)
+
+
+def test_a_closure_is_evaluated_once_with_gradients():
+    net, calls = small_network(), []
+    optimizer = mflib.MirrorDescent(net.parameters(), 0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (net(X) ** 2).mean()
+        loss.backward()
+        calls.append(loss.item())
+        return loss
+
+    before = flat(net)
+    with torch.no_grad():
+        assert optimizer.step(closure).item() == calls[0]
+    assert len(calls) == 1
+    assert not torch.equal(flat(net), before)
+    assert optimizer.step() is None
+
+
+def test_groups_have_their_own_steps_and_a_parameter_without_gradient_stays():
+    one, two, still = (torch.nn.Parameter(torch.tensor([v])) for v in (0.5, 0.7, 0.9))
+    optimizer = mflib.MirrorDescent(
+        [{"params": [one]}, {"params": [two, still], "lr": 0.4}], lr=0.1
+    )
+    one.grad, two.grad = torch.tensor([1.0]), torch.tensor([-1.0])
+    optimizer.step()
+    changes = [one.item(), two.item(), still.item()]
+    assert changes == pytest.approx([0.5 - 0.05, 0.7 + 0.2, 0.9], rel=1e-6)
+
+
+def test_a_scheduler_drives_it():
+    theta = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = mflib.MirrorDescent([theta], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    for _ in range(3):
+        theta.grad = torch.ones(1, dtype=torch.float64)
+        optimizer.step()
+        scheduler.step()
+    assert theta.item() == pytest.approx(-(1 + 0.5 + 0.25) / 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"lr": 0.0}, ValueError, r"lr .* > 0 .*step size.*got 0\.0"),
+        ({"lr": -1.0}, ValueError, r"lr .*got -1\.0"),
+        ({"lr": float("nan")}, ValueError, "lr .*got nan"),
+        ({"lr": "fast"}, TypeError, "lr .*'fast'"),
+        ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
+        ({"potential": Power(4)}, ValueError, r"Hessian .*Power\(4\).*use Regularized"),
+        ({"center": "mean"}, ValueError, "center must be .*got 'mean'"),
+        ({"center": "origin", "scaled": True}, ValueError, "center='origin'.*use center="),
+        ({"width": 0, "scaled": True}, ValueError, "width .*got 0"),
+        ({"params": []}, ValueError, "empty parameter list"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    arguments = {"params": small_network().parameters(), "lr": 0.1} | options
+    with pytest.raises(error, match=message):
+        mflib.MirrorDescent(**arguments)

@@ -1,0 +1,469 @@
+"""Mirror flow against autograd, a stiff solver of SciPy, closed forms and the lazy limit."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+
+import mflib
+from mflib import FlowStatus, activations, datasets, experiments, flow, potentials, representation
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from tests.problems import UNSCALED, Lopsided, X, Y
+
+# potentials with their second derivatives, written out once more
+CURVED = {
+    "quadratic": (Quadratic(), lambda u: 2.0 + 0 * u),
+    "power 4": (Regularized(Power(4), 1), lambda u: 6 * u**2 + 1),
+    "hypentropy": (Hypentropy(0.5), lambda u: 1 / torch.sqrt(u**2 + 0.25)),
+    "lopsided": (Lopsided(), lambda u: 2 + 6 * u.clamp(min=0)),
+}
+PLACES = {
+    "unscaled": {},
+    "scaled": {"scaled": True},
+    "origin": {"center": "origin"},
+}
+every_potential = pytest.mark.parametrize(
+    ("potential", "second"), CURVED.values(), ids=CURVED.keys()
+)
+every_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+
+
+def small_network(dim: int = 1) -> mflib.ShallowNetwork:
+    return mflib.ShallowNetwork(
+        6, input_dim=dim, activation="tanh", density=stats.norm(0.2, 0.8), output_scale=0.7, seed=3
+    )
+
+
+def flat(net) -> torch.Tensor:
+    return torch.cat([p.detach().reshape(-1) for p in net.parameters()])
+
+
+def metric_of(net, start, second, place) -> torch.Tensor:
+    centre = 0.0 if place.get("center") == "origin" else flat(start)
+    scale = net.width if place.get("scaled") else 1
+    return second(scale * (flat(net) - centre))
+
+
+def jacobian(net, x) -> torch.Tensor:
+    """J by autograd, shape (m, number of parameters), in the order of net.parameters()."""
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+    blocks = torch.func.jacrev(lambda p: torch.func.functional_call(net, p, (x,)))(parameters)
+    return torch.cat([blocks[name].reshape(len(x), -1) for name in parameters], dim=1)
+
+
+def model_of(net, x, y, potential, place) -> flow._Model:
+    points = np.reshape(x, (len(x), -1))
+    options = {"scaled": False, "center": "initialization"} | place
+    return flow._Model(net, points, np.asarray(y), potential, rate=1 / net.width, **options)
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    with torch.no_grad():
+        yield
+
+
+def reference(net, x, y, second, place, times) -> list[torch.Tensor]:
+    """Parameters at given times: theta' = -eta grad L / Phi'', by LSODA and autograd."""
+    copy = mflib.ShallowNetwork(
+        net.width, input_dim=net.input_weight.shape[1], activation=net.activation
+    )
+    copy.load_state_dict(net.state_dict())
+    targets = torch.as_tensor(y)
+
+    def velocity(t, theta):
+        torch.nn.utils.vector_to_parameters(torch.tensor(theta), copy.parameters())
+        with torch.enable_grad():
+            loss = ((copy(x) - targets) ** 2).mean() / 2
+            gradient = torch.autograd.grad(loss, list(copy.parameters()))
+        gradient = torch.cat([g.reshape(-1) for g in gradient])
+        return (-gradient / net.width / metric_of(copy, net, second, place)).numpy()
+
+    path = integrate.solve_ivp(
+        velocity, (0, times[-1]), flat(net).numpy(), "LSODA", times, rtol=1e-11, atol=1e-13
+    )
+    assert path.success
+    return list(torch.tensor(path.y.T))
+
+
+# What one step is made of.
+
+
+@every_place
+@every_potential
+@pytest.mark.parametrize("dim", [1, 2])
+def test_kernel_and_pull_back_are_those_of_autograd(potential, second, place, dim):
+    start = small_network(dim)
+    x = np.random.default_rng(5).normal(size=(4, dim))
+    model = model_of(start, x, Y[:4], potential, place)
+    zeta = model.start.zeta
+    moved = model.state(zeta + 0.03 * torch.sin(torch.arange(len(zeta), dtype=zeta.dtype)))
+    net = model.network(moved.theta)
+    assert (flat(net) - flat(start)).abs().max() > 1e-3
+    j = jacobian(net, torch.as_tensor(x))
+    kernel = j / metric_of(net, start, second, place) @ j.T
+    torch.testing.assert_close(moved.kernel, kernel, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(moved.residual, net(x) - torch.as_tensor(Y[:4]), rtol=1e-12, atol=1e-13)
+    v = torch.tensor([0.3, -1.1, 0.7, 2.0], dtype=torch.float64)
+    a, b, d, w = model.blocks(model.pull_back(moved, v))
+    pulled = torch.cat([w.T.reshape(-1), b, a, d[None]])
+    torch.testing.assert_close(pulled, v @ j, rtol=1e-11, atol=1e-12)
+
+
+@every_place
+@every_potential
+def test_midpoint_step_has_order_two(potential, second, place):
+    net, x, y, end = small_network(), X[:3], Y[:3], 12.0
+    (exact,) = reference(net, x, y, second, place, [end])
+    counts, errors = np.array([16, 32, 64, 128]), []
+    for count in counts:
+        model = model_of(net, x, y, potential, place)
+        at = model.start
+        for _ in range(count):
+            at, _ = flow.midpoint_step(model, at, end / count)
+        errors.append(float((flat(model.network(at.theta)) - exact).abs().max()))
+    order = -experiments.fit_exponent(counts, errors).exponent
+    assert order == pytest.approx(2.0, abs=0.2)
+
+
+@every_place
+@every_potential
+def test_flow_agrees_with_a_stiff_solver(potential, second, place):
+    net, x, y, times = small_network(), X[:3], Y[:3], [0.7, 9.0, 60.0]
+    run = mflib.mirror_flow(
+        *(net, x, y),
+        potential=potential,
+        **place,
+        max_time=times[-1],
+        save_at=times,
+        rtol=1e-8,
+        loss_target=1e-30,
+    )
+    assert run.status is FlowStatus.MAX_TIME
+    for snapshot, exact in zip(
+        run.snapshots, reference(net, x, y, second, place, times), strict=True
+    ):
+        assert (flat(snapshot) - flat(net)).abs().max() > 1e-3
+        torch.testing.assert_close(flat(snapshot), exact, rtol=0, atol=5e-5)
+
+
+def test_a_smaller_rtol_comes_closer():
+    net, x, y = small_network(), X[:3], Y[:3]
+    potential, second = CURVED["power 4"]
+    (exact,) = reference(net, x, y, second, {}, [40.0])
+    errors = []
+    for rtol in (1e-1, 1e-3, 1e-5):
+        run = mflib.mirror_flow(
+            net, x, y, potential=potential, max_time=40, rtol=rtol, loss_target=1e-30
+        )
+        errors.append(float((flat(run.network) - exact).abs().max()))
+    assert errors[0] > 3 * errors[1] > 9 * errors[2]
+
+
+# Closed forms.
+
+
+class Constant(activations.Activation):
+    """sigma(u) = 1: all output weights and the output bias move alike, and nothing else does."""
+
+    def __call__(self, u):
+        return torch.ones_like(u)
+
+    def derivative(self, u):
+        return torch.zeros_like(u)
+
+
+class Step(activations.Activation):
+    """sigma(u) = sign(u): the network is linear in the parameters that can move."""
+
+    def __call__(self, u):
+        return torch.sign(u)
+
+    def derivative(self, u):
+        return torch.zeros_like(u)
+
+
+def test_a_single_mode_decays_exponentially():
+    """With x^2 the output follows y (1 - exp(-eta (n + 1) t / 2)), and one step is exact."""
+    n, y, times = 11, 1.7, np.array([0.2, 1.5, 6.0])
+    net = mflib.ShallowNetwork(n, activation=Constant())
+    run = mflib.mirror_flow(
+        *(net, [0.3, -0.9], [y, y]), save_at=times, max_time=6, learning_rate=0.05, loss_target=1e-30
+    )
+    outputs = [float(s([0.0])) for s in run.snapshots]
+    np.testing.assert_allclose(outputs, y * -np.expm1(-0.05 * (n + 1) / 2 * times), rtol=1e-13)
+
+
+@pytest.mark.parametrize("place", [{}, {"scaled": True}])
+def test_a_single_mode_of_a_curved_potential(place):
+    """The common change c of n + 1 parameters takes the time int phi''(s c) / (eta (y - (n+1) c))."""
+    n, y = 9, 4.0
+    net = mflib.ShallowNetwork(n, activation=Constant())
+    scale = n if place else 1
+    run = mflib.mirror_flow(
+        *(net, [0.3], [y]),
+        potential=UNSCALED["(|x|^4 + x^2)/2"],
+        **place,
+        max_time=6,
+        rtol=1e-6,
+        loss_target=1e-30,
+    )
+    c = float(run.network([0.0])) / (n + 1)
+    assert 0.3 < (n + 1) * c / y < 0.999
+    time, _ = integrate.quad(
+        lambda u: (6 * (scale * u) ** 2 + 1) * n / (y - (n + 1) * u), *(0, c), epsabs=1e-12
+    )
+    assert time == pytest.approx(run.time, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["quadratic", "power 4", "hypentropy"])
+def test_a_linear_model_reaches_the_interpolant_of_least_divergence(name):
+    """Its KKT conditions: the change of the mirror map lies in the span of the features."""
+    phi = {
+        "quadratic": lambda u: 2 * u,
+        "power 4": lambda u: 2 * u**3 + u,
+        "hypentropy": lambda u: np.arcsinh(u / 0.5),
+    }[name]
+    n = 40
+    net = mflib.ShallowNetwork(n, activation=Step(), output_scale=1.0, seed=2)
+    run = mflib.mirror_flow(
+        net, X, Y, potential=CURVED[name][0], scaled=True, loss_target=1e-24, rtol=1e-3
+    )
+    assert run.status is FlowStatus.CONVERGED
+    move = [run.network.output_weight - net.output_weight, run.network.output_bias - net.output_bias]
+    dual = phi(n * np.concatenate([move[0].numpy(), move[1].numpy()[None]]))
+    features = np.vstack([net.hidden(X).numpy().T, np.ones(len(X))])
+    v, *_ = np.linalg.lstsq(features, dual, rcond=None)
+    np.testing.assert_allclose(features @ v, dual, atol=1e-11 * np.abs(dual).max())
+    for frozen in ("input_weight", "input_bias"):
+        torch.testing.assert_close(getattr(run.network, frozen), getattr(net, frozen))
+
+
+# The record of a run.
+
+
+def test_the_record_describes_the_run():
+    net = mflib.ShallowNetwork(300, output_scale=0.5, seed=1)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    run = mflib.mirror_flow(net, X, Y, potential=Regularized(Power(3), 1), scaled=True)
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), "the network given must stay as it is"
+    assert run.status is FlowStatus.CONVERGED
+    mse = float(((run.network(X) - torch.tensor(Y)) ** 2).mean())
+    assert run.loss == pytest.approx(mse, rel=1e-9)
+    assert run.loss <= 1e-7
+    moved = (flat(run.network) - flat(net)).abs().max()
+    assert run.parameter_change == pytest.approx(float(moved), rel=1e-12)
+    kernels = []
+    for at in (net, run.network):
+        j = jacobian(at, torch.tensor(X))
+        kernels.append(j / (3 * 300 * (flat(at) - flat(net)).abs() + 1) @ j.T)
+    change = torch.linalg.norm(kernels[1] - kernels[0]) / torch.linalg.norm(kernels[0])
+    assert run.kernel_change == pytest.approx(float(change), rel=1e-9)
+    history = run.history
+    assert {len(column) for column in history.values()} == {run.steps + 1}
+    assert history["time"][0] == history["parameter_change"][0] == history["kernel_change"][0] == 0
+    start = float(((net(X) - torch.tensor(Y)) ** 2).mean())
+    assert history["loss"][0] == pytest.approx(start, rel=1e-12)
+    assert (np.diff(history["time"]) > 0).all()
+    assert (np.diff(history["loss"]) < 0).all()
+    for name in ("time", "loss", "parameter_change", "kernel_change"):
+        assert history[name][-1] == getattr(run, name)
+
+
+def test_snapshots_are_the_runs_that_stop_there():
+    net = mflib.ShallowNetwork(200, seed=6)
+    times = [0.0, 3.0, 500.0]
+    run = mflib.mirror_flow(net, X, Y, save_at=times, max_time=2000, rtol=1e-5)
+    assert set(times) <= set(run.history["time"])
+    assert len(run.snapshots) == len(times)
+    assert torch.equal(flat(run.snapshots[0]), flat(net))
+    for time, snapshot in zip(times[1:], run.snapshots[1:], strict=True):
+        stopped = mflib.mirror_flow(net, X, Y, max_time=time, rtol=1e-5)
+        assert stopped.time == time
+        torch.testing.assert_close(flat(snapshot), flat(stopped.network), rtol=0, atol=5e-4)
+
+
+def test_the_learning_rate_only_sets_the_unit_of_time():
+    net = mflib.ShallowNetwork(50, activation="softplus", seed=6)
+    slow = mflib.mirror_flow(net, X, Y, max_time=90)
+    fast = mflib.mirror_flow(net, X, Y, max_time=90 / (50 * 0.4), learning_rate=0.4)
+    torch.testing.assert_close(flat(slow.network), flat(fast.network), rtol=0, atol=1e-10)
+
+
+def test_a_run_is_reproducible_and_restores_the_number_of_threads():
+    threads = torch.get_num_threads()
+    net = mflib.ShallowNetwork(100, seed=6)
+    first, second = (mflib.mirror_flow(net, X, Y) for _ in range(2))
+    assert torch.equal(flat(first.network), flat(second.network))
+    assert torch.get_num_threads() == threads
+
+
+def test_the_flow_works_in_the_plane():
+    net = mflib.ShallowNetwork(800, input_dim=2, activation="abs", seed=1)
+    x = np.random.default_rng(3).normal(size=(5, 2))
+    run = mflib.mirror_flow(net, x, Y, potential=Regularized(Power(4), 1), scaled=True)
+    assert run.status is FlowStatus.CONVERGED
+    assert float(((run.network(x) - torch.tensor(Y)) ** 2).mean()) <= 1e-7
+
+
+def test_progress_is_printed_only_if_asked_for(capsys):
+    net = mflib.ShallowNetwork(100, seed=6)
+    mflib.mirror_flow(net, X, Y)
+    assert capsys.readouterr().out == ""
+    mflib.mirror_flow(net, X, Y, progress=True)
+    assert "loss" in capsys.readouterr().out
+
+
+# How a run ends.
+
+
+def test_a_target_that_is_met_at_once_takes_no_step():
+    net = mflib.ShallowNetwork(30, seed=0)
+    run = mflib.mirror_flow(net, X, 1e-5 * Y)
+    assert (run.status, run.steps, run.time) == (FlowStatus.CONVERGED, 0, 0.0)
+    assert torch.equal(flat(run.network), flat(net))
+
+
+def test_max_time_ends_the_flow_exactly_there():
+    run = mflib.mirror_flow(mflib.ShallowNetwork(300, seed=0), X, Y, max_time=123.4)
+    assert (run.status, run.time) == (FlowStatus.MAX_TIME, 123.4)
+    assert run.loss > 1e-7
+
+
+@pytest.mark.parametrize("n", [30, 1000])
+def test_repeated_inputs_with_different_targets_stall_at_their_spread(n):
+    x, y = [0.3, -0.6, 0.3, 0.8], [1.0, 0.2, 0.4, -0.5]
+    run = mflib.mirror_flow(mflib.ShallowNetwork(n, seed=0), x, y)
+    assert run.status is FlowStatus.STALLED
+    assert run.loss == pytest.approx((0.3**2 + 0.3**2) / 4, rel=2e-3)
+    np.testing.assert_allclose(run.network(x), [0.7, 0.2, 0.7, -0.5], atol=0.03)
+
+
+def test_repeated_inputs_with_equal_targets_converge():
+    run = mflib.mirror_flow(mflib.ShallowNetwork(500, seed=0), [0.3, -0.6, 0.3], [1.0, 0.2, 1.0])
+    assert run.status is FlowStatus.CONVERGED
+
+
+def test_an_output_that_cannot_vary_stalls_at_the_variance():
+    net = mflib.ShallowNetwork(12, activation=Constant())
+    run = mflib.mirror_flow(net, X, Y)
+    assert run.status is FlowStatus.STALLED
+    assert run.loss == pytest.approx(Y.var(), rel=2e-3)
+
+
+def test_the_number_of_steps_is_limited(monkeypatch):
+    monkeypatch.setattr(flow, "_MAX_STEPS", 3)
+    run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
+    assert (run.status, run.steps) == (FlowStatus.MAX_STEPS, 3)
+    assert run.loss < run.history["loss"][0]
+
+
+def test_steps_that_keep_failing_end_the_flow(monkeypatch):
+    monkeypatch.setattr(flow, "midpoint_step", lambda model, at, step: (at, math.inf))
+    run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
+    assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
+
+
+def test_every_status_explains_itself():
+    assert all(len(status.value) > 20 for status in FlowStatus)
+    assert len({status.value for status in FlowStatus}) == len(FlowStatus)
+
+
+# From narrow to wide.
+
+
+@pytest.mark.parametrize("width", [20, 60, 180])
+@pytest.mark.parametrize("potential", UNSCALED.values(), ids=UNSCALED.keys())
+def test_narrow_networks_train_across_their_kinks(width, potential):
+    net = mflib.ShallowNetwork(width, seed=1)
+    run = mflib.mirror_flow(net, *datasets.figure1(), potential=potential)
+    assert run.status is FlowStatus.CONVERGED
+    assert run.loss <= 1e-7
+
+
+def distance_from_lazy_limit(width: int, potential, loss_target: float) -> float:
+    net = mflib.ShallowNetwork(width, seed=0)
+    x, y = datasets.figure1()
+    run = mflib.mirror_flow(net, x, y, potential=potential, loss_target=loss_target)
+    assert run.status is FlowStatus.CONVERGED
+    neurons = (net.input_weight.numpy(), net.input_bias.numpy())
+    limit = representation.solve(x, y, neurons=neurons)
+    return experiments.distance(run.network, limit)
+
+
+@pytest.mark.parametrize("potential", UNSCALED.values(), ids=UNSCALED.keys())
+def test_wide_networks_approach_their_own_lazy_limit(potential):
+    """Trained further than 1e-7, whose residual of 3e-4 alone is felt as 1e-3 between the data."""
+    widths = [1620, 4860, 20000]
+    distances = [distance_from_lazy_limit(n, potential, 1e-11) for n in widths]
+    assert distances[1] < 1e-3
+    assert experiments.fit_exponent(widths, distances).exponent < -0.75
+
+
+@pytest.mark.parametrize("potential", UNSCALED.values(), ids=UNSCALED.keys())
+def test_the_default_target_comes_within_a_thousandth_of_the_lazy_limit(potential):
+    assert distance_from_lazy_limit(4860, potential, 1e-7) < 1e-3
+
+
+# Bad input.
+
+NET = mflib.ShallowNetwork(10, seed=0)
+GOOD = {"net": NET, "x": X, "y": Y}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"net": torch.nn.Linear(1, 1)}, TypeError, "net must be a ShallowNetwork, got Linear"),
+        ({"y": Y[:3]}, ValueError, "x and y .*same length, got 5 inputs and 3 targets"),
+        ({"x": [], "y": []}, ValueError, "x is empty: give at least one"),
+        ({"x": [0.1, np.nan, 0, 0, 0]}, ValueError, "x contains nan; remove or replace"),
+        ({"y": [0.1, np.inf, 0, 0, 0]}, ValueError, "y contains inf; remove or replace"),
+        ({"x": ["a", "b"]}, TypeError, "x must be an array of real numbers, got"),
+        ({"x": X + 1j}, TypeError, "x must be an array of real numbers, got"),
+        ({"x": np.ones((5, 2))}, ValueError, "x has 2 inputs .*net takes 1; set input_dim"),
+        ({"x": np.ones((5, 1, 1))}, ValueError, r"x must have shape \(m,\) or \(m, D\)"),
+        ({"y": Y[:, None]}, ValueError, r"y shape \(m,\), got .*\(5, 1\)"),
+        ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
+        ({"potential": Power(3)}, ValueError, r"Hessian .*Power\(3\).*use Regularized"),
+        ({"center": "zero"}, ValueError, "center must be .*got 'zero'"),
+        ({"center": "origin", "scaled": True}, ValueError, "center='origin'.*use center="),
+        ({"loss_target": 0}, ValueError, "loss_target .* > 0 .*positive number.*got 0"),
+        ({"loss_target": np.nan}, ValueError, "loss_target .*got nan"),
+        ({"rtol": -1e-3}, ValueError, r"rtol .*positive number.*got -0\.001"),
+        ({"rtol": "small"}, TypeError, "rtol .*'small'"),
+        ({"max_time": 0}, ValueError, "max_time must be positive, got 0; math.inf"),
+        ({"max_time": np.nan}, ValueError, "max_time .*got nan"),
+        ({"max_time": "long"}, TypeError, "max_time .*'long'"),
+        ({"learning_rate": 0}, ValueError, "learning_rate .*positive number.*got 0"),
+        ({"learning_rate": np.inf}, ValueError, "learning_rate .*got inf"),
+        ({"save_at": [1, 1]}, ValueError, r"save_at .*increasing .*got \[1, 1\]"),
+        ({"save_at": [2, 1]}, ValueError, r"save_at .*increasing .*got \[2, 1\]"),
+        ({"save_at": [-1, 1]}, ValueError, r"save_at .*between 0 and .*got \[-1, 1\]"),
+        ({"save_at": [1, 9], "max_time": 5}, ValueError, r"save_at .*max_time = 5, got \[1, 9\]"),
+        ({"save_at": [np.nan]}, ValueError, "save_at contains nan"),
+    ],
+)
+def test_bad_input(change, error, message):
+    arguments = GOOD | change
+    with pytest.raises(error, match=message):
+        mflib.mirror_flow(
+            arguments.pop("net"), arguments.pop("x"), arguments.pop("y"), **arguments
+        )
+
+
+def test_an_infinite_hessian_is_refused():
+    with pytest.raises(ValueError, match=r"Hessian .*Power\(1\.5\).*infinite"):
+        mflib.mirror_flow(NET, X, Y, potential=potentials.Power(1.5))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_flow_stays_on_its_device():
+    net = mflib.ShallowNetwork(2000, seed=0)
+    here = mflib.mirror_flow(net, X, Y, potential=Regularized(Power(4), 1), scaled=True)
+    there = mflib.mirror_flow(net.cuda(), X, Y, potential=Regularized(Power(4), 1), scaled=True)
+    assert there.network.input_bias.is_cuda
+    torch.testing.assert_close(here.network(X), there.network(X).cpu(), rtol=0, atol=1e-6)

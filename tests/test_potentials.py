@@ -1,0 +1,291 @@
+"""Potentials against autograd, integrals, formulas written out by hand and each other."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate
+
+from mflib.potentials import (
+    Hypentropy,
+    MirrorMap,
+    Potential,
+    Power,
+    Quadratic,
+    Regularized,
+    mirror_map,
+)
+from tests.problems import Lopsided
+
+# each with its value at x, written out once more
+POTENTIALS = {
+    "quadratic": (Quadratic(), lambda x: x * x),
+    "power 1.5": (Power(1.5), lambda x: math.sqrt(abs(x)) ** 3),
+    "power 3": (Power(3), lambda x: abs(x * x * x)),
+    "power 4": (Power(4), lambda x: x * x * x * x),
+    "power 8": (Power(8), lambda x: x**8),
+    "hypentropy 0.3": (
+        Hypentropy(0.3),
+        lambda x: x * math.log(x / 0.3 + math.hypot(1, x / 0.3)) - math.hypot(x, 0.3),
+    ),
+    "hypentropy 40": (
+        Hypentropy(40),
+        lambda x: -x * math.log(math.hypot(1, x / 40) - x / 40) - math.hypot(x, 40),
+    ),
+    "regularized power 3": (Regularized(Power(3), 1), lambda x: (abs(x) ** 3 + x * x) / 2),
+    "regularized power 8": (Regularized(Power(8), 0.03), lambda x: (x**8 + 0.03 * x * x) / 1.03),
+    "regularized power 1.5": (
+        Regularized(Power(1.5), 2),
+        lambda x: (abs(x) ** 1.5 + 2 * x * x) / 3,
+    ),
+    "regularized hypentropy": (
+        Regularized(Hypentropy(0.002), 1e-3),
+        lambda x: (x * math.asinh(500 * x) - math.hypot(x, 0.002) + 1e-3 * x * x) / 1.001,
+    ),
+    "lopsided": (Lopsided(), lambda x: x * x + 0.7 * x + max(x, 0) ** 3),
+}
+POINTS = np.array([-23.0, -1.7, -0.31, -0.004, 0.02, 0.55, 1.3, 40.0])
+HUGE_AND_TINY = np.outer([-1.0, 1.0], 10.0 ** np.arange(-30, 31)).ravel()
+
+every_potential = pytest.mark.parametrize(
+    ("phi", "formula"), POTENTIALS.values(), ids=POTENTIALS.keys()
+)
+
+
+@every_potential
+def test_value_is_the_formula(phi, formula):
+    np.testing.assert_allclose(phi.value(POINTS), [formula(x) for x in POINTS], rtol=1e-12)
+
+
+@every_potential
+def test_derivatives_are_those_of_autograd(phi, formula):
+    x = torch.tensor(POINTS, requires_grad=True)
+    (gradient,) = torch.autograd.grad(phi.value(x).sum(), x)
+    (hessian,) = torch.autograd.grad(phi.gradient(x).sum(), x)
+    np.testing.assert_allclose(phi.gradient(POINTS), gradient, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(phi.hessian(POINTS), hessian, rtol=1e-10)
+
+
+@every_potential
+def test_derivatives_are_those_of_differences(phi, formula):
+    """Catches what autograd cannot: a value and a gradient with one mistake in common."""
+    h = 1e-4 * np.abs(POINTS)
+
+    def slope(f):  # fourth order
+        return (8 * (f(POINTS + h) - f(POINTS - h)) - f(POINTS + 2 * h) + f(POINTS - 2 * h)) / 12 / h
+
+    value = np.vectorize(formula, otypes=[float])
+    np.testing.assert_allclose(phi.gradient(POINTS), slope(value), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(phi.hessian(POINTS), slope(phi.gradient), rtol=1e-7)
+
+
+@every_potential
+def test_inverse_gradient_inverts_over_sixty_orders_of_magnitude(phi, formula):
+    z = phi.gradient(HUGE_AND_TINY)
+    if phi.gradient(np.zeros(1)) == 0:
+        np.testing.assert_allclose(phi.inverse_gradient(z), HUGE_AND_TINY, rtol=1e-12, atol=0)
+    if not isinstance(phi, Hypentropy):  # whose gradient is a logarithm: 1e30 is out of its reach
+        x = phi.inverse_gradient(HUGE_AND_TINY)
+        offset = abs(phi.gradient(np.zeros(1)))
+        error = np.abs(phi.gradient(x) - HUGE_AND_TINY)
+        assert (error <= 1e-12 * (np.abs(HUGE_AND_TINY) + offset)).all()
+
+
+def test_inverse_gradient_of_the_base_class_equals_the_formula():
+    class Numerical(Hypentropy):
+        bracket = Potential.bracket
+        inverse_gradient = Potential.inverse_gradient
+
+    z = np.array([-300.0, -3.0, -1e-20, 0.0, 1e-9, 0.8, 55.0])
+    exact = Hypentropy(0.2).inverse_gradient(z)
+    np.testing.assert_allclose(Numerical(0.2).inverse_gradient(z), exact, rtol=2e-13, atol=0)
+
+
+@every_potential
+def test_inverse_gradient_keeps_shape_and_what_is_not_a_number(phi, formula):
+    z = np.array([[0.3, np.nan], [-2.0, 0.0]])
+    x = phi.inverse_gradient(z)
+    assert x.shape == z.shape
+    assert np.isnan(x).tolist() == np.isnan(z).tolist()
+    assert phi.inverse_gradient(np.empty((0, 2))).shape == (0, 2)
+
+
+@every_potential
+def test_bregman_is_its_definition_and_its_integral(phi, formula):
+    for x, y in [(-1.7, 0.4), (0.9, 0.2), (0.3, 5.0), (-2.0, -0.6)]:
+        defined = formula(x) - formula(y) - float(phi.gradient(y)) * (x - y)
+        # D(x, y) is the integral of (x - t) phi''(t) from y to x
+        integral, _ = integrate.quad(
+            lambda t, x=x: (x - t) * float(phi.hessian(t)),
+            *(y, x),
+            points=[0.0],
+            epsabs=1e-12,
+            limit=500,
+        )
+        assert float(phi.bregman(x, y)) == pytest.approx(defined, rel=1e-10)
+        assert float(phi.bregman(x, y)) == pytest.approx(integral, rel=1e-7)
+
+
+@every_potential
+def test_bregman_is_positive_but_where_its_arguments_agree(phi, formula):
+    x, y = np.random.default_rng(0).normal(0.3, 4.0, (2, 300))
+    assert (phi.bregman(x, y) > 0).all()
+    assert (phi.bregman(x, x) == 0).all()
+
+
+def test_bregman_of_hypentropy_keeps_its_digits_near_the_origin():
+    tiny = 1e-8 * np.array([-3.0, 1.0, 2.0])
+    for beta in (0.02, 5.0):
+        exact = (tiny * beta) ** 2 / (2 * beta)
+        np.testing.assert_allclose(Hypentropy(beta).bregman(tiny * beta, 0.0), exact, rtol=1e-7)
+
+
+@every_potential
+@pytest.mark.parametrize("method", ["value", "gradient", "hessian", "inverse_gradient"])
+def test_numpy_and_torch_agree(phi, formula, method):
+    arrays = getattr(phi, method)(POINTS)
+    tensors = getattr(phi, method)(torch.tensor(POINTS))
+    assert isinstance(arrays, np.ndarray)
+    assert isinstance(tensors, torch.Tensor)
+    assert tensors.dtype == torch.float64
+    np.testing.assert_allclose(arrays, tensors, rtol=1e-13)
+    np.testing.assert_allclose(
+        phi.bregman(POINTS, 0.3), phi.bregman(torch.tensor(POINTS), 0.3), rtol=1e-12
+    )
+
+
+@every_potential
+def test_numbers_integers_and_broadcasting(phi, formula):
+    assert float(phi.value(2)) == pytest.approx(formula(2), rel=1e-14)
+    np.testing.assert_allclose(phi.value(np.array([2, 3])), [formula(2), formula(3)], rtol=1e-14)
+    pairs = phi.bregman(POINTS[:, None], POINTS[:2])
+    assert pairs.shape == (len(POINTS), 2)
+    assert pairs[3, 1] == pytest.approx(float(phi.bregman(POINTS[3], POINTS[1])), rel=1e-14)
+
+
+def test_single_precision_stays():
+    x = torch.tensor([0.5, -2.0], dtype=torch.float32)
+    for phi in (Quadratic(), Power(3), Hypentropy(0.7), Regularized(Power(4), 1)):
+        assert phi.gradient(x).dtype == torch.float32
+        np.testing.assert_allclose(phi.inverse_gradient(phi.gradient(x)), x, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("phi", "text"),
+    [
+        (Quadratic(), "Quadratic()"),
+        (Power(2.5), "Power(2.5)"),
+        (Hypentropy(0.1), "Hypentropy(0.1)"),
+        (Regularized(Power(3), 0.5), "Regularized(Power(3), 0.5)"),
+    ],
+)
+def test_repr_is_how_to_build_it(phi, text):
+    assert repr(phi) == text
+    assert eval(text).gradient(0.7) == phi.gradient(0.7)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: Power(1), ValueError, r"exponent .* > 1 .*got 1"),
+        (lambda: Power(0.5), ValueError, r"exponent .*got 0\.5"),
+        (lambda: Power(math.nan), ValueError, r"exponent .*got nan"),
+        (lambda: Power(math.inf), ValueError, r"exponent .*got inf"),
+        (lambda: Power("cubic"), TypeError, r"exponent .*'cubic'"),
+        (lambda: Power(None), TypeError, r"exponent .*None"),
+        (lambda: Hypentropy(0), ValueError, r"beta .* > 0 .*got 0"),
+        (lambda: Hypentropy(-2.5), ValueError, r"beta .*got -2\.5"),
+        (lambda: Hypentropy(math.inf), ValueError, r"beta .*got inf"),
+        (lambda: Regularized(Power(3), 0), ValueError, r"omega .* > 0 .*got 0"),
+        (lambda: Regularized(Power(3), -1), ValueError, r"omega .*Hessian positive.*got -1"),
+        (lambda: Regularized(Power(3), math.nan), ValueError, r"omega .*got nan"),
+        (lambda: Regularized("power", 1), TypeError, r"psi .*'power'.*Power\(4\)"),
+    ],
+)
+def test_bad_parameters(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+def test_a_gradient_that_is_bounded_cannot_be_inverted():
+    class Bounded(Lopsided):
+        def gradient(self, x):
+            return np.tanh(x)
+
+        def hessian(self, x):
+            return 1 / np.cosh(x) ** 2
+
+    assert Bounded().inverse_gradient(0.5) == pytest.approx(math.atanh(0.5), rel=1e-14)
+    with pytest.raises(ValueError, match="Bounded.* grows too slowly .*gradient unbounded"):
+        Bounded().inverse_gradient(2.0)
+
+
+def test_a_hessian_that_is_not_the_gradients_still_inverts():
+    """Newton goes astray, the bracket does not."""
+
+    class Careless(Lopsided):
+        def hessian(self, x):
+            return 1e-3 + 0 * x
+
+    z = np.array([-7.0, 0.71, 30.0])
+    np.testing.assert_allclose(Lopsided().gradient(Careless().inverse_gradient(z)), z, rtol=1e-12)
+
+
+# The mirror map of a parameter vector.
+
+CENTRE = np.array([0.3, -1.2, 0.05])
+THETA = np.array([0.1, -1.5, 0.35])
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+@every_potential
+def test_mirror_map_is_the_gradient_of_its_potential(phi, formula, scale):
+    mirror = MirrorMap(phi, CENTRE, scale)
+    theta = torch.tensor(THETA, requires_grad=True)
+    potential = phi.value(scale * (theta - torch.tensor(CENTRE))).sum() / scale**2
+    (dual,) = torch.autograd.grad(potential, theta)
+    np.testing.assert_allclose(mirror.dual(THETA), dual, rtol=1e-12)
+    np.testing.assert_allclose(mirror.primal(mirror.dual(THETA)), THETA, rtol=1e-12)
+    shift = 1e-6
+    metric = (mirror.dual(THETA + shift) - mirror.dual(THETA - shift)) / (2 * shift)
+    np.testing.assert_allclose(mirror.metric(THETA), metric, rtol=1e-6)
+
+
+def test_mirror_map_keeps_a_copy_of_the_centre():
+    theta = CENTRE.copy()
+    mirror = mirror_map(Quadratic(), theta, scaled=True, center="initialization", width=5)
+    theta += 1.0
+    np.testing.assert_array_equal(mirror.centre, CENTRE)
+    assert mirror.scale == 5.0
+
+
+def test_mirror_map_at_the_origin():
+    mirror = mirror_map(Power(4), THETA, scaled=False, center="origin", width=5)
+    np.testing.assert_allclose(mirror.dual(THETA), 4 * THETA**3, rtol=1e-14)
+    assert mirror.scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'.*Quadratic\(\)"),
+        ({"center": "zero"}, ValueError, "center .*'initialization' or 'origin'.*'zero'"),
+        ({"scaled": True, "center": "origin"}, ValueError, "center='origin'.*scaled=True; use"),
+        ({"potential": Power(3)}, ValueError, r"Power\(3\).*Hessian|Hessian.*Power\(3\).*Regularized"),
+    ],
+)
+def test_bad_mirror_maps(options, error, message):
+    arguments = {
+        "potential": Quadratic(),
+        "scaled": False,
+        "center": "initialization",
+        "width": 3,
+    }
+    with pytest.raises(error, match=message):
+        mirror_map(initial=THETA, **arguments | options)
+
+
+def test_an_infinite_hessian_at_the_start_is_refused():
+    with np.errstate(divide="ignore"), pytest.raises(ValueError, match="Hessian .*infinite"):
+        mirror_map(Power(1.5), THETA, scaled=False, center="initialization", width=3)
