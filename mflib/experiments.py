@@ -58,7 +58,7 @@ def sweep(
     1  2  ten   12
     """
     labelled = {
-        name: list(values.items() if isinstance(values, Mapping) else zip(*[list(values)] * 2))  # noqa: B905
+        name: list(values.items()) if isinstance(values, Mapping) else [(v, v) for v in values]
         for name, values in parameters.items()
     }
     for name, values in labelled.items():
@@ -123,7 +123,9 @@ def trial(
     for name in ("loss", "steps", "parameter_change", "kernel_change"):
         result[name] = getattr(run, name)
     if limit is not None:
-        result["error"] = distance(lambda t: run.network(t) - net(t), limit)
+        starts_at_zero = not output_scale
+        change = run.network if starts_at_zero else lambda t: run.network(t) - net(t)
+        result["error"] = distance(change, limit)
     return result
 
 

@@ -269,47 +269,56 @@ def _solve(measure: _Measure, y: np.ndarray) -> Representation:
 
 
 def _newton(measure: _Measure, y: np.ndarray, multipliers) -> tuple[np.ndarray, int]:
-    """Maximise the dual in an orthonormal basis of the features, where it is well conditioned."""
-    potential, nodes = measure.potential, measure.nodes()
-    mass, features = nodes.mass, measure.features(nodes, measure.points)
-    _, triangle = linalg.qr(np.sqrt(mass)[:, None] * features, mode="economic")
-    diagonal = np.diag(triangle)
-    triangle += np.diag(np.where(diagonal == 0, 1e-14 * np.abs(diagonal).max(), 0.0))
-    basis = linalg.solve_triangular(triangle, features.T, trans="T").T  # (N, m)
-    right = linalg.solve_triangular(triangle, y, trans="T")
-    xi, size = triangle @ multipliers, np.linalg.norm(right)
-
-    def evaluate(xi):
-        alpha = _inverse_mirror(potential, basis @ xi)
-        return alpha, right - basis.T @ (mass * alpha)
-
-    alpha, gradient = evaluate(xi)
-    for iteration in range(_MAX_ITERATIONS):  # noqa: B007
-        error = np.linalg.norm(gradient)
-        if error <= 1e-15 * size:
-            break
-        hessian = (basis * (mass / potential.hessian(alpha))[:, None]).T @ basis
-        step = np.linalg.lstsq(hessian, gradient, rcond=1e-15)[0]
-        t = _step_length(lambda t, xi=xi, step=step: evaluate(xi + t * step)[1] @ step,  # noqa: B023
-                         gradient @ step) if error > 1e-8 * size else 1.0  # fmt: skip
-        alpha_new, gradient_new = evaluate(xi + t * step)
-        error_new = np.linalg.norm(gradient_new)
-        if error <= 1e-8 * size and not error_new < 0.5 * error:
+    """Maximise the dual on the measure's present nodes; returns the multipliers and the steps."""
+    dual = _Dual(measure, y)
+    xi = dual.to_basis @ multipliers
+    alpha, gradient = dual.evaluate(xi)
+    error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
+    steps = 0
+    while steps < _MAX_ITERATIONS and error > 1e-7 * small:
+        step = dual.step(alpha, gradient)
+        length = 1.0 if error <= small else dual.length(xi, step, gradient @ step)
+        alpha, gradient = dual.evaluate(xi + length * step)
+        previous, error = error, np.linalg.norm(gradient)
+        if previous <= small and not error < 0.5 * previous:
             break  # rounding: nothing left to gain
-        xi, alpha, gradient = xi + t * step, alpha_new, gradient_new
-    return linalg.solve_triangular(triangle, xi), iteration
+        xi, steps = xi + length * step, steps + 1
+    return dual.from_basis @ xi, steps
 
 
-def _step_length(slope, initial: float) -> float:
-    """Find where the slope along a Newton step has fallen to half, by doubling and bisection."""
-    low, high, t = 0.0, np.inf, 1.0
-    for _ in range(200):
-        s = slope(t)
-        if abs(s) <= 0.5 * initial:
-            break
-        low, high = (t, high) if s > 0 else (low, t)
-        t = 2 * t if np.isinf(high) else 0.5 * (low + high)
-    return t
+class _Dual:
+    """The dual in an orthonormal basis of the features, where it is well conditioned."""
+
+    def __init__(self, measure: _Measure, y: np.ndarray) -> None:
+        nodes = measure.nodes()
+        features = measure.features(nodes, measure.points)
+        self.potential, self.mass = measure.potential, nodes.mass
+        _, sizes, rows = linalg.svd(np.sqrt(self.mass)[:, None] * features, full_matrices=False)
+        kept = sizes > 1e-13 * sizes[0]
+        self.to_basis = sizes[kept, None] * rows[kept]
+        self.from_basis = (rows[kept] / sizes[kept, None]).T
+        self.basis, self.right = features @ self.from_basis, y @ self.from_basis
+
+    def evaluate(self, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return alpha at the nodes and the gradient of the dual."""
+        alpha = _inverse_mirror(self.potential, self.basis @ xi)
+        return alpha, self.right - (self.mass * alpha) @ self.basis
+
+    def step(self, alpha: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Return the Newton step."""
+        hessian = (self.basis.T * (self.mass / self.potential.hessian(alpha))) @ self.basis
+        return np.linalg.lstsq(hessian, gradient, rcond=1e-15)[0]
+
+    def length(self, xi: np.ndarray, step: np.ndarray, initial: float) -> float:
+        """Find where the slope along a step has fallen to half, by doubling and bisection."""
+        low, high, t = 0.0, np.inf, 1.0
+        for _ in range(200):
+            slope = self.evaluate(xi + t * step)[1] @ step
+            if abs(slope) <= 0.5 * initial:
+                break
+            low, high = (t, high) if slope > 0 else (low, t)
+            t = 2 * t if np.isinf(high) else 0.5 * (low + high)
+        return t
 
 
 def _inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:

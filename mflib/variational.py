@@ -133,6 +133,10 @@ class _Dual:
         rise = np.append(0.0, np.cumsum(slopes * np.diff(self.x)))
         return mean + 0.25 * (self.x[-1] - self.x[0]) * bends.sum() - 0.5 * rise[-1] + rise
 
+    def error(self, at: _Evaluation) -> float:
+        """Largest |y - h| at the data."""
+        return float(np.abs(self.separate(at.gradient)).max())
+
     def tolerance(self) -> float:
         """The residual that CONVERGED promises: 1e-10 of the targets, or rounding of slopes."""
         rounding = 0.0
@@ -297,7 +301,7 @@ def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, Level, int]:
     for level, finer in zip(LEVELS[:-1], LEVELS[1:], strict=True):
         xi, error, steps = _newton(dual, xi, level, _MAX_ITERATIONS - iterations)
         iterations += steps
-        check = np.abs(dual.separate(dual.evaluate(xi, finer).gradient)).max()
+        check = dual.error(dual.evaluate(xi, finer))
         if check <= max(1e-12 * scale, 4 * error):
             break
     return xi, level, finer, iterations
@@ -306,13 +310,13 @@ def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, Level, int]:
 def _newton(dual: _Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, float, int]:
     """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
     at, scale = dual.evaluate(xi, level), np.abs(dual.y).max()
-    error = np.abs(dual.separate(at.gradient)).max()
+    error = dual.error(at)
     for iteration in range(budget):
         if error <= 1e-15 * scale:
             return xi, error, iteration
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
         new, at_new = _line_search(dual, xi, at, level, tries=1 if close else 60)
-        error_new = np.abs(dual.separate(at_new.gradient)).max()
+        error_new = dual.error(at_new)
         if not (error_new < error or not close):
             return xi, error, iteration
         done = close and error_new > 0.5 * error
@@ -325,9 +329,10 @@ def _newton(dual: _Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, flo
 def _line_search(dual: _Dual, xi, at: _Evaluation, level: Level, tries: int):
     """Go along the Newton step to where the dual's slope is at most half of what it was.
 
-    Only slopes are compared, so that the search works down to rounding, where values no longer
-    differ. Far from the optimum phi* grows like a small power and the step can be short by many
-    orders of magnitude: it is lengthened faster and faster.
+    Slopes are compared, not values, which no longer differ near the optimum; and where rounding
+    spoils the slopes too, a residual that falls to a quarter is enough. Far from the optimum phi*
+    grows like a small power and the step can be short by many orders of magnitude: it is lengthened
+    faster and faster.
     """
     step = dual.newton_step(at)
     initial = at.gradient @ step
@@ -336,7 +341,7 @@ def _line_search(dual: _Dual, xi, at: _Evaluation, level: Level, tries: int):
         new = xi + t * step
         trial = dual.evaluate(new, level)
         slope = trial.gradient @ step
-        if abs(slope) <= 0.5 * initial:
+        if abs(slope) <= 0.5 * initial or dual.error(trial) <= 0.25 * dual.error(at):
             break
         if slope > 0:
             short = t

@@ -1,0 +1,550 @@
+"""The function-space solver against 12 digits, closed forms, brute force, optimality and laws."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, optimize, stats
+
+from mflib import activations, variational
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.variational import Status
+from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, Lopsided, X, Y
+
+QUERY = np.array([-7.3, -1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23, 4.6])
+
+every_density = pytest.mark.parametrize("density", DENSITIES.values(), ids=DENSITIES.keys())
+every_potential = pytest.mark.parametrize("potential", SCALED.values(), ids=SCALED.keys())
+
+
+def kernel(x, slope: float, density) -> np.ndarray:
+    """E sigma(w x_i - b) sigma(w x_j - b) by adaptive quadrature."""
+    x = np.asarray(x)
+
+    def features(u):
+        return np.where(u > 0, u, slope * u)
+
+    def integrand(b):
+        right, left = features(x - b), features(-x - b)
+        return 0.5 * density.pdf(b) * (np.outer(right, right) + np.outer(left, left))
+
+    jumps = [-1.3, -1.1, -1.0, -0.4, -0.2, 0.15, 0.3, 0.6]
+    low, high = density.support()
+    breaks = [p for p in np.unique([*x, *(-x), *jumps]) if low < p < high]
+    matrix, _ = integrate.quad_vec(
+        integrand, low, high, points=breaks, epsabs=1e-13, epsrel=1e-12, norm="max"
+    )
+    return matrix
+
+
+# Reference answers.
+
+
+@pytest.mark.parametrize("problem", LIMITS, ids=lambda problem: problem.name)
+def test_reference_limits(problem):
+    sol = variational.solve(problem.x, problem.y, **problem.model)
+    assert sol.status is Status.CONVERGED
+    assert sol.iterations <= 15
+    np.testing.assert_allclose(sol(problem.query), problem.h, rtol=0, atol=1e-10)
+    assert sol.cost == pytest.approx(problem.cost, rel=1e-10)
+    assert sol.gap <= 1e-10 * sol.cost
+    assert sol.residual <= 1e-10
+    np.testing.assert_allclose(sol(problem.x), problem.y, rtol=0, atol=1e-12)
+    split = problem.activation == "relu" and isinstance(problem.potential, Quadratic)
+    assert list(sol.penalties) == (["G1", "G2", "G3"] if split else [])
+    if split:
+        assert sum(sol.penalties.values()) == pytest.approx(problem.cost, rel=1e-10)
+
+
+# Closed forms.
+
+
+def relu_kernel(x: float, t: float) -> float:
+    """E relu(w x - b) relu(w t - b) for b uniform on [-1, 1], by hand, for x and t in there."""
+    x, t = sorted((x, t))
+    right = (1 + x) ** 3 / 3 + (t - x) * (1 + x) ** 2 / 2
+    left = (1 - t) ** 3 / 3 + (t - x) * (1 - t) ** 2 / 2
+    return (right + left) / 4
+
+
+def test_one_point_in_closed_form():
+    """h = y K(., x) / K(x, x), and K(x, x) = (1 + 3 x^2) / 6."""
+    x, y = 0.37, -1.9
+    sol = variational.solve([x], [y])
+    assert sol.status is Status.CONVERGED
+    assert sol.cost == pytest.approx(6 * y**2 / (1 + 3 * x**2), rel=1e-12)
+    for q in (-0.9, -0.2, 0.37, 0.8):
+        assert float(sol(q)) == pytest.approx(y * relu_kernel(q, x) / relu_kernel(x, x), rel=1e-12)
+
+
+def test_two_points_in_closed_form():
+    x, y = [-0.45, 0.62], [1.3, 0.4]
+    sol = variational.solve(x, y)
+    a, b, c = relu_kernel(x[0], x[0]), relu_kernel(x[0], x[1]), relu_kernel(x[1], x[1])
+    det = a * c - b * b
+    first, second = (c * y[0] - b * y[1]) / det, (a * y[1] - b * y[0]) / det
+    assert sol.cost == pytest.approx(first * y[0] + second * y[1], rel=1e-11)
+    for q in (-0.9, -0.2, 0.3, 0.8):
+        exact = first * relu_kernel(q, x[0]) + second * relu_kernel(q, x[1])
+        assert float(sol(q)) == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.parametrize("beta", [0.03, 0.5, 20.0])
+def test_one_point_of_hypentropy_by_hand(beta):
+    """abs: alpha = beta sinh(l |x - t|), so y = (beta/2) [F(1 - x) + F(1 + x)] with
+    F(a) = int_0^a u sinh(l u) du = a cosh(l a) / l - sinh(l a) / l^2."""
+    x, y = 0.3, 0.8
+
+    def value(l):
+        return sum(
+            beta / 2 * (a * math.cosh(l * a) / l - math.sinh(l * a) / l**2) for a in (1 - x, 1 + x)
+        )
+
+    l = optimize.brentq(lambda l: value(l) - y, 1e-3, 40, xtol=1e-14, rtol=1e-15)
+    sol = variational.solve([x], [y], activation="abs", potential=Hypentropy(beta))
+    for t in (-0.8, 0.1, 0.9):
+        exact = beta * math.sinh(l * abs(x - t))
+        assert float(sol.curvature(t)) == pytest.approx(exact, rel=1e-10)
+    # D(alpha, 0) = beta (z sinh z - cosh z + 1) with z = l |x - t|
+    cost = sum(
+        beta / 2 * (a * math.cosh(l * a) - 2 * math.sinh(l * a) / l + a) for a in (1 - x, 1 + x)
+    )
+    assert sol.cost == pytest.approx(cost, rel=1e-9)
+
+
+def test_a_curve_drawn_by_hand():
+    """abs, uniform, |x|^3 + x^2: choose the field z = 3.1 |x + 0.4| - 1.7 |x - 0.5|, integrate
+    h = int alpha |x - t| dt / 2 with alpha = (sqrt(1 + 6 |z|) - 1) / 3 sign(z) by brute force, and
+    give the solver nothing but the two values."""
+    x = np.array([-0.4, 0.5])
+
+    def h(q):
+        def integrand(t):
+            z = 3.1 * abs(t + 0.4) - 1.7 * abs(t - 0.5)
+            return math.copysign(math.sqrt(1 + 6 * abs(z)) - 1, z) / 3 * abs(q - t) / 2
+
+        zeros = [-0.4, 0.5, (1.7 * 0.5 - 3.1 * 0.4) / 4.8, (-3.1 * 0.4 - 1.7 * 0.5) / 1.4]
+        points = sorted({p for p in [*zeros, q] if -1 < p < 1})
+        return integrate.quad(integrand, -1, 1, points=points, epsabs=1e-13, epsrel=1e-13)[0]
+
+    class Cubic(Regularized):
+        """|x|^3 + x^2, of which phi' is 3 x |x| + 2 x."""
+
+        def __init__(self):
+            super().__init__(Power(3), 1)
+
+        def value(self, x):
+            return 2 * super().value(x)
+
+        def gradient(self, x):
+            return 2 * super().gradient(x)
+
+        def hessian(self, x):
+            return 2 * super().hessian(x)
+
+        def bregman(self, x, y):
+            return 2 * super().bregman(x, y)
+
+        def inverse_gradient(self, z):
+            return super().inverse_gradient(z / 2)
+
+    sol = variational.solve(x, [h(t) for t in x], activation="abs", potential=Cubic())
+    for q in (-0.9, -0.15, 0.2, 0.8, 1.7):
+        assert float(sol(q)) == pytest.approx(h(q), rel=1e-10)
+
+
+# Brute force.
+
+
+@pytest.mark.parametrize("slope", [-1.0, -0.5, 0.0, 0.3])
+@every_density
+def test_quadratic_is_kernel_interpolation(density, slope):
+    """The dense formula h = K(., x) K(x, x)^-1 y, with K by adaptive quadrature."""
+    sol = variational.solve(X, Y, activation=activations.leaky_relu(slope), density=density)
+    assert sol.status is Status.CONVERGED
+    matrix = kernel([*X, *QUERY], slope, density)
+    weights = np.linalg.solve(matrix[:5, :5], Y)
+    exact = matrix[5:, :5] @ weights
+    np.testing.assert_allclose(sol(QUERY), exact, rtol=0, atol=2e-7 * np.abs(exact).max())
+    assert sol.cost == pytest.approx(Y @ weights, rel=1e-7)
+
+
+def test_theorem_2_on_a_grid():
+    """G1 + G2 + G3 of a spline with kinks at 4000 points, by least squares."""
+    count = 4000
+    t = -1 + (np.arange(count) + 0.5) * 2 / count
+    # h = c0 + c1 x + sum_j u_j |x - t_j| / 2: then G2 = (2 c1)^2, G3 = 3 (2 c0)^2, h'' = u / dt
+
+    def design(x):
+        return np.column_stack([np.ones_like(x), x, np.abs(x[:, None] - t) / 2])
+
+    weights = np.concatenate([[12.0, 4.0], np.full(count, 2 / (2 / count))])  # 1 / (p dt)
+    root = np.sqrt(weights)
+    coefficients = np.linalg.lstsq(design(X) / root, Y, rcond=None)[0]
+    sol = variational.solve(X, Y)
+    inside = QUERY[np.abs(QUERY) < 1]
+    np.testing.assert_allclose(sol(inside), design(inside) / root @ coefficients, atol=1e-5)
+    assert sol.cost == pytest.approx(coefficients @ coefficients, rel=1e-5)
+    g = sol.penalties
+    assert g["G2"] == pytest.approx(coefficients[1] ** 2, rel=1e-4)
+    assert g["G3"] == pytest.approx(coefficients[0] ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("potential", "value"),
+    [
+        (Regularized(Power(4), 1), lambda a: (a**4 + a**2) / 2),
+        (Regularized(Power(3), 0.2), lambda a: (abs(a) ** 3 + 0.2 * a**2) / 1.2),
+        (Hypentropy(0.4), lambda a: a * np.arcsinh(a / 0.4) - np.hypot(a, 0.4) + 0.4),
+    ],
+    ids=["power 4", "power 3", "hypentropy"],
+)
+def test_theorem_8_on_a_grid(potential, value):
+    """No curve through the data that satisfies the constraints is cheaper: candidates are drawn
+    at random on a grid of kinks, and the solver's own, put on the grid, costs what it says."""
+    count, density = 3000, DENSITIES["shifted"]
+    edges = np.linspace(-1.7, 1.7, count + 1)
+    t, dt = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    p = (density.pdf(t) + density.pdf(-t)) / 2
+    sol = variational.solve(X, Y, activation="abs", potential=potential, density=density)
+    alive = p > 0
+
+    def cost(bend):
+        return (value(bend[alive] / (2 * p[alive])) * p[alive]).sum() * dt
+
+    own = sol.curvature(t)
+    assert cost(own) == pytest.approx(sol.cost, rel=2e-3)
+    # h'(+inf) + h'(-inf) = 0 and h(0) = int h'' |x| dx / 2: then h = int h'' |x - t| / 2
+    np.testing.assert_allclose(np.abs(X[:, None] - t) / 2 @ own * dt, Y, atol=2e-3)
+    features = np.abs(X[:, None] - t[alive]) / 2 * dt
+    rng = np.random.default_rng(0)
+    for frequency in rng.uniform(1, 9, 40):
+        wave = p[alive] * np.cos(frequency * t[alive] + rng.uniform(0, 6))
+        wave -= features.T * p[alive][:, None] @ np.linalg.solve(
+            features * p[alive] @ features.T, features @ wave
+        )
+        costs = []
+        for size in (-0.1, 0.0, 0.1):
+            bend = own.copy()
+            bend[alive] += size * wave
+            costs.append(cost(bend))
+        assert costs[1] < min(costs[0], costs[2])
+        # stationary: the odd part of the change is small beside the even one
+        assert abs(costs[2] - costs[0]) < 0.03 * (costs[2] + costs[0] - 2 * costs[1])
+
+
+# Optimality conditions, and what the pieces of a solution say of each other.
+
+
+@every_density
+@every_potential
+def test_abs_is_stationary(potential, density):
+    """phi'(h'' / 2p) - phi'(0) is a sum of the features |x_i - t|."""
+    sol = variational.solve(X, Y, activation="abs", potential=potential, density=density)
+    assert sol.status is Status.CONVERGED
+    t = np.linspace(-1.3, 1.35, 301)
+    p = (density.pdf(t) + density.pdf(-t)) / 2
+    t, p = t[p > 1e-3], p[p > 1e-3]
+    field = potential.gradient(sol.curvature(t) / (2 * p)) - potential.gradient(np.zeros(1))
+    features = np.abs(t[:, None] - X)
+    multipliers = np.linalg.lstsq(features, field, rcond=None)[0]
+    np.testing.assert_allclose(features @ multipliers, field, atol=1e-9 * np.abs(field).max())
+    # strong duality: the cost is g(lambda), and phi* = z alpha - D(alpha, 0)
+    assert sol.gap <= 1e-10 * sol.cost
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs", "leaky_relu"])
+@every_density
+def test_derivatives_are_those_of_differences(activation, density):
+    sol = variational.solve(
+        X, Y, activation=activation, potential=SCALED["power 3"], density=density
+    )
+    t, d = np.array([-1.7, -0.83, -0.11, 0.05, 0.2, 0.51, 0.79, 1.9]), 1e-4
+    first = (sol(t + d) - sol(t - d)) / (2 * d)
+    second = (sol.derivative(t + d) - sol.derivative(t - d)) / (2 * d)
+    scale = np.abs(sol.curvature(t)).max()
+    np.testing.assert_allclose(sol.derivative(t), first, atol=1e-6 * scale)
+    np.testing.assert_allclose(sol.curvature(t), second, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("slope", [-1.0, -0.4, 0.0, 0.3])
+@every_density
+def test_slopes_are_those_far_away(slope, density):
+    sol = variational.solve(X, Y, activation=activations.leaky_relu(slope), density=density)
+    far = sol.derivative([-1e9, 1e9])
+    np.testing.assert_allclose(sol.slopes, far, rtol=1e-8)
+    bend, _ = integrate.quad(
+        lambda t: float(sol.curvature(t)),
+        *(-30, 30),
+        points=sorted([*X, *(-X), -1.3, -1.2, -1.1, -1.0, -0.4, -0.2, 0.15, 0.3, 0.6]),
+        limit=1000,
+        epsabs=1e-9,
+    )
+    assert sol.slopes[1] - sol.slopes[0] == pytest.approx(bend, abs=3e-3)
+    if slope == -1.0:
+        assert abs(sum(sol.slopes)) < 1e-9 * abs(sol.slopes[0])
+
+
+@pytest.mark.parametrize(
+    "density", [UNIFORM, stats.norm(0, 0.6), stats.truncnorm(-2, 2, 0, 0.7)], ids=str
+)
+def test_penalties_are_their_integrals(density):
+    sol = variational.solve(X, Y, density=density)
+    low, high = np.clip(density.support(), -7, 7)
+    options = {"points": sorted([0.0, *X]), "limit": 500, "epsabs": 1e-11, "epsrel": 1e-11}
+
+    def integral(f):
+        return integrate.quad(lambda t: float(f(t)), low, high, **options)[0]
+
+    g1 = integral(lambda t: sol.curvature(t) ** 2 / density.pdf(t))
+    g2 = (sol.derivative(1e6) + sol.derivative(-1e6)) ** 2
+    g3 = (integral(lambda t: sol.curvature(t) * abs(t)) - 2 * sol(0.0)) ** 2 / density.var()
+    expected = {"G1": g1, "G2": float(g2), "G3": float(g3)}
+    assert sol.penalties == pytest.approx(expected, rel=1e-7)
+    assert min(expected.values()) > 1e-3 * sol.cost, "a problem that would hide a wrong constant"
+    assert sum(expected.values()) == pytest.approx(sol.cost, rel=1e-8)
+
+
+def test_penalties_are_empty_where_the_theorem_is_silent():
+    assert variational.solve(X, Y, activation="abs").penalties == {}
+    assert variational.solve(X, Y, potential=SCALED["power 4"]).penalties == {}
+    assert variational.solve(X, Y, density=stats.norm(0.2, 1)).penalties == {}
+
+
+def test_shapes_of_what_is_evaluated():
+    sol = variational.solve(X, Y, activation="abs", potential=SCALED["power 4"])
+    grid = np.linspace(-2, 2, 6).reshape(2, 3)
+    for function in (sol, sol.derivative, sol.curvature):
+        assert function(grid).shape == (2, 3)
+        assert function(0.3).shape == ()
+        assert function([]).shape == (0,)
+        assert float(function(grid[1, 2])) == pytest.approx(float(function(grid)[1, 2]), rel=1e-12)
+
+
+# Laws. Each holds for every potential, and none for a solver with a misplaced constant.
+
+LAWS = pytest.mark.parametrize(
+    ("activation", "potential", "density"),
+    [
+        ("relu", SCALED["quadratic"], DENSITIES["shifted"]),
+        ("relu", SCALED["power 4"], DENSITIES["skewed"]),
+        ("abs", SCALED["regularized hypentropy"], DENSITIES["jump"]),
+        (activations.leaky_relu(0.25), SCALED["lopsided"], DENSITIES["truncated"]),
+    ],
+    ids=["relu", "relu scaled", "abs", "leaky lopsided"],
+)
+
+
+@LAWS
+def test_the_order_of_the_data_does_not_matter(activation, potential, density):
+    model = {"activation": activation, "potential": potential, "density": density}
+    sol, order = variational.solve(X, Y, **model), np.argsort(X)[::-1]
+    other = variational.solve(X[order], Y[order], **model)
+    np.testing.assert_allclose(sol(QUERY), other(QUERY), rtol=1e-11)
+    np.testing.assert_allclose(sol(X), Y, rtol=1e-11)
+
+
+@LAWS
+def test_reflection(activation, potential, density):
+    model = {"activation": activation, "potential": potential, "density": density}
+    sol, mirrored = variational.solve(X, Y, **model), variational.solve(-X, Y, **model)
+    np.testing.assert_allclose(sol(QUERY), mirrored(-QUERY), rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(sol.slopes, [-s for s in mirrored.slopes[::-1]], rtol=1e-9)
+    assert sol.cost == pytest.approx(mirrored.cost, rel=1e-11)
+
+
+@LAWS
+def test_stretching_the_line_stretches_the_graph(activation, potential, density):
+    """sigma(c u) = c sigma(u): alpha stays if x, b and y all grow by c."""
+    c, model = 3.7, {"activation": activation, "potential": potential}
+    sol = variational.solve(X, Y, density=density, **model)
+    wide = variational.solve(c * X, c * Y, density=_stretched(density, c), **model)
+    np.testing.assert_allclose(c * sol(QUERY), wide(c * QUERY), rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(sol.slopes, wide.slopes, rtol=1e-9)
+    assert sol.cost == pytest.approx(wide.cost, rel=1e-10)
+
+
+def _stretched(density, c: float):
+    """The distribution of c times the random variable."""
+    args, keywords = density.args, density.kwds
+    if isinstance(density.dist, stats.rv_histogram):
+        mass, edges = density.dist._histogram
+        return stats.rv_histogram((mass, c * np.asarray(edges)), density=False)
+    if len(args) >= 2 and not keywords:  # uniform(loc, scale), norm(loc, scale)
+        return density.dist(*(c * a for a in args))
+    keywords = keywords | {key: c * keywords.get(key, d) for key, d in (("loc", 0), ("scale", 1))}
+    return density.dist(*args, **keywords)
+
+
+@LAWS
+def test_a_point_on_the_curve_changes_nothing(activation, potential, density):
+    model = {"activation": activation, "potential": potential, "density": density}
+    sol = variational.solve(X, Y, **model)
+    extra = np.array([-0.55, 0.31])
+    more = variational.solve([*X, *extra], [*Y, *sol(extra)], **model)
+    np.testing.assert_allclose(more(QUERY), sol(QUERY), rtol=1e-8, atol=1e-8)
+    assert more.cost == pytest.approx(sol.cost, rel=1e-9)
+
+
+@LAWS
+def test_a_multiple_of_the_potential_changes_only_the_cost(activation, potential, density):
+    class Triple(Lopsided):
+        def value(self, x):
+            return 3 * potential.value(x)
+
+        def gradient(self, x):
+            return 3 * potential.gradient(x) + 0.8  # nor does an affine term
+
+        def hessian(self, x):
+            return 3 * potential.hessian(x)
+
+        def bregman(self, x, y):
+            return 3 * potential.bregman(x, y)
+
+        def inverse_gradient(self, z):
+            return potential.inverse_gradient((z - 0.8) / 3)
+
+    model = {"activation": activation, "density": density}
+    sol = variational.solve(X, Y, potential=potential, **model)
+    triple = variational.solve(X, Y, potential=Triple(), **model)
+    np.testing.assert_allclose(sol(QUERY), triple(QUERY), rtol=1e-9, atol=1e-10)
+    assert triple.cost == pytest.approx(3 * sol.cost, rel=1e-10)
+
+
+@pytest.mark.parametrize("potential", [Power(2), Regularized(Power(2), 5.0)], ids=repr)
+def test_the_quadratic_has_other_names(potential):
+    sol, same = variational.solve(X, Y), variational.solve(X, Y, potential=potential)
+    np.testing.assert_allclose(sol(QUERY), same(QUERY), rtol=1e-10)
+    assert same.cost == pytest.approx(sol.cost, rel=1e-11)
+
+
+def test_abs_does_not_see_a_reflected_density_but_relu_does():
+    def left_and_right(activation):
+        return [
+            variational.solve(X, Y, activation=activation, density=stats.norm(mean, 0.5))(QUERY)
+            for mean in (0.3, -0.3)
+        ]
+
+    np.testing.assert_allclose(*left_and_right("abs"), rtol=1e-9)
+    one, other = left_and_right("relu")
+    assert np.abs(one - other).max() > 0.01
+
+
+def test_leaky_relu_runs_from_abs_to_relu():
+    for slope, name in [(-1.0, "abs"), (0.0, "relu")]:
+        leaky = variational.solve(X, Y, activation=activations.leaky_relu(slope))
+        np.testing.assert_array_equal(leaky(QUERY), variational.solve(X, Y, activation=name)(QUERY))
+
+
+def test_zero_targets_give_zero():
+    sol = variational.solve(X, 0 * Y, activation="abs", potential=SCALED["power 4"])
+    assert sol.status is Status.CONVERGED
+    assert not sol(QUERY).any()
+    assert sol.cost == 0
+
+
+def test_a_solution_is_frozen_and_prints_its_certificate():
+    sol = variational.solve(X, Y)
+    with pytest.raises(AttributeError):
+        sol.cost = 0.0
+    assert "residual=" in repr(sol)
+    assert "_dual" not in repr(sol)
+
+
+# Awkward problems.
+
+POTENTIALS = (
+    [Regularized(Power(p), omega) for p in (2.5, 3, 4, 8) for omega in (1e-3, 1, 10)]
+    + [Hypentropy(beta) for beta in (1e-3, 1, 1e3)]
+    + [Regularized(Hypentropy(beta), omega) for beta in (1e-3, 1e3) for omega in (1e-3, 10)]
+)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("potential", POTENTIALS, ids=repr)
+def test_awkward_potentials_and_magnitudes(potential, size):
+    activation = "relu" if size == 1.0 else "abs"
+    sol = variational.solve(X, size * Y, activation=activation, potential=potential)
+    certify(sol, size * Y)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs", "leaky_relu"])
+@pytest.mark.parametrize(
+    "potential",
+    [Quadratic(), Regularized(Power(3), 1), Regularized(Power(8), 0.01), Hypentropy(0.01)],
+    ids=repr,
+)
+def test_points_that_almost_coincide(potential, activation):
+    x = [-0.8, 0.1, 0.101, 0.102, 0.55]
+    sol = variational.solve(x, Y, activation=activation, potential=potential)
+    certify(sol, Y)
+    np.testing.assert_allclose(sol(x), Y, rtol=1e-8)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 30, 200])
+@pytest.mark.parametrize("potential", [Regularized(Power(4), 1), Hypentropy(0.1)], ids=repr)
+def test_few_and_many_points(potential, m):
+    x = np.random.default_rng(m).uniform(-1, 1, m)
+    y = np.sin(7 * x) + 0.3
+    certify(variational.solve(x, y, activation="abs", potential=potential), y)
+
+
+def certify(sol, y) -> None:
+    assert sol.status is Status.CONVERGED
+    assert sol.iterations <= 30
+    assert sol.residual <= 1e-10 * np.abs(y).max()
+    assert sol.gap <= 1e-10 * sol.cost
+    assert np.isfinite(sol(QUERY)).all()
+
+
+def test_a_solve_that_stops_short_says_so(monkeypatch):
+    monkeypatch.setattr(variational, "_MAX_ITERATIONS", 2)
+    sol = variational.solve(X, Y, potential=Regularized(Power(8), 1e-3))
+    assert sol.status is Status.STALLED
+    assert sol.residual > 1e-6
+    assert sol.gap > 1e-6
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"y": Y[:4]}, ValueError, "x and y .*same length, got 5 inputs and 4 targets"),
+        ({"x": [], "y": []}, ValueError, "x is empty: give at least one"),
+        ({"x": [0.1, 0.2, 0.1, 0.3, 0.4]}, ValueError, r"x contains 0\.1 more than once; average"),
+        ({"x": [0.1, np.nan, 0.2, 0.3, 0.4]}, ValueError, "x contains nan; remove or replace"),
+        ({"x": [0.1, -np.inf, 0.2, 0.3, 0.4]}, ValueError, "x contains -inf; remove or replace"),
+        ({"y": [0.1, np.inf, 0.2, 0.3, 0.4]}, ValueError, "y contains inf; remove or replace"),
+        ({"x": "abcde"}, TypeError, "x must be an array of real numbers, got 'abcde'"),
+        ({"y": Y * 1j}, TypeError, "y must be an array of real numbers, got"),
+        ({"x": np.ones((5, 1, 1))}, ValueError, r"x must have shape \(m,\) or \(m, D\).*\(5, 1, 1\)"),
+        ({"x": np.eye(5)[:, :2] + X[:, None]}, ValueError, "x .*got 2; use representation.solve"),
+        ({"x": X - 1}, ValueError, r"x contains -1\.71, outside the support \[-1, 1\].*Widen"),
+        ({"activation": "gelu"}, ValueError, "activation 'gelu' is unknown; choose one of"),
+        ({"activation": "tanh"}, ValueError, "activation tanh .*needs 'relu'.*representation.solve"),
+        ({"activation": None}, TypeError, "activation must be a name or an Activation, got None"),
+        ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
+        ({"potential": Power(4)}, ValueError, r"Power\(4\) has Hessian 0 at 0.*use Regularized"),
+        ({"potential": Power(1.5)}, ValueError, r"Power\(1\.5\) has Hessian inf at 0.*finite"),
+        ({"density": stats.cauchy()}, ValueError, "density .*variance.*lighter tails"),
+        ({"density": stats.t(2)}, ValueError, "density .*variance.*inf.*lighter tails"),
+        ({"density": stats.uniform}, TypeError, "density must be a frozen .*uniform"),
+        ({"density": "normal"}, TypeError, "density must be a frozen .*'normal' has no"),
+        (
+            {"density": stats.rv_histogram(([1, 0, 1], [-1.5, -0.75, 0.7, 1.5]), density=False)},
+            ValueError,
+            r"density vanishes between x = -0\.71 and x = 0\.08.*drop it or change the density",
+        ),
+    ],
+)
+def test_bad_input(change, error, message):
+    arguments = {"x": X, "y": Y} | change
+    with pytest.raises(error, match=message):
+        variational.solve(arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_solutions_are_evaluated_at_finite_points_only():
+    with pytest.raises(ValueError, match="x contains nan"):
+        variational.solve(X, Y)([0.1, np.nan])
