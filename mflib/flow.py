@@ -78,7 +78,7 @@ class Flow:
     history : dict of str to ndarray
         "time", "loss", "parameter_change" and "kernel_change" at the start and after each step.
     snapshots : tuple of ShallowNetwork
-        Copies of the network at the times of `save_at`.
+        Copies of the network at those times of `save_at` that the flow reached.
     """
 
     network: ShallowNetwork

@@ -211,9 +211,9 @@ def slider(
         markup, heights = _panel(x, rows, ylabel, xlabel if j == len(curves) - 1 else "", j, still)
         drawn.append(markup.replace("@", _path(_across(x, x), heights[start])))
         frames.append(heights)
-    legend = f"{html.escape(label)} (moves)"
+    legend = f"solid: at the {html.escape(label)} chosen below"
     if fixed_label:
-        legend += f" &#183; dashed: {html.escape(fixed_label)}"
+        legend += f"; dashed: {html.escape(fixed_label)}"
     return HTML(
         _SLIDER.format(
             name=html.escape(name),
@@ -311,7 +311,7 @@ def _across(values: ArrayLike, x: np.ndarray) -> list[float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    ticks = np.round(MaxNLocator(5).tick_values(low, high), 10) + 0.0
+    ticks = np.round(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high), 10) + 0.0
     return [float(v) for v in ticks if low <= v <= high]
 
 

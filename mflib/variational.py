@@ -297,12 +297,11 @@ def solve(
 def _maximise(dual: _Dual) -> tuple[np.ndarray, Level, Level, int]:
     """Newton's method from zero; returns the optimum, its level and the one that checked it."""
     xi, iterations = np.zeros(len(dual.targets)), 0
-    scale = np.abs(dual.y).max()
     for level, finer in zip(LEVELS[:-1], LEVELS[1:], strict=True):
         xi, error, steps = _newton(dual, xi, level, _MAX_ITERATIONS - iterations)
         iterations += steps
         check = dual.error(dual.evaluate(xi, finer))
-        if check <= max(1e-12 * scale, 4 * error):
+        if check <= max(0.1 * dual.tolerance(), 4 * error):
             break
     return xi, level, finer, iterations
 

@@ -14,6 +14,7 @@ from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, Lopsided, X, Y
 QUERY = np.array([-7.3, -1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23, 4.6])
 
 every_density = pytest.mark.parametrize("density", DENSITIES.values(), ids=DENSITIES.keys())
+JUMPS = np.array([0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 1.1, 1.2, 1.3, 1.4, 1.7, 1.9])  # of |b|
 every_potential = pytest.mark.parametrize("potential", SCALED.values(), ids=SCALED.keys())
 
 
@@ -28,9 +29,8 @@ def kernel(x, slope: float, density) -> np.ndarray:
         right, left = features(x - b), features(-x - b)
         return 0.5 * density.pdf(b) * (np.outer(right, right) + np.outer(left, left))
 
-    jumps = [-1.3, -1.1, -1.0, -0.4, -0.2, 0.15, 0.3, 0.6]
     low, high = density.support()
-    breaks = [p for p in np.unique([*x, *(-x), *jumps]) if low < p < high]
+    breaks = [p for p in np.unique([*x, *(-x), *JUMPS, *(-JUMPS)]) if low < p < high]
     matrix, _ = integrate.quad_vec(
         integrand, low, high, points=breaks, epsabs=1e-13, epsrel=1e-12, norm="max"
     )
@@ -113,7 +113,7 @@ def test_one_point_of_hypentropy_by_hand(beta):
 
 
 def test_a_curve_drawn_by_hand():
-    """abs, uniform, |x|^3 + x^2: choose the field z = 3.1 |x + 0.4| - 1.7 |x - 0.5|, integrate
+    """abs, uniform, (|x|^3 + x^2)/2: choose the field z = 3.1 |t + 0.4| - 1.7 |t - 0.5|, integrate
     h = int alpha |x - t| dt / 2 with alpha = (sqrt(1 + 6 |z|) - 1) / 3 sign(z) by brute force, and
     give the solver nothing but the two values."""
     x = np.array([-0.4, 0.5])
@@ -123,32 +123,11 @@ def test_a_curve_drawn_by_hand():
             z = 3.1 * abs(t + 0.4) - 1.7 * abs(t - 0.5)
             return math.copysign(math.sqrt(1 + 6 * abs(z)) - 1, z) / 3 * abs(q - t) / 2
 
-        zeros = [-0.4, 0.5, (1.7 * 0.5 - 3.1 * 0.4) / 4.8, (-3.1 * 0.4 - 1.7 * 0.5) / 1.4]
-        points = sorted({p for p in [*zeros, q] if -1 < p < 1})
-        return integrate.quad(integrand, -1, 1, points=points, epsabs=1e-13, epsrel=1e-13)[0]
+        kinks = [-0.4, (1.7 * 0.5 - 3.1 * 0.4) / 4.8, 0.5, *([q] if abs(q) < 1 else [])]
+        return integrate.quad(integrand, -1, 1, points=kinks, epsabs=1e-13, epsrel=1e-13)[0]
 
-    class Cubic(Regularized):
-        """|x|^3 + x^2, of which phi' is 3 x |x| + 2 x."""
-
-        def __init__(self):
-            super().__init__(Power(3), 1)
-
-        def value(self, x):
-            return 2 * super().value(x)
-
-        def gradient(self, x):
-            return 2 * super().gradient(x)
-
-        def hessian(self, x):
-            return 2 * super().hessian(x)
-
-        def bregman(self, x, y):
-            return 2 * super().bregman(x, y)
-
-        def inverse_gradient(self, z):
-            return super().inverse_gradient(z / 2)
-
-    sol = variational.solve(x, [h(t) for t in x], activation="abs", potential=Cubic())
+    potential = Regularized(Power(3), 1)
+    sol = variational.solve(x, [h(t) for t in x], activation="abs", potential=potential)
     for q in (-0.9, -0.15, 0.2, 0.8, 1.7):
         assert float(sol(q)) == pytest.approx(h(q), rel=1e-10)
 
@@ -240,6 +219,8 @@ def test_theorem_8_on_a_grid(potential, value):
 @every_potential
 def test_abs_is_stationary(potential, density):
     """phi'(h'' / 2p) - phi'(0) is a sum of the features |x_i - t|."""
+    if density is DENSITIES["student"] and potential is SCALED["hypentropy"]:
+        pytest.skip("no minimiser: see test_a_problem_without_a_minimiser_ends_with_a_status")
     sol = variational.solve(X, Y, activation="abs", potential=potential, density=density)
     assert sol.status is Status.CONVERGED
     t = np.linspace(-1.3, 1.35, 301)
@@ -259,7 +240,7 @@ def test_derivatives_are_those_of_differences(activation, density):
     sol = variational.solve(
         X, Y, activation=activation, potential=SCALED["power 3"], density=density
     )
-    t, d = np.array([-1.7, -0.83, -0.11, 0.05, 0.2, 0.51, 0.79, 1.9]), 1e-4
+    t, d = np.array([-1.57, -0.83, -0.11, 0.05, 0.23, 0.51, 0.79, 1.83]), 1e-4
     first = (sol(t + d) - sol(t - d)) / (2 * d)
     second = (sol.derivative(t + d) - sol.derivative(t - d)) / (2 * d)
     scale = np.abs(sol.curvature(t)).max()
@@ -276,11 +257,12 @@ def test_slopes_are_those_far_away(slope, density):
     bend, _ = integrate.quad(
         lambda t: float(sol.curvature(t)),
         *(-30, 30),
-        points=sorted([*X, *(-X), -1.3, -1.2, -1.1, -1.0, -0.4, -0.2, 0.15, 0.3, 0.6]),
+        points=sorted([*X, *(-X), *JUMPS, *(-JUMPS)]),
         limit=1000,
-        epsabs=1e-9,
+        epsabs=1e-6,
     )
-    assert sol.slopes[1] - sol.slopes[0] == pytest.approx(bend, abs=3e-3)
+    tail = 2e-2 if np.isinf(density.support()[0]) else 1e-5
+    assert sol.slopes[1] - sol.slopes[0] == pytest.approx(bend, abs=tail)
     if slope == -1.0:
         assert abs(sum(sol.slopes)) < 1e-9 * abs(sol.slopes[0])
 
@@ -324,20 +306,30 @@ def test_shapes_of_what_is_evaluated():
 # Laws. Each holds for every potential, and none for a solver with a misplaced constant.
 
 LAWS = pytest.mark.parametrize(
-    ("activation", "potential", "density"),
+    ("activation", "potential", "stretched"),
     [
-        ("relu", SCALED["quadratic"], DENSITIES["shifted"]),
-        ("relu", SCALED["power 4"], DENSITIES["skewed"]),
-        ("abs", SCALED["regularized hypentropy"], DENSITIES["jump"]),
-        (activations.leaky_relu(0.25), SCALED["lopsided"], DENSITIES["truncated"]),
+        ("relu", SCALED["quadratic"], lambda c: stats.uniform(-1.2 * c, 2.9 * c)),
+        ("relu", SCALED["power 4"], lambda c: stats.skewnorm(4, -0.5 * c, 0.9 * c)),
+        (
+            "abs",
+            SCALED["regularized hypentropy"],
+            lambda c: stats.rv_histogram(
+                ([1, 5, 2], [-1.1 * c, -0.4 * c, 0.3 * c, 1.3 * c]), density=False
+            ),
+        ),
+        (
+            activations.leaky_relu(0.25),
+            SCALED["lopsided"],
+            lambda c: stats.truncnorm(-1.5, 2.5, -0.1 * c, 0.8 * c),
+        ),
     ],
     ids=["relu", "relu scaled", "abs", "leaky lopsided"],
 )
 
 
 @LAWS
-def test_the_order_of_the_data_does_not_matter(activation, potential, density):
-    model = {"activation": activation, "potential": potential, "density": density}
+def test_the_order_of_the_data_does_not_matter(activation, potential, stretched):
+    model = {"activation": activation, "potential": potential, "density": stretched(1)}
     sol, order = variational.solve(X, Y, **model), np.argsort(X)[::-1]
     other = variational.solve(X[order], Y[order], **model)
     np.testing.assert_allclose(sol(QUERY), other(QUERY), rtol=1e-11)
@@ -345,8 +337,8 @@ def test_the_order_of_the_data_does_not_matter(activation, potential, density):
 
 
 @LAWS
-def test_reflection(activation, potential, density):
-    model = {"activation": activation, "potential": potential, "density": density}
+def test_reflection(activation, potential, stretched):
+    model = {"activation": activation, "potential": potential, "density": stretched(1)}
     sol, mirrored = variational.solve(X, Y, **model), variational.solve(-X, Y, **model)
     np.testing.assert_allclose(sol(QUERY), mirrored(-QUERY), rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(sol.slopes, [-s for s in mirrored.slopes[::-1]], rtol=1e-9)
@@ -354,31 +346,19 @@ def test_reflection(activation, potential, density):
 
 
 @LAWS
-def test_stretching_the_line_stretches_the_graph(activation, potential, density):
+def test_stretching_the_line_stretches_the_graph(activation, potential, stretched):
     """sigma(c u) = c sigma(u): alpha stays if x, b and y all grow by c."""
     c, model = 3.7, {"activation": activation, "potential": potential}
-    sol = variational.solve(X, Y, density=density, **model)
-    wide = variational.solve(c * X, c * Y, density=_stretched(density, c), **model)
+    sol = variational.solve(X, Y, density=stretched(1), **model)
+    wide = variational.solve(c * X, c * Y, density=stretched(c), **model)
     np.testing.assert_allclose(c * sol(QUERY), wide(c * QUERY), rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(sol.slopes, wide.slopes, rtol=1e-9)
     assert sol.cost == pytest.approx(wide.cost, rel=1e-10)
 
 
-def _stretched(density, c: float):
-    """The distribution of c times the random variable."""
-    args, keywords = density.args, density.kwds
-    if isinstance(density.dist, stats.rv_histogram):
-        mass, edges = density.dist._histogram
-        return stats.rv_histogram((mass, c * np.asarray(edges)), density=False)
-    if len(args) >= 2 and not keywords:  # uniform(loc, scale), norm(loc, scale)
-        return density.dist(*(c * a for a in args))
-    keywords = keywords | {key: c * keywords.get(key, d) for key, d in (("loc", 0), ("scale", 1))}
-    return density.dist(*args, **keywords)
-
-
 @LAWS
-def test_a_point_on_the_curve_changes_nothing(activation, potential, density):
-    model = {"activation": activation, "potential": potential, "density": density}
+def test_a_point_on_the_curve_changes_nothing(activation, potential, stretched):
+    model = {"activation": activation, "potential": potential, "density": stretched(1)}
     sol = variational.solve(X, Y, **model)
     extra = np.array([-0.55, 0.31])
     more = variational.solve([*X, *extra], [*Y, *sol(extra)], **model)
@@ -387,7 +367,7 @@ def test_a_point_on_the_curve_changes_nothing(activation, potential, density):
 
 
 @LAWS
-def test_a_multiple_of_the_potential_changes_only_the_cost(activation, potential, density):
+def test_a_multiple_of_the_potential_changes_only_the_cost(activation, potential, stretched):
     class Triple(Lopsided):
         def value(self, x):
             return 3 * potential.value(x)
@@ -404,7 +384,7 @@ def test_a_multiple_of_the_potential_changes_only_the_cost(activation, potential
         def inverse_gradient(self, z):
             return potential.inverse_gradient((z - 0.8) / 3)
 
-    model = {"activation": activation, "density": density}
+    model = {"activation": activation, "density": stretched(1)}
     sol = variational.solve(X, Y, potential=potential, **model)
     triple = variational.solve(X, Y, potential=Triple(), **model)
     np.testing.assert_allclose(sol(QUERY), triple(QUERY), rtol=1e-9, atol=1e-10)
@@ -505,6 +485,15 @@ def test_a_solve_that_stops_short_says_so(monkeypatch):
     assert sol.gap > 1e-6
 
 
+def test_a_problem_without_a_minimiser_ends_with_a_status():
+    """alpha = beta sinh(z) outgrows a tail of Student's t unless z is bounded."""
+    with np.errstate(all="ignore"):
+        sol = variational.solve(
+            X, Y, activation="abs", potential=Hypentropy(0.4), density=stats.t(3, scale=0.5)
+        )
+    assert sol.status is Status.STALLED
+
+
 # Bad input.
 
 
@@ -530,12 +519,12 @@ def test_a_solve_that_stops_short_says_so(monkeypatch):
         ({"potential": Power(1.5)}, ValueError, r"Power\(1\.5\) has Hessian inf at 0.*finite"),
         ({"density": stats.cauchy()}, ValueError, "density .*variance.*lighter tails"),
         ({"density": stats.t(2)}, ValueError, "density .*variance.*inf.*lighter tails"),
-        ({"density": stats.uniform}, TypeError, "density must be a frozen .*uniform"),
+        ({"density": stats.t}, TypeError, "density must be a frozen"),
         ({"density": "normal"}, TypeError, "density must be a frozen .*'normal' has no"),
         (
             {"density": stats.rv_histogram(([1, 0, 1], [-1.5, -0.75, 0.7, 1.5]), density=False)},
             ValueError,
-            r"density vanishes between x = -0\.71 and x = 0\.08.*drop it or change the density",
+            r"density vanishes between x = -0\.32 and x = 0\.63.*drop it or change the density",
         ),
     ],
 )
