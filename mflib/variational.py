@@ -1,9 +1,9 @@
 r"""The infinite-width limit in function space, solved exactly by its dual.
 
 For :math:`\sigma_s(u) = \max(u, 0) + s\min(u, 0)` (ReLU, absolute value, leaky ReLU) the trained
-change h has the least representation cost among all interpolants. The dual of that problem has one unknown
-for each data point and is solved by Newton's method from zero (:mod:`mflib._finite_elements`); the
-quadrature follows the zeros of the solution (:mod:`mflib._quadrature`).
+change h has the least representation cost among all interpolants. The dual of that problem has one
+unknown for each data point and is solved by Newton's method from zero, in a finite-element basis,
+with a quadrature that follows the zeros of the solution.
 """
 
 from __future__ import annotations
