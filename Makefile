@@ -49,6 +49,7 @@ nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outp
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb
 	$(RUN) tools.notebooks refresh
+	$(RUN) tools.readme_figure
 	$(RUN) tools.notebooks check
 
 clean:  ## remove the built book and the caches; .venv stays

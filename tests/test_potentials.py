@@ -150,9 +150,14 @@ def test_numpy_and_torch_agree(phi, formula, method):
     assert isinstance(tensors, torch.Tensor)
     assert tensors.dtype == torch.float64
     np.testing.assert_allclose(arrays, tensors, rtol=1e-13)
-    np.testing.assert_allclose(
-        phi.bregman(POINTS, 0.3), phi.bregman(torch.tensor(POINTS), 0.3), rtol=1e-12
-    )
+
+
+@every_potential
+def test_bregman_of_a_tensor_and_a_number_keeps_double_precision(phi, formula):
+    tensor = phi.bregman(torch.tensor(POINTS), 0.3)
+    assert tensor.dtype == torch.float64
+    np.testing.assert_allclose(phi.bregman(POINTS, 0.3), tensor, rtol=1e-12)
+    np.testing.assert_allclose(phi.bregman(0.3, torch.tensor(POINTS)), phi.bregman(0.3, POINTS))
 
 
 @every_potential

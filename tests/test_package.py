@@ -1,0 +1,96 @@
+"""The package as a whole: what it names, what it loads, which way its imports point."""
+
+import ast
+import importlib
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mflib
+
+SOURCE = Path(mflib.__file__).parent
+MODULES = sorted(path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__")
+
+# Each module may import those in front of it, and no other.
+LAYERS = {
+    "_validation": (),
+    "potentials": ("_validation",),
+    "activations": ("_validation",),
+    "datasets": (),
+    "networks": ("_validation", "activations"),
+    "flow": ("_validation", "activations", "potentials", "networks"),
+    "descent": ("_validation", "potentials"),
+    "_quadrature": ("potentials",),
+    "_finite_elements": ("_quadrature", "potentials"),
+    "variational": (
+        *("_validation", "_quadrature", "_finite_elements"),
+        *("activations", "potentials"),
+    ),
+    "representation": ("_validation", "activations", "potentials"),  # no solver of the other's
+}
+
+
+def python(code: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_loads_neither_torch_nor_matplotlib():
+    loaded = python(
+        "import mflib, sys\n"
+        "mflib.potentials.Power(3).gradient(1.0), mflib.activations.relu(2.0)\n"
+        "mflib.variational.solve([0.1, 0.5], [1.0, 2.0])(0.3)\n"
+        "mflib.representation.solve([0.1, 0.5], [1.0, 2.0])([0.3])\n"
+        "print([m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+def test_torch_is_loaded_when_something_trains():
+    assert python("import mflib, sys\nmflib.ShallowNetwork\nprint('torch' in sys.modules)") == "True"
+
+
+@pytest.mark.parametrize("name", mflib.__all__)
+def test_every_public_name_exists_and_is_listed(name):
+    assert getattr(mflib, name) is not None
+    assert name in dir(mflib)
+    assert getattr(mflib, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'mflib' has no attribute 'mirror'"):
+        mflib.mirror  # noqa: B018
+
+
+def test_the_version_is_that_of_the_metadata():
+    assert mflib.__version__ == importlib.metadata.version("mflib")
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_imports_point_one_way(module):
+    imported = set()
+    for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "mflib":
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mflib."):
+            imported.add(node.module.removeprefix("mflib."))
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("mflib.") for alias in node.names)
+    assert imported <= set(LAYERS[module])
+
+
+def test_every_module_is_in_the_table():
+    assert set(MODULES) == {*LAYERS, "experiments", "plotting"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_exports_what_it_defines(name):
+    module = importlib.import_module(f"mflib.{name}")
+    if name.startswith("_"):
+        return
+    for public in module.__all__:
+        assert getattr(module, public).__doc__ if callable(getattr(module, public)) else True
+        assert hasattr(module, public)

@@ -1,0 +1,68 @@
+"""The solver's quadrature against distribution functions and integrals in closed form."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mflib._quadrature import LEVELS, Pieces, inverse_mirror, nodes, smooth_panels, split
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from tests.problems import DENSITIES, Lopsided
+
+GAUSS, WEIGHTS = np.polynomial.legendre.leggauss(16)
+
+
+def panel_errors(density, edges) -> np.ndarray:
+    """By how much 16 Gauss nodes miss the mass of each panel."""
+    half = 0.5 * np.diff(edges)[:, None]
+    t = 0.5 * (edges[1:] + edges[:-1])[:, None] + half * GAUSS
+    return np.abs((half * WEIGHTS * density.pdf(t)).sum(axis=1) - np.diff(density.cdf(edges)))
+
+
+@pytest.mark.parametrize("density", DENSITIES.values(), ids=DENSITIES.keys())
+def test_panels_resolve_a_density(density):
+    edges = smooth_panels(density)
+    assert (np.diff(edges) > 0).all()
+    assert panel_errors(density, edges).sum() < 1e-12
+    assert density.cdf(edges[0]) + density.sf(edges[-1]) < 1e-12
+
+
+def test_panels_find_every_jump():
+    """Histograms with jumps anywhere, also next to a panel's edge, where no node looks."""
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for _ in range(100):
+        jumps = np.sort(rng.uniform(-1, 1, 5))
+        density = stats.rv_histogram((rng.uniform(0.5, 2, 4), jumps), density=False)
+        worst = max(worst, panel_errors(density, smooth_panels(density)).sum())
+    assert worst < 1e-12
+
+
+@pytest.mark.parametrize(
+    "potential",
+    [
+        Quadratic(),
+        Regularized(Power(4), 1e-3),
+        Regularized(Power(2.5), 0.1),
+        Hypentropy(1e-3),
+        Lopsided(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(("z_left", "z_right"), [(-1.3, 4.2), (3.0, 0.0), (2.0, 2.5), (-0.7, -9.0)])
+def test_alpha_is_integrated_across_its_zeros(potential, z_left, z_right):
+    """int alpha dz = alpha phi'(alpha) - phi(alpha), the conjugate of phi."""
+    left, right = -0.3, 1.9
+    pieces = Pieces(*(np.array([v]) for v in (left, right, z_left, z_right)))
+    level = LEVELS[-1]
+    t, alpha, weights = nodes(split(pieces, potential, level), potential, level.nodes)
+    assert ((left <= t) & (t <= right)).all()
+    z = z_left + (z_right - z_left) * (t - left) / (right - left)
+    np.testing.assert_allclose(alpha, inverse_mirror(potential, z), rtol=1e-6, atol=1e-12)
+    assert weights.sum() == pytest.approx(right - left, rel=1e-12)
+
+    def conjugate(z):
+        a = inverse_mirror(potential, np.array([z]))
+        return float((z * a - potential.bregman(a, 0.0))[0])
+
+    exact = (conjugate(z_right) - conjugate(z_left)) * (right - left) / (z_right - z_left)
+    assert (weights * alpha).sum() == pytest.approx(exact, rel=1e-11)

@@ -1,0 +1,20 @@
+import re
+
+import numpy as np
+
+from tools.readme_figure import ROOT, first_figure
+
+
+def test_the_example_runs_and_says_what_it_prints():
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    names: dict = {}
+    exec(example, names)
+    assert names["run"].status.name == names["limit"].status.name == "CONVERGED"
+    (said,) = re.findall(r"# about ([0-9.]+)", example)
+    assert np.isclose(names["error"], float(said), rtol=0.2)
+
+
+def test_the_picture_is_the_figure_of_the_first_page():
+    picture = (ROOT / "docs" / "figure.png").read_bytes()
+    assert picture == first_figure(ROOT / "chapters" / "index.ipynb")
+    assert len(picture) < 150_000

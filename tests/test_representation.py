@@ -1,0 +1,280 @@
+"""The parameter-space solver against 12 digits, dense formulas, optimality and its rival."""
+
+import numpy as np
+import pytest
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+from scipy import integrate, optimize, stats
+
+import mflib
+from mflib import activations, representation, variational
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.representation import Status
+from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, X, Y
+
+QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
+
+
+@pytest.mark.parametrize("problem", LIMITS, ids=lambda problem: problem.name)
+def test_reference_limits(problem):
+    rep = representation.solve(problem.x, problem.y, **problem.model)
+    assert rep.status is Status.CONVERGED
+    np.testing.assert_allclose(rep(problem.query), problem.h, rtol=0, atol=1e-8)
+    assert rep.cost == pytest.approx(problem.cost, rel=1e-8)
+    assert rep.gap <= 1e-8 * rep.cost
+    assert rep.residual <= 1e-8
+    np.testing.assert_allclose(rep(problem.x), problem.y, rtol=0, atol=1e-8)
+
+
+# Against the solver in function space, with which it shares no code.
+
+
+@st.composite
+def data(draw):
+    """One to six points, at least 0.02 apart, and targets that are not all small."""
+    gaps = draw(st.lists(st.floats(0.02, 1.0), min_size=1, max_size=6))
+    places = np.cumsum(gaps)
+    x = -0.95 + draw(st.floats(0.0, 0.9)) + (places - places[0]) * 0.95 / max(places[-1], 1.0)
+    y = draw(st.lists(st.floats(-2, 2, width=16), min_size=len(gaps), max_size=len(gaps)))
+    assume(np.abs(y).max() > 0.1)
+    order = draw(st.permutations(range(len(x))))
+    return x[order], np.array(y)[order]
+
+
+potentials = st.one_of(
+    st.sampled_from(list(SCALED.values())),
+    st.builds(Regularized, st.builds(Power, st.floats(2.2, 6)), st.floats(0.05, 5)),
+    st.builds(Hypentropy, st.floats(0.1, 10)),
+)
+sigmas = st.one_of(
+    st.sampled_from([activations.relu, activations.absolute]),
+    st.builds(activations.leaky_relu, st.floats(-0.9, 0.9)),
+)
+
+
+# without shrinking, which would solve thousands of problems: the first failure is small enough
+@settings(max_examples=25, derandomize=True, deadline=None, phases=[Phase.generate])
+@given(data(), sigmas, potentials, st.sampled_from(list(DENSITIES)))
+def test_both_solvers_agree(points, activation, potential, name):
+    assume(not (isinstance(potential, Hypentropy) and name == "student"))
+    model = {"activation": activation, "potential": potential, "density": DENSITIES[name]}
+    try:
+        sol = variational.solve(*points, **model)
+    except ValueError as error:
+        assume("density vanishes" not in str(error))
+        raise
+    rep = representation.solve(*points, **model)
+    scale = np.abs(sol(QUERY)).max()
+    np.testing.assert_allclose(rep(QUERY), sol(QUERY), rtol=0, atol=1e-7 * scale)
+    assert rep.cost == pytest.approx(sol.cost, rel=1e-7)
+
+
+# Optimality, by quadrature and root finding of SciPy.
+
+
+@pytest.mark.parametrize("name", ["elu", "softplus", "tanh", "leaky_relu"])
+@pytest.mark.parametrize("scaled", ["quadratic", "power 4", "hypentropy", "lopsided"])
+def test_any_activation_interpolates_and_is_optimal(name, scaled):
+    """h = int alpha sigma dmu with phi'(alpha) - phi'(0) = sum_i lambda_i sigma(w x_i - b)."""
+    potential, density, sigma = SCALED[scaled], DENSITIES["truncated"], activations.get(name)
+    x, y = X[:3], Y[:3]
+    rep = representation.solve(x, y, activation=name, potential=potential, density=density)
+    assert rep.status is Status.CONVERGED
+    np.testing.assert_allclose(rep(x), y, atol=1e-8)
+    shift = float(potential.gradient(np.zeros(1))[0])
+
+    def alpha(w, b):
+        z = float(rep.multipliers @ sigma(w * x - b)) + shift
+        return optimize.brentq(
+            lambda a: float(potential.gradient(np.array([a]))[0]) - z, -1e6, 1e6, xtol=1e-12
+        )
+
+    def mean(f):
+        return sum(
+            integrate.quad(
+                lambda b, w=w: 0.5 * density.pdf(b) * f(alpha(w, b), w, b),
+                *density.support(),
+                points=sorted([*(w * x)]),
+                epsabs=1e-7,
+                limit=200,
+            )[0]
+            for w in (-1.0, 1.0)
+        )
+
+    for q in (-1.1, 0.3):
+        exact = mean(lambda a, w, b, q=q: a * float(sigma(np.array([w * q - b]))[0]))
+        assert rep([q])[0] == pytest.approx(exact, abs=1e-6)
+
+
+def test_features_of_low_rank():
+    """sin(w x - b) spans only sin and cos: two points can be met, and three cannot."""
+    rep = representation.solve([0.3, 1.1], [0.5, -0.8], activation="sine")
+    assert rep.status is Status.CONVERGED
+    a, b = np.linalg.solve(np.column_stack([np.sin([0.3, 1.1]), np.cos([0.3, 1.1])]), [0.5, -0.8])
+    np.testing.assert_allclose(rep(QUERY), a * np.sin(QUERY) + b * np.cos(QUERY), atol=1e-9)
+    rep = representation.solve(X[:3], Y[:3], activation="sine")
+    assert rep.status is Status.STALLED
+    assert rep.residual > 1e-3
+
+
+def test_the_gap_is_that_of_the_dual():
+    """cost - (lambda . y - int phi*(z)), with phi* of x^2 known: z^2 / 4."""
+    rep = representation.solve(X, Y, activation="tanh")
+
+    def conjugate(b):
+        z = [float(rep.multipliers @ np.tanh(w * X - b)) for w in (-1, 1)]
+        return 0.5 * 0.5 * (z[0] ** 2 + z[1] ** 2) / 4
+
+    dual = rep.multipliers @ Y - integrate.quad(conjugate, -1, 1, epsabs=1e-9, epsrel=1e-13)[0]
+    assert rep.cost == pytest.approx(dual, rel=1e-9)
+
+
+# The neurons of a network as measure.
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("name", ["relu", "abs", "tanh"])
+def test_the_quadratic_is_the_least_norm_solution(name, dim):
+    net = mflib.ShallowNetwork(60, input_dim=dim, activation=name, seed=2)
+    w, b = net.input_weight.detach().numpy(), net.input_bias.detach().numpy()
+    rng = np.random.default_rng(3)
+    x, query = rng.uniform(-0.9, 0.9, (5, dim)), rng.uniform(-1, 1, (4, dim))
+    rep = representation.solve(x, Y, activation=name, neurons=(w, b))
+    assert rep.status is Status.CONVERGED
+
+    def features(points):
+        return activations.get(name)(points @ w.T - b)
+
+    # minimise (1/n) sum alpha^2 subject to (1/n) sum alpha sigma = y
+    alpha = np.linalg.lstsq(features(x) / 60, Y, rcond=None)[0]
+    np.testing.assert_allclose(rep(query), features(query) @ alpha / 60, rtol=1e-8, atol=1e-9)
+    assert rep.cost == pytest.approx((alpha**2).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize("scaled", ["power 3", "hypentropy", "lopsided"])
+def test_neurons_satisfy_the_optimality_conditions(scaled):
+    """Cheaper than any other interpolant: moves within the null space only add to the cost."""
+    potential, rng = SCALED[scaled], np.random.default_rng(5)
+    w, b = rng.choice([-1.0, 1.0], 80), rng.uniform(-1, 1, 80)
+    rep = representation.solve(X, Y, potential=potential, neurons=(w, b))
+    features = np.maximum(w[:, None] * X - b[:, None], 0)
+    z = features @ rep.multipliers + potential.gradient(np.zeros(1))
+    alpha = np.array([
+        optimize.brentq(lambda a, v=v: float(potential.gradient(np.array([a]))[0]) - v, -1e4, 1e4)
+        for v in z
+    ])  # fmt: skip
+    np.testing.assert_allclose(features.T @ alpha / 80, Y, atol=1e-8)
+    assert rep.cost == pytest.approx(potential.bregman(alpha, 0.0).mean(), rel=1e-8)
+    for _ in range(20):
+        move = rng.normal(size=80)
+        move -= features @ np.linalg.lstsq(features, move, rcond=None)[0]
+        assert potential.bregman(alpha + 0.1 * move, 0.0).mean() > rep.cost
+
+
+def test_weights_of_one_dimension_may_be_flat():
+    rng = np.random.default_rng(1)
+    w, b = rng.choice([-1.0, 1.0], 50), rng.uniform(-1, 1, 50)
+    flat = representation.solve(X, Y, neurons=(w, b))
+    column = representation.solve(X[:, None], Y, neurons=(w[:, None], b))
+    np.testing.assert_array_equal(flat(QUERY), column(QUERY[:, None]))
+
+
+def test_too_few_neurons_end_with_a_status():
+    """Three units cannot pass through five points."""
+    rep = representation.solve(X, Y, neurons=([1.0, -1.0, 1.0], [-0.9, -0.8, -0.3]))
+    assert rep.status is Status.STALLED
+    assert rep.residual > 1e-3
+    best = np.linalg.lstsq(
+        np.column_stack([np.maximum(X + 0.9, 0), np.maximum(0.8 - X, 0), np.maximum(X + 0.3, 0)]),
+        Y,
+        rcond=None,
+    )[1]
+    assert rep.residual >= np.sqrt(best[0] / 5) * 0.999
+
+
+def test_many_neurons_approach_their_density():
+    rng = np.random.default_rng(0)
+    w, b = rng.choice([-1.0, 1.0], 200_000), rng.uniform(-1, 1, 200_000)
+    model = {"activation": "abs", "potential": SCALED["power 3"]}
+    finite = representation.solve(X, Y, neurons=(w, b), **model)
+    infinite = representation.solve(X, Y, density=UNIFORM, **model)
+    inside = QUERY[np.abs(QUERY) < 1]
+    np.testing.assert_allclose(finite(inside), infinite(inside), atol=0.01)
+
+
+# Where the other solver does not go.
+
+
+def test_data_outside_the_support():
+    """h is straight beyond the kinks, so three points there leave only their line."""
+    x, y = [-0.5, 0.4, 1.5, 2.5], [0.3, -0.8, 1.0, 1.7]
+    rep = representation.solve(x, y)
+    assert rep.status is Status.CONVERGED
+    np.testing.assert_allclose(rep(x), y, atol=1e-8)
+    np.testing.assert_allclose(rep([1.2, 3.5]), [0.79, 2.4], atol=1e-7)
+
+
+def test_the_order_of_the_data_is_that_of_the_multipliers():
+    order = [3, 0, 4, 2, 1]
+    model = {"activation": "softplus", "potential": SCALED["power 4"]}
+    rep = representation.solve(X, Y, **model)
+    other = representation.solve(X[order], Y[order], **model)
+    np.testing.assert_allclose(other(QUERY), rep(QUERY), atol=1e-7)
+    np.testing.assert_allclose(other.cost, rep.cost, rtol=1e-8)
+
+
+def test_zero_targets_give_zero():
+    rep = representation.solve(X, 0 * Y, potential=SCALED["power 4"])
+    assert rep.status is Status.CONVERGED
+    assert not rep(QUERY).any()
+    assert rep.cost == 0
+
+
+def test_evaluation_in_parts_equals_evaluation_at_once():
+    rep = representation.solve(X, Y, activation="abs")
+    grid = np.linspace(-1, 1, 7001)
+    assert rep(grid).shape == (7001,)
+    np.testing.assert_allclose(rep(grid[::1000]), rep(grid)[::1000], rtol=1e-9, atol=1e-10)
+    assert rep([]).shape == (0,)
+
+
+PLANE = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"y": Y[:4]}, ValueError, "x and y .*same length, got 5 inputs and 4 targets"),
+        ({"x": [], "y": []}, ValueError, "x is empty: give at least one"),
+        ({"x": [0.1, 0.2, 0.1, 0.3, 0.4]}, ValueError, r"x contains 0\.1 more than once; average"),
+        ({"x": [0.1, np.nan, 0.2, 0.3, 0.4]}, ValueError, "x contains nan; remove or replace"),
+        ({"y": [0.1, np.inf, 0.2, 0.3, 0.4]}, ValueError, "y contains inf; remove or replace"),
+        ({"x": PLANE}, ValueError, r"x has 2 inputs .*serves one.*neurons=\(w, b\)"),
+        ({"activation": "gelu"}, ValueError, "activation 'gelu' is unknown; choose one of"),
+        ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
+        ({"potential": Power(4)}, ValueError, r"Power\(4\) has Hessian 0 at 0.*use Regularized"),
+        ({"potential": Power(1.5)}, ValueError, r"Power\(1\.5\) has Hessian inf at 0.*finite"),
+        ({"density": stats.cauchy()}, ValueError, "density .*variance.*lighter tails"),
+        ({"density": "normal"}, TypeError, "density must be a frozen .*'normal' has no"),
+        (
+            {"density": UNIFORM, "neurons": ([1.0], [0.0])},
+            ValueError,
+            "density and neurons are both given; give one",
+        ),
+        ({"neurons": 7}, TypeError, r"neurons must be a pair \(w, b\), got int"),
+        ({"neurons": ([1.0, -1.0], [0.0])}, ValueError, r"neurons .*\(n, 1\) and \(n,\).*\(2, 1\)"),
+        ({"neurons": ([], [])}, ValueError, r"neurons must have shapes"),
+        ({"neurons": ([1.0, np.nan], [0.0, 0.1])}, ValueError, r"neurons\[0\] contains nan"),
+        ({"neurons": (np.ones((4, 3)), np.ones(4))}, ValueError, r"neurons .*to fit x.*\(4, 3\)"),
+    ],
+)
+def test_bad_input(change, error, message):
+    arguments = {"x": X, "y": Y} | change
+    with pytest.raises(error, match=message):
+        representation.solve(arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_a_potential_by_default_is_the_quadratic():
+    first = representation.solve(X, Y)
+    second = representation.solve(X, Y, potential=Quadratic(), density=UNIFORM, activation="relu")
+    np.testing.assert_array_equal(first(QUERY), second(QUERY))
