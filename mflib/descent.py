@@ -19,7 +19,7 @@ class MirrorDescent(torch.optim.Optimizer):
     .. math:: \nabla\Phi(\theta_{t+1}) = \nabla\Phi(\theta_t) - \gamma\,\nabla L(\theta_t)
 
     As the step :math:`\gamma` shrinks the iterates follow the mirror flow of
-    :func:`mflib.mirror_flow`: this is the explicit Euler method in the dual variable, of first
+    :func:`mflib.flow.mirror_flow`: this is the explicit Euler method in the dual variable, of first
     order.
 
     Parameters

@@ -89,7 +89,7 @@ class Potential(abc.ABC):
 
         upper, factor = xp.ones_like(target), 2.0
         while bool(xp.any(low := too_small(upper))):
-            if factor > 1e300:
+            if factor > 1e150:
                 raise ValueError(_no_inverse(self, "grows too slowly to reach"))
             upper, factor = xp.where(low, upper * factor, upper), factor**2
         lower, factor = xp.where(target > 0, upper, xp.zeros_like(target)), 0.5
@@ -124,6 +124,7 @@ class Potential(abc.ABC):
         offset = self.gradient(xp.zeros_like(z))
         slope = xp.where(known, z - offset, xp.zeros_like(z))
         sign, target = xp.sign(slope), xp.abs(slope)
+        rounding = 2e-15 * (target + xp.abs(offset))
         lower, upper = self.bracket(slope)
         x = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
         x = xp.where(target > 0, x, xp.zeros_like(x))
@@ -136,7 +137,7 @@ class Potential(abc.ABC):
             middle = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))
             # the last Newton step from within rounding is as good as it gets
-            done = (xp.abs(new - x) <= 4e-16 * xp.abs(new)) | (xp.abs(error) <= 2e-15 * target)
+            done = (xp.abs(new - x) <= 4e-16 * xp.abs(new)) | (xp.abs(error) <= rounding)
             x = new
             if bool(xp.all(done)):
                 return xp.where(known, sign * x, z)
