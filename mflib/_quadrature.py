@@ -145,7 +145,8 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     z_outer, z_inner = np.where(outward, z_right, z_left), np.where(outward, z_left, z_right)
     outer = inverse_mirror(potential, z_outer)
     inner = np.abs(inverse_mirror(potential, z_inner))
-    reach = np.log(np.abs(outer) / np.maximum(inner, 1e-300)) / np.log(level.ratio)
+    fall = np.maximum(np.abs(outer), 1e-300) / np.maximum(inner, 1e-300)
+    reach = np.log(fall) / np.log(level.ratio)
     count = np.where(outer != 0, np.clip(np.ceil(reach - 1e-9) - 1, 0, level.cuts), 0).astype(int)
     piece = np.repeat(np.arange(len(left)), count + 1)
     first = np.cumsum(count + 1) - count - 1

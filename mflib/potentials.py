@@ -14,6 +14,7 @@ import abc
 import math
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from mflib._validation import as_array, as_arrays, number
@@ -366,9 +367,9 @@ class Regularized(Potential):
         offset = self.psi.gradient(xp.zeros_like(slope))
 
         def smaller(part: Array) -> Array:
-            return xp.minimum(
-                xp.abs(self.psi.inverse_gradient(part + offset)), xp.abs(part) / (2 * self.omega)
-            )
+            with np.errstate(over="ignore"):  # then the quadratic part is the smaller one
+                alone = self.psi.inverse_gradient(part + offset)
+            return xp.minimum(xp.abs(alone), xp.abs(part) / (2 * self.omega))
 
         return smaller(0.5 * total), smaller(total)
 

@@ -210,12 +210,18 @@ class _Biases(_Measure):
         super().__init__(x[:, None], sigma, potential)
         self.density = density
         low, high = density.ppf(1e-22), density.isf(1e-22)
-        self.edges = self._with(np.linspace(low, high, 9), x)
+        # panels that double in length away from the median, so that no tail hides the centre
+        doubling = 0.25 * density.std() * 2.0 ** np.arange(100)
+        around = density.median() + np.concatenate([-doubling, doubling, [0.0]])
+        inner = around[(low < around) & (around < high)]
+        self.edges = self._with(np.unique(np.concatenate([[low], inner, [high]])), x)
 
     def _with(self, edges: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Add the kinks of units of both signs to the panel edges."""
         kinks = np.concatenate([x, -x])
-        return np.union1d(edges, kinks[(edges[0] < kinks) & (kinks < edges[-1])])
+        edges = np.union1d(edges, kinks[(edges[0] < kinks) & (kinks < edges[-1])])
+        apart = np.diff(edges) > 1e-14 * np.abs(edges).max()  # no panel of a few roundings only
+        return edges[np.append(True, apart)]
 
     def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
         return self._gauss(self.edges if kinks is None else self._with(self.edges, kinks[:, 0]))
@@ -230,19 +236,22 @@ class _Biases(_Measure):
     def refine(self, multipliers: np.ndarray) -> bool:
         """Halve each panel on which its halves and the whole disagree on the mass of alpha."""
         middle = 0.5 * (self.edges[1:] + self.edges[:-1])
-        whole = self._moments(self.edges, multipliers)
-        parts = self._moments(np.union1d(self.edges, middle), multipliers)
-        error = np.abs(whole - parts.reshape(2, -1, 2).sum(axis=2)).max(axis=0)
-        rough = error > 1e-14 * np.abs(whole).sum()
+        whole, noise = self._moments(self.edges, multipliers)
+        parts, _ = self._moments(np.union1d(self.edges, middle), multipliers)
+        error = np.abs(whole - parts.reshape(2, -1, 2).sum(axis=2))
+        rough = (error > 1e-14 * np.abs(whole).sum() + noise).any(axis=0)
         rough &= np.diff(self.edges) > 1e-14 * np.abs(self.edges).max()
         self.edges = np.union1d(self.edges, middle[rough])
         return bool(rough.any())
 
-    def _moments(self, edges: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-        """Integrate alpha over each panel, for both signs."""
+    def _moments(self, edges: np.ndarray, multipliers: np.ndarray) -> tuple:
+        """Integrate alpha over each panel, for both signs; and what rounding in z does to it."""
         nodes = self._gauss(edges)
-        density = nodes.mass * self.alpha(nodes, multipliers)
-        return density.reshape(2, len(edges) - 1, len(_NODES)).sum(axis=2)
+        features = self.features(nodes, self.points)
+        alpha = _inverse_mirror(self.potential, features @ multipliers)
+        blur = 1e-15 * (np.abs(features) @ np.abs(multipliers)) / self.potential.hessian(alpha)
+        shape = (2, len(edges) - 1, len(_NODES))
+        return tuple((nodes.mass * a).reshape(shape).sum(axis=2) for a in (alpha, blur))
 
 
 def _solve(measure: _Measure, y: np.ndarray) -> Representation:

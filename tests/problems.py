@@ -46,6 +46,9 @@ class Lopsided(potentials.Potential):
     def hessian(self, x):
         return 2 + 6 * self._positive(x)
 
+    def __repr__(self):
+        return "Lopsided()"
+
     @staticmethod
     def _positive(x):
         return 0.5 * (x + abs(x))

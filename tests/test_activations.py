@@ -89,7 +89,11 @@ def test_repr(sigma, text):
     ("call", "error", "message"),
     [
         (lambda: activations.get("gelu"), ValueError, r"'gelu' is unknown; .*\babs, .*of your own"),
-        (lambda: activations.get(max), TypeError, "activation must be a name or an Activation, got"),
+        (
+            lambda: activations.get(max),
+            TypeError,
+            "activation must be a name or an Activation, got",
+        ),
         (lambda: activations.leaky_relu(1.0), ValueError, r"slope .*\[-1, 1\).*no kink.*got 1\.0"),
         (lambda: activations.leaky_relu(-1.5), ValueError, r"slope .*got -1\.5"),
         (lambda: activations.leaky_relu(math.nan), ValueError, "slope .*got nan"),

@@ -73,9 +73,7 @@ def test_one_step_of_hypentropy_is_exponentiated_gradient(scale):
     """theta - c = (beta/s) sinh(asinh(s (theta - c) / beta) - s lr g), a formula for each step."""
     start = torch.tensor([0.4, -0.2, 1.1], dtype=torch.float64)
     theta = torch.nn.Parameter(start.clone())
-    optimizer = mflib.MirrorDescent(
-        [theta], 0.05, potential=Hypentropy(0.2), scaled=scale != 1.0
-    )
+    optimizer = mflib.MirrorDescent([theta], 0.05, potential=Hypentropy(0.2), scaled=scale != 1.0)
     gradients = torch.tensor([[1.0, -2.0, 0.3], [0.7, 0.1, -0.9]], dtype=torch.float64)
     change = torch.zeros(3, dtype=torch.float64)
     for gradient in gradients:

@@ -105,7 +105,9 @@ def test_kernel_and_pull_back_are_those_of_autograd(potential, second, place, di
     j = jacobian(net, torch.as_tensor(x))
     kernel = j / metric_of(net, start, second, place) @ j.T
     torch.testing.assert_close(moved.kernel, kernel, rtol=1e-11, atol=1e-12)
-    torch.testing.assert_close(moved.residual, net(x) - torch.as_tensor(Y[:4]), rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(
+        moved.residual, net(x) - torch.as_tensor(Y[:4]), rtol=1e-12, atol=1e-13
+    )
     v = torch.tensor([0.3, -1.1, 0.7, 2.0], dtype=torch.float64)
     a, b, d, w = model.blocks(model.pull_back(moved, v))
     pulled = torch.cat([w.T.reshape(-1), b, a, d[None]])
@@ -190,7 +192,11 @@ def test_a_single_mode_decays_exponentially():
     n, y, times = 11, 1.7, np.array([0.2, 1.5, 6.0])
     net = mflib.ShallowNetwork(n, activation=Constant())
     run = mflib.mirror_flow(
-        *(net, [0.3, -0.9], [y, y]), save_at=times, max_time=6, learning_rate=0.05, loss_target=1e-30
+        *(net, [0.3, -0.9], [y, y]),
+        save_at=times,
+        max_time=6,
+        learning_rate=0.05,
+        loss_target=1e-30,
     )
     outputs = [float(s([0.0])) for s in run.snapshots]
     np.testing.assert_allclose(outputs, y * -np.expm1(-0.05 * (n + 1) / 2 * times), rtol=1e-13)
@@ -198,7 +204,7 @@ def test_a_single_mode_decays_exponentially():
 
 @pytest.mark.parametrize("place", [{}, {"scaled": True}])
 def test_a_single_mode_of_a_curved_potential(place):
-    """The common change c of n + 1 parameters takes the time int phi''(s c) / (eta (y - (n+1) c))."""
+    """Let c be the common change of n + 1 parameters: dt = phi''(s c) dc / (eta (y - (n+1) c))."""
     n, y = 9, 4.0
     net = mflib.ShallowNetwork(n, activation=Constant())
     scale = n if place else 1
@@ -232,7 +238,10 @@ def test_a_linear_model_reaches_the_interpolant_of_least_divergence(name):
         net, X, Y, potential=CURVED[name][0], scaled=True, loss_target=1e-24, rtol=1e-3
     )
     assert run.status is FlowStatus.CONVERGED
-    move = [run.network.output_weight - net.output_weight, run.network.output_bias - net.output_bias]
+    move = [
+        run.network.output_weight - net.output_weight,
+        run.network.output_bias - net.output_bias,
+    ]
     dual = phi(n * np.concatenate([move[0].numpy(), move[1].numpy()[None]]))
     features = np.vstack([net.hidden(X).numpy().T, np.ones(len(X))])
     v, *_ = np.linalg.lstsq(features, dual, rcond=None)
@@ -450,9 +459,7 @@ GOOD = {"net": NET, "x": X, "y": Y}
 def test_bad_input(change, error, message):
     arguments = GOOD | change
     with pytest.raises(error, match=message):
-        mflib.mirror_flow(
-            arguments.pop("net"), arguments.pop("x"), arguments.pop("y"), **arguments
-        )
+        mflib.mirror_flow(arguments.pop("net"), arguments.pop("x"), arguments.pop("y"), **arguments)
 
 
 def test_an_infinite_hessian_is_refused():

@@ -24,7 +24,9 @@ def test_forward_is_the_sum_over_its_units(dim, name):
     )
     points = np.random.default_rng(1).normal(size=(5, dim))
     for x, y in zip(points, net(points), strict=True):
-        expected = sum(a[k] * sigma(sum(w[k, j] * x[j] for j in range(dim)) - b[k]) for k in range(7))
+        expected = sum(
+            a[k] * sigma(sum(w[k, j] * x[j] for j in range(dim)) - b[k]) for k in range(7)
+        )
         assert float(y.detach()) == pytest.approx(expected + d, rel=1e-12)
 
 
@@ -147,5 +149,7 @@ def test_bad_arguments(arguments, error, message):
 
 @pytest.mark.parametrize("x", [0.5, [[0.1, 0.2, 0.3]], [[[0.1, 0.2]]], [0.1, 0.2]])
 def test_bad_inputs(x):
-    with pytest.raises(ValueError, match=r"x must have shape \(m, 2\), got .*one row for each point"):
+    with pytest.raises(
+        ValueError, match=r"x must have shape \(m, 2\), got .*one row for each point"
+    ):
         mflib.ShallowNetwork(4, input_dim=2)(x)

@@ -50,7 +50,9 @@ def test_importing_loads_neither_torch_nor_matplotlib():
 
 
 def test_torch_is_loaded_when_something_trains():
-    assert python("import mflib, sys\nmflib.ShallowNetwork\nprint('torch' in sys.modules)") == "True"
+    assert (
+        python("import mflib, sys\nmflib.ShallowNetwork\nprint('torch' in sys.modules)") == "True"
+    )
 
 
 @pytest.mark.parametrize("name", mflib.__all__)

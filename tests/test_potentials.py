@@ -73,7 +73,9 @@ def test_derivatives_are_those_of_differences(phi, formula):
     h = 1e-4 * np.abs(POINTS)
 
     def slope(f):  # fourth order
-        return (8 * (f(POINTS + h) - f(POINTS - h)) - f(POINTS + 2 * h) + f(POINTS - 2 * h)) / 12 / h
+        return (
+            (8 * (f(POINTS + h) - f(POINTS - h)) - f(POINTS + 2 * h) + f(POINTS - 2 * h)) / 12 / h
+        )
 
     value = np.vectorize(formula, otypes=[float])
     np.testing.assert_allclose(phi.gradient(POINTS), slope(value), rtol=1e-7, atol=1e-8)
@@ -171,7 +173,7 @@ def test_numbers_integers_and_broadcasting(phi, formula):
 
 def test_single_precision_stays():
     x = torch.tensor([0.5, -2.0], dtype=torch.float32)
-    for phi in (Quadratic(), Power(3), Hypentropy(0.7), Regularized(Power(4), 1)):
+    for phi in (Quadratic(), Power(3), Hypentropy(0.7), Regularized(Power(5), 1), Lopsided()):
         assert phi.gradient(x).dtype == torch.float32
         np.testing.assert_allclose(phi.inverse_gradient(phi.gradient(x)), x, rtol=1e-5)
 
@@ -277,7 +279,11 @@ def test_mirror_map_at_the_origin():
         ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'.*Quadratic\(\)"),
         ({"center": "zero"}, ValueError, "center .*'initialization' or 'origin'.*'zero'"),
         ({"scaled": True, "center": "origin"}, ValueError, "center='origin'.*scaled=True; use"),
-        ({"potential": Power(3)}, ValueError, r"Power\(3\).*Hessian|Hessian.*Power\(3\).*Regularized"),
+        (
+            {"potential": Power(3)},
+            ValueError,
+            r"Power\(3\).*Hessian|Hessian.*Power\(3\).*Regularized",
+        ),
     ],
 )
 def test_bad_mirror_maps(options, error, message):

@@ -72,9 +72,7 @@ def test_textbook_mirror_descent_has_the_same_limit():
     distances = []
     for width in (200, 20_000):
         here = train(width, 0, problem, potential=potential, loss_target=1e-10)
-        there = train(
-            width, 0, problem, potential=potential, loss_target=1e-10, center="origin"
-        )
+        there = train(width, 0, problem, potential=potential, loss_target=1e-10, center="origin")
         distances.append(experiments.distance(here.network, there.network))
     assert distances[0] > 2e-3
     assert distances[1] < 0.01 * distances[0]

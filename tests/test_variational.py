@@ -90,23 +90,23 @@ def test_two_points_in_closed_form():
 
 @pytest.mark.parametrize("beta", [0.03, 0.5, 20.0])
 def test_one_point_of_hypentropy_by_hand(beta):
-    """abs: alpha = beta sinh(l |x - t|), so y = (beta/2) [F(1 - x) + F(1 + x)] with
-    F(a) = int_0^a u sinh(l u) du = a cosh(l a) / l - sinh(l a) / l^2."""
+    """abs: alpha = beta sinh(k |x - t|), so y = (beta/2) [F(1 - x) + F(1 + x)] with
+    F(a) = int_0^a u sinh(k u) du = a cosh(k a) / k - sinh(k a) / k^2."""
     x, y = 0.3, 0.8
 
-    def value(l):
+    def value(k):
         return sum(
-            beta / 2 * (a * math.cosh(l * a) / l - math.sinh(l * a) / l**2) for a in (1 - x, 1 + x)
+            beta / 2 * (a * math.cosh(k * a) / k - math.sinh(k * a) / k**2) for a in (1 - x, 1 + x)
         )
 
-    l = optimize.brentq(lambda l: value(l) - y, 1e-3, 40, xtol=1e-14, rtol=1e-15)
+    k = optimize.brentq(lambda k: value(k) - y, 1e-3, 40, xtol=1e-14, rtol=1e-15)
     sol = variational.solve([x], [y], activation="abs", potential=Hypentropy(beta))
     for t in (-0.8, 0.1, 0.9):
-        exact = beta * math.sinh(l * abs(x - t))
+        exact = beta * math.sinh(k * abs(x - t))
         assert float(sol.curvature(t)) == pytest.approx(exact, rel=1e-10)
-    # D(alpha, 0) = beta (z sinh z - cosh z + 1) with z = l |x - t|
+    # D(alpha, 0) = beta (z sinh z - cosh z + 1) with z = k |x - t|
     cost = sum(
-        beta / 2 * (a * math.cosh(l * a) - 2 * math.sinh(l * a) / l + a) for a in (1 - x, 1 + x)
+        beta / 2 * (a * math.cosh(k * a) - 2 * math.sinh(k * a) / k + a) for a in (1 - x, 1 + x)
     )
     assert sol.cost == pytest.approx(cost, rel=1e-9)
 
@@ -198,8 +198,10 @@ def test_theorem_8_on_a_grid(potential, value):
     rng = np.random.default_rng(0)
     for frequency in rng.uniform(1, 9, 40):
         wave = p[alive] * np.cos(frequency * t[alive] + rng.uniform(0, 6))
-        wave -= features.T * p[alive][:, None] @ np.linalg.solve(
-            features * p[alive] @ features.T, features @ wave
+        wave -= (
+            features.T
+            * p[alive][:, None]
+            @ np.linalg.solve(features * p[alive] @ features.T, features @ wave)
         )
         costs = []
         for size in (-0.1, 0.0, 0.1):
@@ -272,7 +274,9 @@ def test_slopes_are_those_far_away(slope, density):
 
 
 @pytest.mark.parametrize(
-    "density", [UNIFORM, stats.norm(0, 0.6), stats.truncnorm(-2, 2, 0, 0.7)], ids=str
+    "density",
+    [UNIFORM, stats.norm(0, 0.6), stats.truncnorm(-2, 2, 0, 0.7)],
+    ids=["uniform", "normal", "truncated"],
 )
 def test_penalties_are_their_integrals(density):
     sol = variational.solve(X, Y, density=density)
@@ -441,6 +445,7 @@ POTENTIALS = (
     [Regularized(Power(p), omega) for p in (2.5, 3, 4, 8) for omega in (1e-3, 1, 10)]
     + [Hypentropy(beta) for beta in (1e-3, 1, 1e3)]
     + [Regularized(Hypentropy(beta), omega) for beta in (1e-3, 1e3) for omega in (1e-3, 10)]
+    + [Lopsided()]
 )
 
 
@@ -512,11 +517,19 @@ def test_a_problem_without_a_minimiser_ends_with_a_status():
         ({"y": [0.1, np.inf, 0.2, 0.3, 0.4]}, ValueError, "y contains inf; remove or replace"),
         ({"x": "abcde"}, TypeError, "x must be an array of real numbers, got 'abcde'"),
         ({"y": Y * 1j}, TypeError, "y must be an array of real numbers, got"),
-        ({"x": np.ones((5, 1, 1))}, ValueError, r"x must have shape \(m,\) or \(m, D\).*\(5, 1, 1\)"),
+        (
+            {"x": np.ones((5, 1, 1))},
+            ValueError,
+            r"x must have shape \(m,\) or \(m, D\).*\(5, 1, 1\)",
+        ),
         ({"x": np.eye(5)[:, :2] + X[:, None]}, ValueError, "x .*got 2; use representation.solve"),
         ({"x": X - 1}, ValueError, r"x contains -1\.71, outside the support \[-1, 1\].*Widen"),
         ({"activation": "gelu"}, ValueError, "activation 'gelu' is unknown; choose one of"),
-        ({"activation": "tanh"}, ValueError, "activation tanh .*needs 'relu'.*representation.solve"),
+        (
+            {"activation": "tanh"},
+            ValueError,
+            "activation tanh .*needs 'relu'.*representation.solve",
+        ),
         ({"activation": None}, TypeError, "activation must be a name or an Activation, got None"),
         ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
         ({"potential": Power(4)}, ValueError, r"Power\(4\) has Hessian 0 at 0.*use Regularized"),
