@@ -287,6 +287,8 @@ def _newton(measure: _Measure, y: np.ndarray, multipliers) -> tuple[np.ndarray, 
     while steps < _MAX_ITERATIONS and error > 1e-7 * small:
         step = dual.step(alpha, gradient)
         length = 1.0 if error <= small else dual.length(xi, step, gradient @ step)
+        if length == 0:
+            break
         alpha, gradient = dual.evaluate(xi + length * step)
         previous, error = error, np.linalg.norm(gradient)
         if previous <= small and not error < 0.5 * previous:
@@ -319,15 +321,20 @@ class _Dual:
         return np.linalg.lstsq(hessian, gradient, rcond=1e-15)[0]
 
     def length(self, xi: np.ndarray, step: np.ndarray, initial: float) -> float:
-        """Find where the slope along a step has fallen to half, by doubling and bisection."""
-        low, high, t = 0.0, np.inf, 1.0
-        for _ in range(200):
+        """Find where the slope along a step has fallen to half; 0 where rounding hides it."""
+        low, high, t, factor = 0.0, np.inf, 1.0, 4.0
+        while 1e-8 < high and factor < 1e150:
             slope = self.evaluate(xi + t * step)[1] @ step
             if abs(slope) <= 0.5 * initial:
-                break
+                return t
             low, high = (t, high) if slope > 0 else (low, t)
-            t = 2 * t if np.isinf(high) else 0.5 * (low + high)
-        return t
+            if np.isinf(high):
+                t, factor = t * factor, factor**2
+            elif high < 1.001 * low:
+                break
+            else:
+                t = np.sqrt(low * high) if low > 0 else high / 8
+        return 0.0
 
 
 def _inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
