@@ -323,7 +323,7 @@ class _Dual:
     def length(self, xi: np.ndarray, step: np.ndarray, initial: float) -> float:
         """Find where the slope along a step has fallen to half; 0 where rounding hides it."""
         low, high, t, factor = 0.0, np.inf, 1.0, 4.0
-        while 1e-8 < high and factor < 1e150:
+        while high > 1e-8 and factor < 1e150:
             slope = self.evaluate(xi + t * step)[1] @ step
             if abs(slope) <= 0.5 * initial:
                 return t
