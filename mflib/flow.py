@@ -196,7 +196,7 @@ def mirror_flow(
 def _threads(work: int) -> Iterator[None]:
     """Use one Torch thread where starting more costs more than the work itself."""
     before = torch.get_num_threads()
-    if work < 50_000:
+    if work < 5_000_000:
         torch.set_num_threads(1)
     try:
         yield
