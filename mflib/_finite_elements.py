@@ -68,6 +68,11 @@ class Evaluation:
     gradient: np.ndarray
     mass: list[tuple[np.ndarray, np.ndarray]]  # diagonal and off-diagonal of both mass matrices
 
+    def finite(self) -> bool:
+        """Whether a Newton step can be computed."""
+        parts = [self.gradient, *(part for pair in self.mass for part in pair)]
+        return all(np.isfinite(part).all() for part in parts)
+
 
 class Dual:
     """max over xi of g(xi) = xi . targets - integral of phi*(z)  (theory: section 4)."""

@@ -14,11 +14,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial.legendre import leggauss
+from numpy.polynomial.legendre import leggauss, legvander
 
 from mflib.potentials import Potential
 
 _PANEL_NODES, _PANEL_WEIGHTS = leggauss(16)
+_PANEL_ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # inside, where a jump at the edge is not seen
+_TO_ENDS = np.linalg.solve(legvander(_PANEL_NODES, 15).T, legvander(_PANEL_ENDS, 15).T)
 
 
 class Level(NamedTuple):
@@ -87,6 +89,7 @@ def smooth_panels(density, tolerance: float = 1e-15) -> np.ndarray:
         whole = _panel_moments(density, pending)
         parts = _panel_moments(density, halves).reshape(-1, 2, 2).sum(axis=1)
         error = (np.abs(whole - parts) / moments).max(axis=1)
+        error = np.maximum(error, _edge_errors(density, pending))
         width = pending[:, 1] - pending[:, 0]
         closed_in = width <= 1e-15 * np.abs(pending).max(axis=1) + 1e-300
         rough = (error > tolerance) & ~closed_in & (middle > pending[:, 0])
@@ -100,6 +103,15 @@ def _panel_moments(density, panels: np.ndarray) -> np.ndarray:
     t = panels.mean(axis=1)[:, None] + half[:, None] * _PANEL_NODES
     mass = density.pdf(t) * half[:, None] * _PANEL_WEIGHTS
     return np.stack([mass.sum(axis=1), (mass * t**2).sum(axis=1)], axis=1)
+
+
+def _edge_errors(density, panels: np.ndarray) -> np.ndarray:
+    """Mass that a jump between the outermost nodes and the edges would hide."""
+    half = 0.5 * (panels[:, 1] - panels[:, 0])[:, None]
+    middle = panels.mean(axis=1)[:, None]
+    predicted = density.pdf(middle + half * _PANEL_NODES) @ _TO_ENDS
+    missed = np.abs(density.pdf(middle + half * _PANEL_ENDS) - predicted).max(axis=1)
+    return missed * half[:, 0] * (1 - _PANEL_NODES[-1])
 
 
 def _truncated_support(density, tolerance: float) -> tuple[float, float]:

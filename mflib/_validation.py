@@ -20,10 +20,13 @@ def as_array(x: Any) -> Any:
 
 def as_arrays(x: Any, y: Any) -> tuple[Any, Any]:
     """Bring two arguments to one namespace: a plain number joins the other's."""
-    if is_array_api_obj(x) != is_array_api_obj(y):
-        xp = array_namespace(x if is_array_api_obj(x) else y)
-        x, y = xp.asarray(x), xp.asarray(y)
-    return as_array(x), as_array(y)
+    if is_array_api_obj(x) == is_array_api_obj(y):
+        return as_array(x), as_array(y)
+    if is_array_api_obj(x):
+        x = as_array(x)
+        return x, array_namespace(x).asarray(y, dtype=x.dtype, device=x.device)
+    y, x = as_arrays(y, x)
+    return x, y
 
 
 def number(name: str, value: Any, *, above: float, cure: str) -> float:
@@ -99,10 +102,25 @@ def frozen_density(density: Any) -> Any:
             "density must be a frozen continuous scipy.stats distribution such as "
             f"stats.uniform(-1, 2); {density!r} has no {', '.join(missing)}."
         )
-    spread = float(density.std())
+    try:
+        spread = float(density.std())
+    except TypeError:
+        raise TypeError(
+            f"density must be a frozen distribution with its parameters, such as stats.norm(0, 1); "
+            f"got {density!r}."
+        ) from None
     if not (math.isfinite(spread) and spread > 0):
         raise ValueError(
             f"density must have a finite positive variance, but its standard deviation is "
             f"{spread}; the theory needs E[B^2]: choose lighter tails or check the parameters."
         )
     return density
+
+
+def count(name: str, value: int) -> int:
+    """Return value as an int of at least 1, or raise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}.")
+    return int(value)

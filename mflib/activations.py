@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any
+from typing import Any, SupportsFloat
 
 from array_api_compat import array_namespace
 
@@ -84,6 +84,8 @@ class PiecewiseLinear(Activation):
     """
 
     def __init__(self, slope: float) -> None:
+        if not isinstance(slope, SupportsFloat):
+            raise TypeError(f"slope must be a real number, got {slope!r}.")
         if not (math.isfinite(slope) and -1 <= slope < 1):
             raise ValueError(
                 f"slope must lie in [-1, 1) (at 1 the activation has no kink), got {slope!r}."

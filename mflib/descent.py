@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mflib._validation import number
+from mflib._validation import count, number
 from mflib.potentials import MirrorMap, Potential, Quadratic, mirror_map
 
 __all__ = ["MirrorDescent"]
@@ -72,9 +72,8 @@ class MirrorDescent(torch.optim.Optimizer):
         super().__init__(params, {"lr": number("lr", lr, above=0.0, cure="it is the step size")})
         self.potential = Quadratic() if potential is None else potential
         everything = [p for group in self.param_groups for p in group["params"]]
-        self.width = (
-            max(p.shape[0] if p.ndim else 1 for p in everything) if width is None else width
-        )
+        widest = max(p.shape[0] if p.ndim else 1 for p in everything)
+        self.width = widest if width is None else count("width", width)
         for p in everything:
             mirror = mirror_map(
                 self.potential, p.detach(), scaled=scaled, center=center, width=self.width

@@ -20,6 +20,7 @@ import enum
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -181,7 +182,9 @@ def mirror_flow(
         )
     for name, value in (("loss_target", loss_target), ("rtol", rtol)):
         number(name, value, above=0.0, cure="give a positive number")
-    if not max_time > 0:
+    if not isinstance(max_time, SupportsFloat):
+        raise TypeError(f"max_time must be a real number, got {max_time!r}.")
+    if not float(max_time) > 0:
         raise ValueError(f"max_time must be positive, got {max_time!r}; math.inf sets no limit.")
     rate = 1 / net.width if learning_rate is None else learning_rate
     number("learning_rate", rate, above=0.0, cure="give a positive number")

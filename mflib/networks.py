@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from mflib import activations
-from mflib._validation import frozen_density, number
+from mflib._validation import count, frozen_density, number
 
 __all__ = ["ShallowNetwork"]
 
@@ -74,7 +74,7 @@ class ShallowNetwork(torch.nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        n, dim = _count("width", width), _count("input_dim", input_dim)
+        n, dim = count("width", width), count("input_dim", input_dim)
         scale = number("output_scale", output_scale, above=-1e-300, cure="0 starts at zero")
         density = frozen_density(stats.uniform(-1, 2) if density is None else density)
         self.activation = activations.get(activation)
@@ -127,11 +127,3 @@ class ShallowNetwork(torch.nn.Module):
 
 def _parameter(values) -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.as_tensor(values, dtype=torch.float64))
-
-
-def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}.")
-    return int(value)

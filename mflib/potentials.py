@@ -225,7 +225,8 @@ class Power(Potential):
         return self.exponent * array_namespace(x).sign(x) * abs(x) ** (self.exponent - 1)
 
     def hessian(self, x: Array) -> Array:
-        return self.exponent * (self.exponent - 1) * abs(as_array(x)) ** (self.exponent - 2)
+        with np.errstate(divide="ignore"):  # infinite at 0 for exponents below 2
+            return self.exponent * (self.exponent - 1) * abs(as_array(x)) ** (self.exponent - 2)
 
     def inverse_gradient(self, z: Array) -> Array:
         z = as_array(z)

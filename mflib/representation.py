@@ -17,7 +17,7 @@ import enum
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.polynomial.legendre import leggauss
+from numpy.polynomial.legendre import leggauss, legvander
 from numpy.typing import ArrayLike
 from scipy import linalg, stats
 
@@ -28,6 +28,8 @@ from mflib.potentials import Potential, Quadratic
 __all__ = ["Representation", "Status", "solve"]
 
 _NODES, _WEIGHTS = leggauss(10)
+_ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # just inside a panel
+_TO_ENDS = np.linalg.solve(legvander(_NODES, 9).T, legvander(_ENDS, 9).T)  # extrapolates to them
 _MAX_ITERATIONS = 100
 _MAX_REFINEMENTS = 60
 
@@ -239,10 +241,25 @@ class _Biases(_Measure):
         whole, noise = self._moments(self.edges, multipliers)
         parts, _ = self._moments(np.union1d(self.edges, middle), multipliers)
         error = np.abs(whole - parts.reshape(2, -1, 2).sum(axis=2))
+        error = np.maximum(error, self._hidden(multipliers))
         rough = (error > 1e-14 * np.abs(whole).sum() + noise).any(axis=0)
         rough &= np.diff(self.edges) > 1e-14 * np.abs(self.edges).max()
         self.edges = np.union1d(self.edges, middle[rough])
         return bool(rough.any())
+
+    def _hidden(self, multipliers: np.ndarray) -> np.ndarray:
+        """Mass of alpha that a kink or jump between an edge and the node next to it hides."""
+        half = 0.5 * np.diff(self.edges)[:, None]
+        middle = 0.5 * (self.edges[1:] + self.edges[:-1])[:, None]
+
+        def integrand(at: np.ndarray) -> np.ndarray:
+            bias = (middle + half * at).ravel()
+            signs = np.repeat([1.0, -1.0], len(bias))[:, None]
+            nodes = _Nodes(signs, np.tile(bias, 2), np.tile(0.5 * self.density.pdf(bias), 2))
+            return (nodes.mass * self.alpha(nodes, multipliers)).reshape(2, len(half), len(at))
+
+        missed = np.abs(integrand(_ENDS) - integrand(_NODES) @ _TO_ENDS).max(axis=2)
+        return missed * half[:, 0] * (1 - _NODES[-1])
 
     def _moments(self, edges: np.ndarray, multipliers: np.ndarray) -> tuple:
         """Integrate alpha over each panel, for both signs; and what rounding in z does to it."""

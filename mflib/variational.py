@@ -141,10 +141,13 @@ def _newton(dual: Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, floa
     at, scale = dual.evaluate(xi, level), np.abs(dual.y).max()
     error = dual.error(at)
     for iteration in range(budget):
-        if error <= 1e-15 * scale:
+        if error <= 1e-15 * scale or not at.finite():
             return xi, error, iteration
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
-        new, at_new = _line_search(dual, xi, at, level, tries=1 if close else 60)
+        try:
+            new, at_new = _line_search(dual, xi, at, level, tries=1 if close else 60)
+        except np.linalg.LinAlgError:  # overflow: return what has been reached
+            return xi, error, iteration
         error_new = dual.error(at_new)
         if not (error_new < error or not close):
             return xi, error, iteration
@@ -289,7 +292,7 @@ class Solution:
         Empty where the theorem does not split the cost: it needs ReLU, a quadratic potential and a
         symmetric density.
         """
-        d, knots = self._dual, self._table.knots
+        d, knots = self._dual, np.union1d(self._table.knots, 0.0)  # |x| in G3 has its kink at 0
         flat = np.zeros(len(knots) - 1)
         t, _, w = nodes(Pieces(knots[:-1], knots[1:], flat, flat), d.potential, self._level.nodes)
         t, w = t.ravel(), w.ravel()

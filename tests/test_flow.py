@@ -384,6 +384,16 @@ def test_every_status_explains_itself():
 # From narrow to wide.
 
 
+@pytest.mark.parametrize(("activation", "scaled", "most"), [("relu", False, 10), ("abs", True, 40)])
+def test_a_wide_network_takes_few_steps(activation, scaled, most):
+    """Where plain descent at rate 1/n needs 10^5: what the exponential midpoint step is for."""
+    net = mflib.ShallowNetwork(4860, activation=activation, seed=0)
+    data = datasets.figure2() if scaled else datasets.figure1()
+    run = mflib.mirror_flow(net, *data, potential=Regularized(Power(4), 1), scaled=scaled)
+    assert run.status is FlowStatus.CONVERGED
+    assert run.steps <= most
+
+
 @pytest.mark.parametrize("width", [20, 60, 180])
 @pytest.mark.parametrize("potential", UNSCALED.values(), ids=UNSCALED.keys())
 def test_narrow_networks_train_across_their_kinks(width, potential):

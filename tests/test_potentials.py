@@ -224,7 +224,7 @@ def test_a_gradient_that_is_bounded_cannot_be_inverted():
             return 1 / np.cosh(x) ** 2
 
     assert Bounded().inverse_gradient(0.5) == pytest.approx(math.atanh(0.5), rel=1e-14)
-    with pytest.raises(ValueError, match="Bounded.* grows too slowly .*gradient unbounded"):
+    with pytest.raises(ValueError, match="grows too slowly .*gradient unbounded"):
         Bounded().inverse_gradient(2.0)
 
 
