@@ -235,6 +235,15 @@ def test_the_order_of_the_data_is_that_of_the_multipliers():
     np.testing.assert_allclose(other.cost, rep.cost, rtol=1e-8)
 
 
+@pytest.mark.parametrize(("activation", "beta"), [("relu", 0.1), ("abs", 1e-3)])
+def test_trial_steps_may_overflow_in_silence(activation, beta):
+    """Far from the optimum sinh(z) is infinite: the line search must take it as too long."""
+    model = {"activation": activation, "potential": Hypentropy(beta), "density": stats.norm(0, 0.6)}
+    rep, sol = (solver.solve(X, Y, **model) for solver in (representation, variational))
+    assert rep.status is Status.CONVERGED
+    assert rep.cost == pytest.approx(sol.cost, rel=1e-8)
+
+
 def test_zero_targets_give_zero():
     rep = representation.solve(X, 0 * Y, potential=SCALED["power 4"])
     assert rep.status is Status.CONVERGED
