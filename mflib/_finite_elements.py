@@ -30,9 +30,10 @@ class Field:
         inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(
             axis=1
         )
-        self.left, self.right = edges[:-1][inhabited], edges[1:][inhabited]
         # element j lies between grid[j] and grid[j + 1]; the first and last hold the tails
         self.element = np.searchsorted(x, middle[inhabited])
+        start = grid[self.element]
+        self.left, self.right = edges[:-1][inhabited] - start, edges[1:][inhabited] - start
         # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u, u = x - t, for the mean of both end points and
         # for their difference quotient; between the end points |u| is a sum of hats, left out here
         middle = 0.5 * (x[0] + x[-1])
@@ -46,18 +47,65 @@ class Field:
         """Half the density of the biases, as kinks of this orientation: p(t)/2 or p(-t)/2."""
         return 0.5 * self.density.pdf(self.sign * t)
 
-    def hats(self, t: np.ndarray, element: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both linear shape functions of each element at t; in the tails they extend beyond it."""
-        left, right = self.grid[element][:, None], self.grid[element + 1][:, None]
-        return (right - t) / (right - left), (t - left) / (right - left)
+    def hats(self, offset: np.ndarray, element: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both linear shape functions of each element; in the tails they extend beyond it.
+
+        Offsets, from the element's left node, have the element's shape or one axis more.
+        """
+        width = np.diff(self.grid)[element]
+        width = width if offset.ndim == 1 else width[:, None]
+        return (width - offset) / width, offset / width
 
     def pieces(self, z: np.ndarray) -> Pieces:
         """The field with nodal values z, on intervals where field and density are smooth."""
-        ends = []
-        for t in (self.left, self.right):
-            low, high = self.hats(t[:, None], self.element)
-            ends.append(low[:, 0] * z[self.element] + high[:, 0] * z[self.element + 1])
-        return Pieces(self.left, self.right, *ends)
+
+        def at(offset: np.ndarray) -> np.ndarray:
+            low, high = self.hats(offset, self.element)
+            return low * z[self.element] + high * z[self.element + 1]
+
+        return Pieces(self.left, self.right, at(self.left), at(self.right), self.element)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A field's elements at quadrature nodes: K pieces with as many nodes each."""
+
+    field: Field
+    element: np.ndarray  # (K,)
+    weights: np.ndarray  # (K, nodes), with the density
+    low: np.ndarray  # (K, nodes): the hat that falls over the element
+    high: np.ndarray  # and the one that rises
+
+    @classmethod
+    def at(
+        cls, field: Field, element: np.ndarray, offset: np.ndarray, weights: np.ndarray
+    ) -> Samples:
+        """Sample at nodes given by their offset from the element's left node."""
+        p = field.pdf(field.grid[element, None] + offset)
+        return cls(field, element, weights * p, *field.hats(offset, element))
+
+    def interpolate(self, nodal: np.ndarray) -> np.ndarray:
+        """Values at the nodes of the function that is linear between its values on the grid."""
+        return self.low * nodal[self.element, None] + self.high * nodal[self.element + 1, None]
+
+    def load(self, values: np.ndarray) -> np.ndarray:
+        """Integrals against the hat functions of the grid."""
+        density, load = self.weights * values, np.zeros(len(self.field.grid))
+        load[:-1] += self._sum(density, self.low)
+        load[1:] += self._sum(density, self.high)
+        return load
+
+    def mass(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The mass matrix with these weights: its diagonal and what is beside it."""
+        density, diagonal = self.weights * values, np.zeros(len(self.field.grid))
+        rising = density * self.high
+        diagonal[:-1] += self._sum(density * self.low, self.low)
+        diagonal[1:] += self._sum(rising, self.high)
+        return diagonal, self._sum(rising, self.low)
+
+    def _sum(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        pieces = np.einsum("kn,kn->k", first, second)
+        return np.bincount(self.element, pieces, len(self.field.grid) - 1)
 
 
 @dataclass(frozen=True)
@@ -67,11 +115,6 @@ class Evaluation:
     cost: float
     gradient: np.ndarray
     mass: list[tuple[np.ndarray, np.ndarray]]  # diagonal and off-diagonal of both mass matrices
-
-    def finite(self) -> bool:
-        """Whether a Newton step can be computed."""
-        parts = [self.gradient, *(part for pair in self.mass for part in pair)]
-        return all(np.isfinite(part).all() for part in parts)
 
 
 class Dual:
@@ -107,17 +150,19 @@ class Dual:
         rise = np.append(0.0, np.cumsum(slopes * np.diff(self.x)))
         return mean + 0.25 * (self.x[-1] - self.x[0]) * bends.sum() - 0.5 * rise[-1] + rise
 
-    def error(self, at: Evaluation) -> float:
-        """Largest |y - h| at the data."""
-        return float(np.abs(self.separate(at.gradient)).max())
+    def error(self, combined: np.ndarray) -> float:
+        """Largest |y - h| at the data, from its combination."""
+        return float(np.abs(self.separate(combined)).max())
+
+    def rounding(self) -> float:
+        """The error of h at the data that rounding of slope differences adds up to."""
+        slopes = np.abs(np.diff(self.y) / np.diff(self.x))
+        width = (self.x[-1] - self.x[0]) * np.sqrt(len(self.x))
+        return float(np.finfo(float).eps * width * slopes.max(initial=0))
 
     def tolerance(self) -> float:
         """The residual that CONVERGED promises: 1e-10 of the targets, or rounding of slopes."""
-        rounding = 0.0
-        if len(self.x) > 1:
-            slopes = np.abs(np.diff(self.y) / np.diff(self.x))
-            rounding = 100 * np.finfo(float).eps * (self.x[-1] - self.x[0]) * slopes.max()
-        return float(1e-10 * np.abs(self.y).max() + rounding)
+        return float(1e-10 * np.abs(self.y).max()) + 10 * self.rounding()
 
     def nodal(self, f: Field, xi: np.ndarray) -> np.ndarray:
         """Values of the field z on the grid: hats at interior points, two global features."""
@@ -133,44 +178,32 @@ class Dual:
         cost, gradient, mass = 0.0, self.targets.copy(), []
         for f in self.fields:
             pieces = split(f.pieces(self.nodal(f, xi)), self.potential, level)
-            t, alpha, w = nodes(pieces, self.potential, level.nodes)
-            w = w * f.pdf(t)
-            element = np.searchsorted(self.x, 0.5 * (pieces.left + pieces.right))
-            low, high = f.hats(t, element)
-
-            def assemble(density, element=element):
-                return np.bincount(element, density.sum(axis=1), len(self.grid) - 1)
-
-            load = np.zeros(len(self.grid))
-            load[:-1] += assemble(w * alpha * low)
-            load[1:] += assemble(w * alpha * high)
-            gradient -= self.project(f, load)
-            cost += float((w * self.potential.bregman(alpha, np.zeros(1))).sum())
+            offset, alpha, weights = nodes(pieces, self.potential, level.nodes)
+            samples = Samples.at(f, pieces.element, offset, weights)
+            gradient -= self.project(f, samples.load(alpha))
+            cost += float((samples.weights * self.potential.bregman(alpha, np.zeros(1))).sum())
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
-            w = w / self.potential.hessian(alpha)
-            diagonal = np.zeros(len(self.grid))
-            diagonal[:-1] += assemble(w * low**2)
-            diagonal[1:] += assemble(w * high**2)
-            mass.append((diagonal, assemble(w * low * high)))
+            mass.append(samples.mass(1 / self.potential.hessian(alpha)))
         return Evaluation(cost, gradient, mass)
 
-    def newton_step(self, at: Evaluation) -> np.ndarray:
+    def solve(self, mass: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray) -> np.ndarray:
         """Solve the arrow system: a tridiagonal solve for the hats, a 2 x 2 Schur complement."""
         n, hats, scale = self.n_hats, self.hats, 1 - self.slope
         corner = np.zeros((len(self.targets) - n,) * 2)
         border = np.zeros((n, len(corner)))
         bands = np.zeros((3, n))
-        for f, (diagonal, off) in zip(self.fields, at.mass, strict=True):
+        for f, (diagonal, off) in zip(self.fields, mass, strict=True):
             product = diagonal[:, None] * f.globals
             product[:-1] += off[:, None] * f.globals[1:]
             product[1:] += off[:, None] * f.globals[:-1]
             corner += f.globals.T @ product
             border += scale * product[hats]
             bands += scale**2 * np.stack([off[hats.start - 1 :][:n], diagonal[hats], off[hats][:n]])
-        right = at.gradient
         if n == 0:
             return _solve_small(corner, right)
-        inner = linalg.solve_banded((1, 1), bands, np.column_stack([right[:n], border]))
+        inner = linalg.solve_banded(
+            (1, 1), bands, np.column_stack([right[:n], border]), check_finite=False
+        )
         schur = corner - border.T @ inner[:, 1:]
         outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
         return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])
@@ -179,4 +212,7 @@ class Dual:
 def _solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve a symmetric system of one or two unknowns, scaled to a unit diagonal."""
     scale = 1 / np.sqrt(np.diag(matrix))
-    return scale * np.linalg.lstsq(scale[:, None] * matrix * scale, scale * right, rcond=None)[0]
+    matrix = scale[:, None] * matrix * scale
+    if not np.isfinite(matrix).all():
+        return np.full_like(right, np.nan)
+    return scale * np.linalg.lstsq(matrix, scale * right, rcond=None)[0]

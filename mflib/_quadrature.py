@@ -11,6 +11,7 @@ integrand.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from numpy.polynomial.legendre import leggauss, legvander
 
 from mflib.potentials import Potential
 
-_PANEL_NODES, _PANEL_WEIGHTS = leggauss(16)
+gauss = lru_cache(leggauss)
+_PANEL_NODES, _PANEL_WEIGHTS = gauss(16)
 _PANEL_ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # inside, where a jump at the edge is not seen
 _TO_ENDS = np.linalg.solve(legvander(_PANEL_NODES, 15).T, legvander(_PANEL_ENDS, 15).T)
 
@@ -31,28 +33,38 @@ class Level(NamedTuple):
     cuts: int
 
 
-# Each level is the check of the one before. A potential that is smooth on both sides of 0 needs no
-# cuts; a rough density along a steep field needs more nodes.
-LEVELS = (Level(16, 1.0, 0), Level(48, 1.0, 0), Level(20, 4.0, 14), Level(24, 2.0, 44))
+# Each level is the check of the one before. Short pieces, as between many data, need few nodes; a
+# rough density along a steep field needs many, and cuts where the potential is not smooth beside 0.
+LEVELS = (
+    *(Level(count, 1.0, 0) for count in (4, 8, 16, 48)),
+    Level(20, 4.0, 14),
+    Level(24, 2.0, 44),
+)
 
 
 class Pieces(NamedTuple):
-    """Intervals of t on which z is linear without change of sign; each array has shape (K,)."""
+    """Intervals on which z is linear without change of sign; each array has shape (K,).
+
+    Ends are measured from the element's left node: where data are close, t itself has lost the
+    digits that matter.
+    """
 
     left: np.ndarray
     right: np.ndarray
     z_left: np.ndarray
     z_right: np.ndarray
+    element: np.ndarray
 
 
 class Nodes(NamedTuple):
     """Quadrature nodes of K pieces; each array has shape (K, nodes), weights include dt."""
 
-    t: np.ndarray
+    offset: np.ndarray  # from the element's left node
     alpha: np.ndarray
     weights: np.ndarray
 
 
+@lru_cache(maxsize=64)  # the same density serves many problems
 def smooth_panels(density, tolerance: float = 1e-15) -> np.ndarray:
     r"""Edges of panels on which 16 Gauss nodes integrate the density to machine precision.
 
@@ -136,8 +148,8 @@ def _truncated_support(density, tolerance: float) -> tuple[float, float]:
 
 def split(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     """Split pieces at the zeros of z, then geometrically in alpha towards those zeros."""
-    left, right, z_left, z_right = pieces
-    crosses = z_left * z_right < 0
+    left, right, z_left, z_right, element = pieces
+    crosses = np.sign(z_left) * np.sign(z_right) < 0
     if crosses.any():
         a, b = z_left[crosses], z_right[crosses]
         zero = left[crosses] + (right[crosses] - left[crosses]) * (a / (a - b))
@@ -145,13 +157,14 @@ def split(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
         left, z_left = np.append(left, zero), np.append(z_left, none)
         right, z_right = np.append(right, right[crosses]), np.append(z_right, b)
         right[: len(crosses)][crosses], z_right[: len(crosses)][crosses] = zero, none
-    pieces = Pieces(left, right, z_left, z_right)
+        element = np.append(element, element[crosses])
+    pieces = Pieces(left, right, z_left, z_right, element)
     return _graded(pieces, potential, level) if level.cuts else pieces
 
 
 def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     """Cut each piece where alpha has fallen by the level's ratio, again and again."""
-    left, right, z_left, z_right = pieces
+    left, right, z_left, z_right, element = pieces
     outward = np.abs(z_right) >= np.abs(z_left)
     t_outer, t_inner = np.where(outward, right, left), np.where(outward, left, right)
     z_outer, z_inner = np.where(outward, z_right, z_left), np.where(outward, z_left, z_right)
@@ -177,21 +190,22 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
         np.where(out, t, t_next),
         np.where(out, z_next, z),
         np.where(out, z, z_next),
+        element[piece],
     )
 
 
 def nodes(pieces: Pieces, potential: Potential, count: int) -> Nodes:
     r"""Gauss nodes on pieces where z keeps its sign.
 
-    Where z varies by less than a factor of 2, :math:`(\varphi')^{-1}` is smooth and t is the
+    Where z varies by less than a tenth, :math:`(\varphi')^{-1}` is smooth and t is the
     variable; elsewhere it is :math:`\alpha`.
     """
-    left, right, z_left, z_right = (array[:, None] for array in pieces)
-    x, w = leggauss(count)
+    left, right, z_left, z_right = (array[:, None] for array in pieces[:4])
+    x, w = gauss(count)
     fraction, w = np.broadcast_to(0.5 * (1 + x), (len(left), count)), 0.5 * w
     weights = np.broadcast_to(w, fraction.shape)
     small = np.minimum(np.abs(z_left), np.abs(z_right))
-    steep = (2 * small < np.maximum(np.abs(z_left), np.abs(z_right)))[:, 0]
+    steep = (1.1 * small < np.maximum(np.abs(z_left), np.abs(z_right)))[:, 0]
     alpha = np.empty(fraction.shape)
     if not steep.all():
         flat = ~steep

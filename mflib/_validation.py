@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import array_api_compat
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import is_array_api_obj
 from numpy.typing import ArrayLike
+
+
+def array_namespace(x: Any) -> Any:
+    """NumPy, Torch, ... by the array; plain NumPy arrays skip the search, which takes longer."""
+    return np if type(x) is np.ndarray else array_api_compat.array_namespace(x)
 
 
 def as_array(x: Any) -> Any:
     """Leave floating arrays and tensors alone; make everything else a float64 NumPy array."""
+    if type(x) is np.ndarray and x.dtype == np.float64:
+        return x
     if is_array_api_obj(x):
         xp = array_namespace(x)
         return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, xp.float64)

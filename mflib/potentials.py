@@ -15,9 +15,8 @@ import math
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from mflib._validation import as_array, as_arrays, number
+from mflib._validation import array_namespace, as_array, as_arrays, number
 
 __all__ = [
     "Potential",

@@ -17,14 +17,17 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from mflib import activations
-from mflib._finite_elements import Dual, Evaluation, Field
-from mflib._quadrature import LEVELS, Level, Pieces, inverse_mirror, nodes, split
+from mflib._finite_elements import Dual, Evaluation, Field, Samples
+from mflib._primal_dual import approximate
+from mflib._quadrature import LEVELS, Level, Pieces, gauss, inverse_mirror, nodes, split
 from mflib._validation import dataset, finite_array, frozen_density
 from mflib.potentials import Potential, Quadratic
 
 __all__ = ["Solution", "Status", "solve"]
 
+_UNIFORM = stats.uniform(-1, 2)
 _MAX_ITERATIONS = 60
+_CHUNK = 20_000  # points that are evaluated at once, so that all of them stay in the cache
 
 
 class Status(enum.Enum):
@@ -99,7 +102,7 @@ def solve(
     True
     """
     potential = Quadratic() if potential is None else potential
-    density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+    density = frozen_density(_UNIFORM if density is None else density)
     points, y = dataset(x, y)
     sigma = _checked_model(points, activations.get(activation), potential, density)
     order = np.argsort(points[:, 0])
@@ -125,30 +128,38 @@ def solve(
 
 
 def _maximise(dual: Dual) -> tuple[np.ndarray, Level, Level, int]:
-    """Newton's method from zero; returns the optimum, its level and the one that checked it."""
-    xi, iterations = np.zeros(len(dual.targets)), 0
-    for level, finer in zip(LEVELS[:-1], LEVELS[1:], strict=True):
+    """Maximise the dual; returns the optimum, its level and the one that checked it."""
+    panels = sum(len(f.left) for f in dual.fields)
+    xi, iterations = approximate(dual, count=4 if panels > 1000 else 16)
+    *coarse, finest = zip(LEVELS[:-1], LEVELS[1:], strict=True)
+    for level, finer in (*coarse, finest):
+        if (level, finer) != finest and not _resolves(dual, xi, level, finer):
+            continue
         xi, error, steps = _newton(dual, xi, level, _MAX_ITERATIONS - iterations)
         iterations += steps
-        check = dual.error(dual.evaluate(xi, finer))
+        check = dual.error(dual.evaluate(xi, finer).gradient)
         if check <= max(0.1 * dual.tolerance(), 4 * error):
             break
     return xi, level, finer, iterations
 
 
+def _resolves(dual: Dual, xi, level: Level, finer: Level) -> bool:
+    """Whether two levels see the same h."""
+    coarse, fine = (dual.evaluate(xi, k).gradient for k in (level, finer))
+    return dual.error(coarse - fine) <= 1e-13 * np.abs(dual.y).max() + dual.rounding()
+
+
 def _newton(dual: Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, float, int]:
     """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
     at, scale = dual.evaluate(xi, level), np.abs(dual.y).max()
-    error = dual.error(at)
+    error = dual.error(at.gradient)
     for iteration in range(budget):
-        if error <= 1e-15 * scale or not at.finite():
+        step = dual.solve(at.mass, at.gradient)
+        if error <= 1e-15 * scale or not np.isfinite(step).all():
             return xi, error, iteration
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
-        try:
-            new, at_new = _line_search(dual, xi, at, level, tries=1 if close else 60)
-        except np.linalg.LinAlgError:  # overflow: return what has been reached
-            return xi, error, iteration
-        error_new = dual.error(at_new)
+        new, at_new = _damped(dual, xi, step, at, level, tries=1 if close else 60)
+        error_new = dual.error(at_new.gradient)
         if not (error_new < error or not close):
             return xi, error, iteration
         done = close and error_new > 0.5 * error
@@ -158,30 +169,23 @@ def _newton(dual: Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, floa
     return xi, error, budget
 
 
-def _line_search(dual: Dual, xi, at: Evaluation, level: Level, tries: int):
-    """Go along the Newton step to where the dual's slope is at most half of what it was.
+def _damped(dual: Dual, xi, step, at: Evaluation, level: Level, tries: int):
+    """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
 
-    Slopes are compared, not values, which no longer differ near the optimum; and where rounding
-    spoils the slopes too, a residual that falls to a quarter is enough. Far from the optimum phi*
-    grows like a small power and the step can be short by many orders of magnitude: it is lengthened
-    faster and faster.
+    Slopes are compared, not values, which no longer differ near the optimum. Where a few large
+    terms cancel in the slope, rounding hides the others: then the residual has to fall.
     """
-    step = dual.newton_step(at)
-    initial = at.gradient @ step
-    t, short, long, growth = 1.0, 0.0, np.inf, 4.0
+    initial, t = at.gradient @ step, 1.0
+    rounding = 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
     for _ in range(tries):
-        new = xi + t * step
-        trial = dual.evaluate(new, level)
-        slope = trial.gradient @ step
-        if abs(slope) <= 0.5 * initial or dual.error(trial) <= 0.25 * dual.error(at):
+        trial = dual.evaluate(xi + t * step, level)
+        fall = dual.error(trial.gradient) / dual.error(at.gradient)
+        if initial > rounding and trial.gradient @ step >= -0.5 * initial:
             break
-        if slope > 0:
-            short = t
-            t, growth = (t * growth, growth**2) if np.isinf(long) else (np.sqrt(t * long), growth)
-        else:  # too long, or overflown
-            long = t
-            t = np.sqrt(short * t) if short > 0 else t / 8
-    return new, trial
+        if fall <= (0.25 if initial > rounding else 1 - 0.25 * t):
+            break
+        t *= 0.4
+    return xi + t * step, trial
 
 
 def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLinear:
@@ -276,7 +280,7 @@ class Solution:
         x = finite_array("x", x)
         flat, total = x.ravel(), np.zeros(x.size)
         for f in self._dual.fields:
-            alpha = inverse_mirror(self._dual.potential, self._z(f, flat))
+            alpha = inverse_mirror(self._dual.potential, self._pieces(f, flat, flat).z_left)
             total += (1 - self._dual.slope) * alpha * f.pdf(flat)
         return total.reshape(x.shape)
 
@@ -293,9 +297,9 @@ class Solution:
         symmetric density.
         """
         d, knots = self._dual, np.union1d(self._table.knots, 0.0)  # |x| in G3 has its kink at 0
-        flat = np.zeros(len(knots) - 1)
-        t, _, w = nodes(Pieces(knots[:-1], knots[1:], flat, flat), d.potential, self._level.nodes)
-        t, w = t.ravel(), w.ravel()
+        x, weight = gauss(self._level.nodes)
+        half = 0.5 * np.diff(knots)[:, None]
+        t, w = (0.5 * (knots[1:] + knots[:-1])[:, None] + half * x).ravel(), (half * weight).ravel()
         symmetric = np.allclose(d.density.pdf(t), d.density.pdf(-t), rtol=1e-9, atol=0)
         if d.slope != 0 or not isinstance(d.potential, Quadratic) or not symmetric:
             return {}
@@ -307,31 +311,39 @@ class Solution:
             "G3": float(moment**2 / d.density.moment(2)),
         }
 
-    def _z(self, f: Field, t: np.ndarray) -> np.ndarray:
-        element = np.searchsorted(self._dual.x, t)
-        z = self._dual.nodal(f, self._xi)
-        low, high = f.hats(t[:, None], element)
-        return low[:, 0] * z[element] + high[:, 0] * z[element + 1]
+    def _pieces(self, f: Field, start: np.ndarray, stop: np.ndarray) -> Pieces:
+        """The field from start to stop, each within one element."""
+        element = np.searchsorted(self._dual.x, 0.5 * (start + stop))
+        z, ends = self._dual.nodal(f, self._xi), []
+        for t in (start, stop):
+            offset = t - f.grid[element]
+            low, high = f.hats(offset, element)
+            ends.append((offset, low * z[element] + high * z[element + 1]))
+        (left, z_left), (right, z_right) = ends
+        return Pieces(left, right, z_left, z_right, element)
 
     def _bend(self, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
         mass, moment = np.zeros(start.size), np.zeros(start.size)
         for f in self._dual.fields:
-            pieces = Pieces(start, stop, self._z(f, start), self._z(f, stop))
-            t, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
-            w = (1 - self._dual.slope) * w * alpha * f.pdf(t)
+            pieces = self._pieces(f, start, stop)
+            offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
+            w = (1 - self._dual.slope) * w * alpha * f.pdf(f.grid[pieces.element, None] + offset)
             mass += w.sum(axis=1)
-            moment += (w * (stop[:, None] - t)).sum(axis=1)
+            moment += np.einsum("kn,kn->k", w, pieces.right[:, None] - offset)
         return mass, moment
 
     @cached_property
     def _table(self) -> _Table:
         d = self._dual
-        split_fields = [
-            split(f.pieces(d.nodal(f, self._xi)), d.potential, self._level) for f in d.fields
-        ]
-        ends = [end for pieces in split_fields for end in (pieces.left, pieces.right)]
-        knots = np.unique(np.concatenate([d.x, *ends]))
+        split_fields, ends = [], [d.x]
+        for f in d.fields:
+            pieces = split(f.pieces(d.nodal(f, self._xi)), d.potential, self._level)
+            split_fields.append(pieces)
+            for offset in (pieces.left, pieces.right):  # those that are no data points
+                inner = (offset != 0) & (offset != np.diff(d.grid)[pieces.element])
+                ends.append((d.grid[pieces.element] + offset)[inner])
+        knots = np.unique(np.concatenate(ends))
         mass, moment = self._bend(knots[:-1], knots[1:])
         # h up to an affine function, which the values at the data fix anew in each interval
         slope = np.concatenate([[0.0], np.cumsum(mass)])
@@ -354,21 +366,22 @@ class Solution:
         for f, pieces, slope in zip(
             self._dual.fields, split_fields, (self._dual.slope, -1.0), strict=True
         ):
-            t, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
-            total += slope * float((w * alpha * f.pdf(t)).sum())
+            offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
+            total += slope * float(Samples.at(f, pieces.element, offset, w).load(alpha).sum())
         return total
 
     def _integrate(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate h and h': from the knot on the left, add what bends in between."""
         x = finite_array("x", x)
-        flat, table = x.ravel(), self._table
-        k = np.clip(np.searchsorted(table.knots, flat, side="right") - 1, 0, None)
-        start = np.minimum(table.knots[k], flat)  # left of all knots h is a straight line
-        stop = np.minimum(flat, table.knots[-1])
-        mass, moment = self._bend(start, stop)
-        slope = table.slope[k]
-        h = table.value[k] + slope * (flat - table.knots[k]) + moment
-        return h.reshape(x.shape), (slope + mass).reshape(x.shape)
+        result, flat, table = np.empty((2, x.size)), x.ravel(), self._table
+        for first in range(0, x.size, _CHUNK):
+            t = flat[first : first + _CHUNK]
+            k = np.clip(np.searchsorted(table.knots, t, side="right") - 1, 0, None)
+            start = np.minimum(table.knots[k], t)  # left of all knots h is a straight line
+            mass, moment = self._bend(start, np.minimum(t, table.knots[-1]))
+            h = table.value[k] + table.slope[k] * (t - table.knots[k]) + moment
+            result[:, first : first + _CHUNK] = h, table.slope[k] + mass
+        return result[0].reshape(x.shape), result[1].reshape(x.shape)
 
 
 @dataclass(frozen=True)

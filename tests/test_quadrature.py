@@ -52,7 +52,7 @@ def test_panels_find_every_jump():
 def test_alpha_is_integrated_across_its_zeros(potential, z_left, z_right):
     """int alpha dz = alpha phi'(alpha) - phi(alpha), the conjugate of phi."""
     left, right = -0.3, 1.9
-    pieces = Pieces(*(np.array([v]) for v in (left, right, z_left, z_right)))
+    pieces = Pieces(*(np.array([v]) for v in (left, right, z_left, z_right, 0)))
     level = LEVELS[-1]
     t, alpha, weights = nodes(split(pieces, potential, level), potential, level.nodes)
     assert ((left <= t) & (t <= right)).all()

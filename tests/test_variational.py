@@ -7,6 +7,9 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from mflib import activations, variational
+from mflib._finite_elements import Dual
+from mflib._primal_dual import approximate
+from mflib._quadrature import LEVELS
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational import Status
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, Lopsided, X, Y
@@ -476,6 +479,51 @@ def test_few_and_many_points(potential, m):
     x = np.random.default_rng(m).uniform(-1, 1, m)
     y = np.sin(7 * x) + 0.3
     certify(variational.solve(x, y, activation="abs", potential=potential), y)
+
+
+@pytest.mark.parametrize("exponent", [2.5, 3, 4, 6, 8])
+def test_newton_needs_few_steps_on_random_hard_problems(exponent):
+    """White noise on points 1e-3 apart, of any size; power 8 is where dual steps get short."""
+    rng = np.random.default_rng(int(2 * exponent))
+    for _ in range(16):
+        m, omega = rng.choice([2, 5, 20, 60]), 10.0 ** rng.integers(-3, 2)
+        x = rng.uniform(-0.9, 0.9, m)
+        if rng.random() < 0.5:
+            x = -0.5 + np.cumsum(1e-3 * (1 + rng.random(m)))
+        y = rng.choice([1e-6, 1.0, 1e6]) * rng.standard_normal(m)
+        activation = rng.choice(["relu", "abs", "leaky_relu"])
+        density = [UNIFORM, stats.norm(0, 0.5)][rng.integers(2)]
+        potential = Regularized(Power(exponent), omega)
+        sol = variational.solve(x, y, activation=activation, potential=potential, density=density)
+        assert sol.status is Status.CONVERGED
+        assert sol.iterations <= (60 if exponent == 8 else 30)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+@pytest.mark.parametrize("potential", [Quadratic(), Regularized(Power(4), 1)], ids=repr)
+def test_many_noisy_points_keep_their_digits(potential, activation):
+    """Offsets within an element, not positions, carry the digits where data are dense."""
+    x = np.linspace(-1, 1, 4000)
+    y = np.sin(5 * x) + 0.1 * np.random.default_rng(0).standard_normal(len(x))
+    sol = variational.solve(x, y, activation=activation, potential=potential)
+    assert sol.status is Status.CONVERGED
+    assert sol.residual <= 1e-10
+    np.testing.assert_allclose(sol(x), y, atol=1e-10)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_the_start_is_near_the_dual_optimum(activation):
+    """On fixed nodes the secants close the gap; Newton's method has little left to do."""
+    potential = Regularized(Power(6), 0.01)
+    order = np.argsort(X)
+    slope = activations.get(activation).slope
+    dual = Dual(np.array(X)[order], np.array(Y)[order], slope, potential, UNIFORM)
+    xi, systems = approximate(dual, 48)
+    assert systems <= 12
+    best = variational.solve(X, Y, activation=activation, potential=potential)
+    at = dual.evaluate(xi, LEVELS[3])
+    value = at.cost + xi @ at.gradient
+    assert value == pytest.approx(best.cost, rel=1e-3)
 
 
 def certify(sol, y) -> None:

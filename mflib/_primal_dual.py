@@ -1,0 +1,124 @@
+r"""A start for Newton's method: the primal and the dual problem together, by secants.
+
+On fixed nodes, let :math:`\alpha` interpolate the data and let z be a field. Then
+
+.. math::
+
+    0 \le \int D_\varphi(\alpha, \beta)\, d\mu = P(\alpha) - D(z), \qquad
+    \beta = (\varphi')^{-1}(z),
+
+the gap between the primal and the dual objective, which is closed where :math:`\alpha = \beta`.
+Newton's method replaces :math:`\varphi'` by a tangent: the dual one at :math:`\beta`, the primal
+one at :math:`\alpha`. For a high power both are wrong by orders of magnitude wherever z is about to
+change its sign, and both steps come out short. The secant through :math:`(\alpha,
+\varphi'(\alpha))` and :math:`(\beta, z)` closes the gap in a few steps, whatever the scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from mflib._finite_elements import Dual, Samples
+from mflib._quadrature import Pieces, inverse_mirror, mirror, nodes
+
+_GAP = 1e-12  # relative to the cost; what is left is less than the quadrature of fixed nodes errs
+_MAX_SYSTEMS = 20
+
+
+def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
+    """Return coefficients near the dual's optimum, and how many linear systems that took."""
+    phi, grid, zero = dual.potential, _FixedNodes(dual, count), np.zeros(1)
+    # the quadratic problem, and the field that fits its solution where it is largest
+    curvature = float(phi.hessian(zero)[0])
+    xi = grid.solve(np.full(grid.weights.shape, 1 / curvature), dual.targets)
+    alpha = grid.field(xi) / curvature
+    largest = np.abs(alpha).max()
+    if largest == 0:
+        return xi, 1
+    xi = xi * mirror(phi, largest[None])[0] / (curvature * largest)
+    gap, systems = np.inf, 1
+    while systems < _MAX_SYSTEMS:
+        z = grid.field(xi)
+        beta = inverse_mirror(phi, z)
+        last, gap = gap, grid.sum(phi.bregman(alpha, beta)) / grid.sum(phi.bregman(alpha, zero))
+        if not gap > _GAP or 1e-6 > gap > 0.5 * last:
+            break
+        weight = _secant(phi, alpha, beta, z)
+        step = grid.solve(weight, grid.integral(alpha - beta))
+        if not np.isfinite(step).all():
+            break
+        systems += 1
+        rise = grid.field(step)
+        run = weight * rise + beta - alpha  # keeps the integral of alpha
+        # the gap is a sum, of P and -D: each has its own step size
+        alpha, xi = (
+            alpha + run * _search(partial(_slope, grid.sum, phi, alpha, run)),
+            xi + step * _search(partial(_slope_dual, grid.sum, phi, z, rise, step @ dual.targets)),
+        )
+    return xi, systems
+
+
+def _slope(integral, phi, alpha, run, t: float) -> float:
+    return integral(mirror(phi, alpha + t * run) * run)
+
+
+def _slope_dual(integral, phi, z, rise, gain: float, t: float) -> float:
+    return integral(inverse_mirror(phi, z + t * rise) * rise) - gain
+
+
+def _secant(phi, alpha: np.ndarray, beta: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Slopes of the inverse mirror map between two points; its derivative where they coincide."""
+    run, rise = beta - alpha, z - mirror(phi, alpha)
+    apart = np.abs(run) > 1e-8 * np.abs(beta)
+    return np.where(apart, run, 1.0) / np.where(apart, rise, phi.hessian(beta))
+
+
+def _search(slope: Callable[[float], float]) -> float:
+    """Find t > 0 where a convex function's slope is small, beside what it is at 0."""
+    start = slope(0.0)
+    if not start < 0:
+        return 0.0
+    t, short, long = 1.0, 0.0, np.inf
+    for _ in range(30):
+        value = slope(t)
+        if abs(value) <= -0.9 * start:
+            break
+        if value < 0:
+            short = t
+        else:  # too long, or overflown
+            long = t
+        t = 2 * t if np.isinf(long) else 0.5 * (short + long) if short else 0.25 * t
+    return t
+
+
+class _FixedNodes:
+    """All nodes of both fields in one array, shape (K, count)."""
+
+    def __init__(self, dual: Dual, count: int) -> None:
+        self.dual, self.fields = dual, []
+        for f in dual.fields:
+            zero = np.zeros(len(f.left))
+            pieces = Pieces(f.left, f.right, zero, zero, f.element)
+            offset, _, weights = nodes(pieces, dual.potential, count)
+            self.fields.append(Samples.at(f, f.element, offset, weights))
+        self.weights = np.concatenate([s.weights for s in self.fields])
+
+    def field(self, xi: np.ndarray) -> np.ndarray:
+        return np.concatenate([s.interpolate(self.dual.nodal(s.field, xi)) for s in self.fields])
+
+    def sum(self, values: np.ndarray) -> float:
+        return float(np.vdot(self.weights, values))
+
+    def integral(self, values: np.ndarray) -> np.ndarray:
+        parts = [self.dual.project(s.field, s.load(v)) for s, v in self._parts(values)]
+        return np.sum(parts, axis=0)
+
+    def solve(self, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return self.dual.solve([s.mass(w) for s, w in self._parts(weights)], right)
+
+    def _parts(self, values: np.ndarray):
+        first = len(self.fields[0].weights)
+        return zip(self.fields, (values[:first], values[first:]), strict=True)
