@@ -26,6 +26,7 @@ __all__ = [
     "plotting",
     "potentials",
     "representation",
+    "ridges",
     "variational",
 ]
 
@@ -39,6 +40,7 @@ _LAZY = {
     "mirror_flow": "mflib.flow",
     "plotting": "mflib.plotting",
     "representation": "mflib.representation",
+    "ridges": "mflib.ridges",
 }
 
 

@@ -52,7 +52,8 @@ def figure2() -> tuple[np.ndarray, np.ndarray]:
 def titanium() -> tuple[np.ndarray, np.ndarray]:
     """Return the titanium heat data: a sharp peak that defeats polynomials.
 
-    A property of titanium at 49 temperatures, from :cite:t:`deboor2001practical`.
+    A property of titanium at 49 temperatures: the example of :cite:t:`deboor1968least`, as
+    printed in :cite:t:`deboor2001practical`.
 
     Returns
     -------

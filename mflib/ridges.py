@@ -1,0 +1,167 @@
+r"""Several inputs: units are ridges :math:`\sigma(w \cdot x - b)` with kinks on hyperplanes.
+
+The law of the input weights is that of a uniform direction, stretched along the axes and
+normalised again; without a stretch it is the uniform law of the network's initialization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from mflib import activations
+from mflib._validation import count, finite_array, frozen_density, number
+
+__all__ = ["cubic_kernel", "grid", "stretched"]
+
+
+def stretched(direction: ArrayLike, factors: ArrayLike) -> np.ndarray:
+    r"""Stretch directions along the axes and bring them back to length one.
+
+    Parameters
+    ----------
+    direction : array-like, shape (n, D)
+        Nonzero vectors.
+    factors : array-like, shape (D,)
+        Factors of the axes, not negative; equal ones change nothing.
+
+    Returns
+    -------
+    ndarray, shape (n, D)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, a factor is negative or a direction is stretched to nothing.
+
+    Examples
+    --------
+    >>> stretched([[3.0, 4.0], [0.0, -2.0]], [4, 3]).round(4).tolist()
+    [[0.7071, 0.7071], [0.0, -1.0]]
+    """
+    direction, factors = finite_array("direction", direction), finite_array("factors", factors)
+    if direction.ndim != 2 or factors.shape != direction.shape[1:] or (factors < 0).any():
+        raise ValueError(
+            f"direction must have shape (n, D) and factors D entries, none negative, got shape "
+            f"{direction.shape} and {factors.tolist()}."
+        )
+    weight = direction * factors
+    length = np.linalg.norm(weight, axis=1, keepdims=True)
+    if not (length > 0).all():
+        raise ValueError(
+            f"factors {factors.tolist()} stretch a direction to nothing; use positive factors."
+        )
+    return weight / length
+
+
+def grid(
+    angles: int, biases: int, *, density=None, stretch: Sequence[float] = (1.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return neurons for two inputs that stand for infinitely many, all of equal mass.
+
+    The midpoint rule in the angle of the direction, and in the quantile of the bias: the pairs of
+    `angles` equispaced directions, stretched, and the quantiles of :math:`p_B` at
+    :math:`(j - \tfrac12)/`\ `biases`. For ``representation.solve(..., neurons=grid(...))``.
+
+    Parameters
+    ----------
+    angles, biases : int
+        Numbers of directions and of biases.
+    density : frozen scipy.stats distribution, optional
+        Distribution of the input biases; uniform on [-1, 1] if not given.
+    stretch : pair of float
+        Factors for :func:`stretched`.
+
+    Returns
+    -------
+    weight : ndarray, shape (angles * biases, 2)
+    bias : ndarray, shape (angles * biases,)
+
+    Raises
+    ------
+    ValueError
+        If a number is below 1 or the density has no finite variance.
+    TypeError
+        If an argument is of the wrong kind.
+
+    Examples
+    --------
+    >>> w, b = grid(4, 2)
+    >>> w[::2].round(3).tolist()
+    [[0.707, 0.707], [-0.707, 0.707], [-0.707, -0.707], [0.707, -0.707]]
+    >>> b[:2].tolist()
+    [-0.5, 0.5]
+    """
+    angles, biases = count("angles", angles), count("biases", biases)
+    density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+    angle = 2 * np.pi * (np.arange(angles) + 0.5) / angles
+    weight = stretched(np.stack([np.cos(angle), np.sin(angle)], axis=1), stretch)
+    bias = density.ppf((np.arange(biases) + 0.5) / biases)
+    return np.repeat(weight, biases, axis=0), np.tile(bias, angles)
+
+
+def cubic_kernel(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    reach: float,
+    activation: str | activations.Activation = "abs",
+) -> np.ndarray:
+    r"""Kernel of infinitely many units with uniform directions and uniform biases.
+
+    .. math::
+
+        K(x, x') = \mathbb{E}\,\lvert w \cdot x - b\rvert\,\lvert w \cdot x' - b\rvert
+        = \frac{x \cdot x'}{D} + \frac{s^2}{3} + \frac{c_D}{6 s} \lvert x - x'\rvert^3, \qquad
+        c_D = \frac{\Gamma(D/2)}{\sqrt\pi\, \Gamma((D + 3)/2)},
+
+    for w uniform on the sphere of :math:`\mathbb{R}^D`, b uniform on [-s, s] and points of length
+    at most s. For ReLU, :math:`(K + x \cdot x'/D + s^2/3)/4`. The quadratic potential's answer to
+    problem (P) is :math:`h = \sum_i c_i K(\cdot, x_i)` with :math:`h(x_i) = y_i`.
+
+    Parameters
+    ----------
+    first, second : array-likes, shapes (k, D) and (l, D)
+    reach : float
+        The bound s of the biases; no point may be longer.
+    activation : str or Activation
+        "abs" or "relu".
+
+    Returns
+    -------
+    ndarray, shape (k, l)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, a point lies beyond the reach or the activation has no formula.
+
+    Examples
+    --------
+    >>> cubic_kernel([[0.5]], [[-0.5]], reach=1).round(6).tolist()  # one input: w = 1 or -1
+    [[0.25]]
+    """
+    first, second = finite_array("first", first), finite_array("second", second)
+    number("reach", reach, above=0.0, cure="it bounds the biases")
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"first and second must have shapes (k, D) and (l, D), got {first.shape} and "
+            f"{second.shape}."
+        )
+    longest = max(np.linalg.norm(points, axis=1).max(initial=0.0) for points in (first, second))
+    if longest > reach * (1 + 1e-12):
+        raise ValueError(
+            f"a point has length {longest:g}, beyond the reach {reach:g} of the biases, where the "
+            "formula ends; raise the reach or use representation.solve."
+        )
+    sigma, dim = activations.get(activation), first.shape[1]
+    if repr(sigma) not in ("abs", "relu"):
+        raise ValueError(f"activation must be 'abs' or 'relu', got {sigma!r}.")
+    apart = np.linalg.norm(first[:, None] - second, axis=2)
+    moment = special.gamma(dim / 2) / (np.sqrt(np.pi) * special.gamma((dim + 3) / 2))
+    affine = first @ second.T / dim + reach**2 / 3
+    kernel = affine + moment * apart**3 / (6 * reach)
+    return kernel if repr(sigma) == "abs" else 0.25 * (kernel + affine)
