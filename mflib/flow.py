@@ -15,7 +15,6 @@ which for a wide network is hardly at all.
 from __future__ import annotations
 
 import contextlib
-import copy
 import enum
 import math
 from collections.abc import Iterator, Sequence
@@ -26,14 +25,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from mflib._linearization import Decay, Linearization, Model
 from mflib._validation import dataset, finite_array, number
 from mflib.networks import ShallowNetwork
-from mflib.potentials import Potential, Quadratic, mirror_map
+from mflib.potentials import Potential, Quadratic
 
 __all__ = ["Flow", "FlowStatus", "mirror_flow"]
 
 _MAX_STEPS = 10_000
-_NULL = 1e-13  # eigenvalues of K below this share of the largest are rounding
 
 
 class FlowStatus(enum.Enum):
@@ -191,7 +190,7 @@ def mirror_flow(
     stops = _checked_times(save_at, max_time)
     potential = Quadratic() if potential is None else potential
     with torch.no_grad(), _threads(net.width * len(targets)):
-        model = _Model(net, points, targets, potential, scaled, center, rate)
+        model = Model(net, points, targets, potential, scaled, center, rate)
         return _integrate(model, loss_target, max_time, rtol, stops, progress)
 
 
@@ -222,119 +221,17 @@ def _checked_times(save_at, max_time: float) -> list[float]:
     return times.tolist()
 
 
-@dataclass(frozen=True)
-class _State:
-    """A point of the flow with everything that is linear algebra there."""
-
-    theta: torch.Tensor
-    zeta: torch.Tensor
-    residual: torch.Tensor  # (m,)
-    features: torch.Tensor  # sigma(u), (m, n)
-    slopes: torch.Tensor  # a * sigma'(u), (m, n)
-    kernel: torch.Tensor  # K, (m, m)
-
-    @property
-    def loss(self) -> float:
-        return float((self.residual**2).mean())
-
-    def finite(self) -> bool:
-        return bool(torch.isfinite(self.residual).all() & torch.isfinite(self.kernel).all())
-
-
-class _Model:
-    """The network as a map from one vector of parameters, in the order a, b, d, w."""
-
-    def __init__(self, net, x, y, potential, scaled, center, rate) -> None:
-        self.net, device = net, net.input_bias.device
-        self.x = torch.as_tensor(x, device=device)
-        self.y = torch.as_tensor(y, device=device)
-        self.n, self.m = net.width, len(y)
-        self.rate = rate / self.m
-        theta = torch.cat([
-            net.output_weight, net.input_bias, net.output_bias[None], net.input_weight.T.reshape(-1)
-        ])  # fmt: skip
-        self.mirror = mirror_map(potential, theta, scaled=scaled, center=center, width=self.n)
-        self.start = self.state(self.mirror.dual(theta), theta)
-
-    def blocks(self, theta: torch.Tensor):
-        """Split a vector into a (n,), b (n,), d () and w (D, n)."""
-        n = self.n
-        return theta[:n], theta[n : 2 * n], theta[2 * n], theta[2 * n + 1 :].reshape(-1, n)
-
-    def state(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> _State:
-        theta = self.mirror.primal(zeta) if theta is None else theta
-        a, b, d, w = self.blocks(theta)
-        u = torch.addmm(-b, self.x, w)
-        features = self.net.activation(u)
-        slopes = self.net.activation.derivative(u) * a
-        metric_a, metric_b, metric_d, metric_w = self.blocks(self.mirror.metric(theta))
-        kernel = (features / metric_a) @ features.T + (slopes / metric_b) @ slopes.T + 1 / metric_d
-        for x, metric in zip(self.x.T, metric_w, strict=True):
-            kernel += torch.outer(x, x) * ((slopes / metric) @ slopes.T)
-        return _State(theta, zeta, features @ a + d - self.y, features, slopes, kernel)
-
-    def pull_back(self, at: _State, v: torch.Tensor) -> torch.Tensor:
-        """Return J^T v."""
-        parts = [v @ at.features, -(v @ at.slopes), v.sum()[None]]
-        parts.append(((v[:, None] * self.x).T @ at.slopes).reshape(-1))
-        return torch.cat(parts)
-
-    def changes(self, at: _State) -> tuple[float, float]:
-        """Return the sup norm of theta's change and the relative change of the kernel."""
-        kernel = self.start.kernel
-        moved = torch.linalg.norm(at.kernel - kernel) / torch.linalg.norm(kernel)
-        return float((at.theta - self.start.theta).abs().max()), float(moved)
-
-    def network(self, theta: torch.Tensor) -> ShallowNetwork:
-        net = copy.deepcopy(self.net)
-        a, b, d, w = self.blocks(theta)
-        net.output_weight.copy_(a)
-        net.input_bias.copy_(b)
-        net.output_bias.copy_(d)
-        net.input_weight.copy_(w.T)
-        return net
-
-
-class _Decay:
-    """The linear flow r' = -rate K r, in the eigenbasis of K."""
-
-    def __init__(self, kernel: torch.Tensor, residual: torch.Tensor, rate: float) -> None:
-        values, self.basis = torch.linalg.eigh(kernel)
-        self.values = torch.where(values > _NULL * values[-1], values, 0.0)
-        self.rate, self.coefficients = rate, self.basis.T @ residual
-
-    def residual(self, t: float) -> torch.Tensor:
-        return self.basis @ (torch.exp(-self.rate * t * self.values) * self.coefficients)
-
-    def integral(self, t: float) -> torch.Tensor:
-        """Return rate * the integral of r from 0 to t."""
-        alive = self.values > 0
-        safe = torch.where(alive, self.values, 1.0)
-        weights = torch.where(alive, -torch.expm1(-self.rate * t * safe) / safe, self.rate * t)
-        return self.basis @ (weights * self.coefficients)
-
-    def stuck_loss(self) -> float:
-        """Return the mean square of what no parameter can change."""
-        return float((self.coefficients[self.values == 0] ** 2).sum()) / len(self.values)
-
-    def function_norm(self, values: torch.Tensor) -> float:
-        """Norm in the RKHS of K of the least function with these values at the data."""
-        alive = self.values > 0
-        return float(((self.basis.T @ values)[alive] ** 2 / self.values[alive]).sum().sqrt())
-
-
-def midpoint_step(model: _Model, at: _State, step: float) -> tuple[_State, float]:
+def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Linearization, float]:
     """Advance by one exponential midpoint step; returns the new state and its error.
 
     The kernel and the Jacobian are frozen at a predicted midpoint, so what the step says of the
     residual and what the network says differ by terms of third order: that is the error.
     """
-    half = _Decay(at.kernel, at.residual, model.rate).integral(0.5 * step)
-    middle = model.state(at.zeta - model.pull_back(at, half))
+    middle = model.reach(at, at, at.decay.integral(0.5 * step))
     if not middle.finite():
         return at, math.inf
-    decay = _Decay(middle.kernel, at.residual, model.rate)
-    new = model.state(at.zeta - model.pull_back(middle, decay.integral(step)))
+    decay = Decay(middle.kernel, at.residual, model.rate)
+    new = model.reach(at, middle, decay.integral(step))
     if not new.finite():
         return at, math.inf
     return new, decay.function_norm(new.residual - decay.residual(step))
@@ -343,18 +240,16 @@ def midpoint_step(model: _Model, at: _State, step: float) -> tuple[_State, float
 def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
     at, time, status = model.start, 0.0, None
     rows, snapshots, stops = [], [], [*save_at, max_time]
-    decay = _Decay(at.kernel, at.residual, model.rate)
-    tolerance = rtol * decay.function_norm(at.residual)
-    step = 0.1 / (model.rate * float(decay.values[-1]))
+    tolerance = rtol * at.decay.function_norm(at.residual)
+    step = 0.1 / at.decay.fastest()
     while True:
         rows.append((time, at.loss, *model.changes(at)))
         if progress and len(rows) % 100 == 1:
             print(f"step {len(rows) - 1}: time {time:.3g}, loss {at.loss:.3g}")
         while len(stops) > 1 and time >= stops[0]:
-            snapshots.append(model.network(at.theta))
+            snapshots.append(model.network(at))
             stops.pop(0)
-        decay = _Decay(at.kernel, at.residual, model.rate)
-        status = _ended(at.loss, decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
+        status = _ended(at.loss, at.decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
         while status is None:
             trial = min(step, stops[0] - time)
             new, error = midpoint_step(model, at, trial)
@@ -368,7 +263,7 @@ def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
             break
     times, losses, parameters, kernels = np.array(rows).T
     return Flow(
-        network=model.network(at.theta),
+        network=model.network(at),
         status=status,
         loss=at.loss,
         time=time,
