@@ -36,7 +36,7 @@ __all__ = ["Decay", "Kinks", "Linearization", "Model"]
 
 _BLOCK = 1 << 17  # entries of a block of J: one megabyte, which stays in the cache
 _NULL = 1e-13  # eigenvalues of K below this share of the largest are rounding
-_ZERO = 1e-13  # a preactivation below this share of its terms is held; above, its sign is sure
+_ZERO = 1e-9  # a preactivation below this share of its terms is held; above, its sign is sure
 
 
 class Decay:
@@ -162,7 +162,7 @@ class Model:
         reaction = self.design[:0] @ self.design.T
         if held.any():
             gram, moves = self._held(primal[:, held.units], held)
-            reaction = torch.linalg.pinv(gram.nan_to_num(), hermitian=True) @ moves
+            reaction = _solve(gram, moves)
             kernel -= moves.T @ reaction
         return Linearization(
             primal, zeta, residual, kernel, self.rate, positive, held, reaction,
@@ -223,7 +223,7 @@ class Model:
         """Go from `at` to zeta - J^T v, J taken from `through`, and hold the kinks that slide."""
         zeta = at.zeta - self.pull_back(through, v)
         held = through.held
-        self._put(zeta, held, torch.zeros_like(zeta[0, held.units]))
+        self._put(zeta, held, torch.ones_like(zeta[0, held.units]))
         new = self.linearize(zeta, held)
         if self.left == self.right or not new.finite():
             return new
@@ -231,13 +231,14 @@ class Model:
         kinks = held.joined(met)
         if not kinks.any():
             return new
-        slides, side = self._sliding(new, kinks)
+        slides, side = self._sliding(new, kinks, v)
         changed = slides.clone()
         changed[: len(held.points)] ^= True
         if not bool(changed.any()):
             return new
         changed[: len(held.points)] = True
         changed |= slides
+        side[slides] = 1.0
         self._put(zeta, kinks.those(changed), side[changed])
         return self.linearize(zeta, kinks.those(slides))
 
@@ -251,7 +252,7 @@ class Model:
         crossed[new.held] = False
         return crossed
 
-    def _sliding(self, at: Linearization, kinks: Kinks) -> tuple[torch.Tensor, torch.Tensor]:
+    def _sliding(self, at: Linearization, kinks: Kinks, v) -> tuple[torch.Tensor, torch.Tensor]:
         """Return which kinks the flow slides along and the side, -1 or 1, to which it leaves others.
 
         It slides where the force a_k r_i s that keeps u_k(x_i) = 0 has a slope s between the sides.
@@ -260,9 +261,9 @@ class Model:
         side = torch.zeros_like(at.theta[0, kinks.units])
         while kinks.any():
             gram, moves = self._held(near := at.theta[:, kinks.units], kinks)
-            pull = self.same[kinks.points] * at.residual
+            pull = self.same[kinks.points] * v
             raw = (pull * self._slopes(near)).sum(1)
-            needed = raw - torch.linalg.pinv(gram, hermitian=True) @ (moves @ at.residual)
+            needed = raw - _solve(gram, moves @ v)
             unit = near[0] * pull.sum(1)
             excess = needed - 0.5 * (self.left + self.right) * unit
             inside = excess.abs() <= 0.5 * (self.right - self.left) * unit
@@ -286,7 +287,7 @@ class Model:
             if not bool((error.abs() > small).any()):
                 return
             gram, _ = self._held(near, kinks)
-            self._add_forces(zeta, kinks, -torch.linalg.pinv(gram, hermitian=True) @ error)
+            self._add_forces(zeta, kinks, -_solve(gram, error))
 
     def _held(self, near: torch.Tensor, kinks: Kinks) -> tuple[torch.Tensor, torch.Tensor]:
         """Return C M^-1 C^T, (H, H), and C M^-1 J^T, (H, m), at the parameters of the units."""
@@ -303,3 +304,9 @@ class Model:
     def _add_forces(self, zeta: torch.Tensor, kinks: Kinks, forces: torch.Tensor) -> None:
         """Add C^T forces."""
         zeta[1:].index_add_(1, kinks.units, self.design[kinks.points].T * forces)
+
+
+def _solve(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Solve with a Gram matrix, whose rows may depend on each other."""
+    ridge = torch.diag(1e-13 * gram.diagonal())
+    return torch.linalg.solve_ex(gram + ridge, right)[0]

@@ -9,6 +9,7 @@ from scipy import integrate, stats
 
 import mflib
 from mflib import FlowStatus, activations, datasets, experiments, flow, potentials, representation
+from mflib._linearization import Model
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from tests.problems import UNSCALED, Lopsided, X, Y
 
@@ -53,10 +54,10 @@ def jacobian(net, x) -> torch.Tensor:
     return torch.cat([blocks[name].reshape(len(x), -1) for name in parameters], dim=1)
 
 
-def model_of(net, x, y, potential, place) -> flow._Model:
+def model_of(net, x, y, potential, place) -> Model:
     points = np.reshape(x, (len(x), -1))
     options = {"scaled": False, "center": "initialization"} | place
-    return flow._Model(net, points, np.asarray(y), potential, rate=1 / net.width, **options)
+    return Model(net, points, np.asarray(y), potential, rate=1 / net.width, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +100,9 @@ def test_kernel_and_pull_back_are_those_of_autograd(potential, second, place, di
     x = np.random.default_rng(5).normal(size=(4, dim))
     model = model_of(start, x, Y[:4], potential, place)
     zeta = model.start.zeta
-    moved = model.state(zeta + 0.03 * torch.sin(torch.arange(len(zeta), dtype=zeta.dtype)))
-    net = model.network(moved.theta)
+    shift = 0.03 * torch.sin(torch.arange(zeta.numel(), dtype=zeta.dtype)).reshape(zeta.shape)
+    moved = model.linearize(zeta + shift, model.start.held)
+    net = model.network(moved)
     assert (flat(net) - flat(start)).abs().max() > 1e-3
     j = jacobian(net, torch.as_tensor(x))
     kernel = j / metric_of(net, start, second, place) @ j.T
@@ -109,8 +111,9 @@ def test_kernel_and_pull_back_are_those_of_autograd(potential, second, place, di
         moved.residual, net(x) - torch.as_tensor(Y[:4]), rtol=1e-12, atol=1e-13
     )
     v = torch.tensor([0.3, -1.1, 0.7, 2.0], dtype=torch.float64)
-    a, b, d, w = model.blocks(model.pull_back(moved, v))
-    pulled = torch.cat([w.T.reshape(-1), b, a, d[None]])
+    pulled = model.pull_back(moved, v)
+    a, b, w, d = pulled[0, :-1], pulled[1, :-1], pulled[2:, :-1], pulled[0, -1:]
+    pulled = torch.cat([w.T.reshape(-1), b, a, d])
     torch.testing.assert_close(pulled, v @ j, rtol=1e-11, atol=1e-12)
 
 
@@ -125,7 +128,7 @@ def test_midpoint_step_has_order_two(potential, second, place):
         at = model.start
         for _ in range(count):
             at, _ = flow.midpoint_step(model, at, end / count)
-        errors.append(float((flat(model.network(at.theta)) - exact).abs().max()))
+        errors.append(float((flat(model.network(at)) - exact).abs().max()))
     order = -experiments.fit_exponent(counts, errors).exponent
     assert order == pytest.approx(2.0, abs=0.2)
 
