@@ -279,11 +279,10 @@ class Model:
         if not kinks.any():
             return
         mirror, points = self._mirror(kinks.units), self.design[kinks.points]
+        small = _ZERO * points.abs().sum(1)
         for _ in range(20):
             near = mirror.primal(zeta[:, kinks.units])
-            terms = points * near[1:].T
-            small = _ZERO * terms.abs().sum(1)
-            error = terms.sum(1) - 2 * side * small
+            error = (points * near[1:].T).sum(1) - 2 * side * small
             if not bool((error.abs() > small).any()):
                 return
             gram, _ = self._held(near, kinks)
