@@ -3,40 +3,26 @@ r"""The network as a map of its parameters, linearized where the flow is.
 The linearization is the residual r, the kernel :math:`K = J M^{-1} J^\top`,
 :math:`M = \nabla^2 \Phi`, and the product :math:`J^\top v`. Sums over the units are taken a block
 of units at a time, so that what is as large as J stays in the cache and is never stored.
-
-**Kinks.** Where :math:`\sigma'` jumps at 0 the velocity jumps as a preactivation
-:math:`u_k(x_i) = w_k \cdot x_i - b_k` changes its sign. If the velocities of both sides point to
-the kink, the flow slides along it [1]_: the slope lies between the one-sided ones, where it holds
-:math:`u_k(x_i) = 0`. With the gradients of all held preactivations as the rows of C,
-
-.. math::
-
-    \tilde J^\top = J^\top - C^\top R, \qquad \tilde K = K - (C M^{-1} J^\top)^\top R, \qquad
-    R = (C M^{-1} C^\top)^{-1}\, C M^{-1} J^\top .
-
-References
-----------
-.. [1] :cite:t:`filippov1988differential`
+Kinks along which the flow slides are held, see :mod:`mflib._kinks`.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
+from mflib._kinks import Contacts, Kinks, gram_solve
 from mflib.networks import ShallowNetwork
 from mflib.potentials import MirrorMap, mirror_map
 
-__all__ = ["Decay", "Kinks", "Linearization", "Model"]
+__all__ = ["Decay", "Linearization", "Model"]
 
 _BLOCK = 1 << 17  # entries of a block of J: one megabyte, which stays in the cache
 _NULL = 1e-13  # eigenvalues of K below this share of the largest are rounding
-_ZERO = 1e-9  # a preactivation below this share of its terms is held; above, its sign is sure
 
 
 class Decay:
@@ -71,26 +57,7 @@ class Decay:
         return float(((self.basis.T @ values) ** 2 / self.values * self.alive).sum().sqrt())
 
 
-class Kinks(NamedTuple):
-    """Some preactivations u_k(x_i), by their i and k."""
-
-    points: torch.Tensor  # (H,)
-    units: torch.Tensor  # (H,)
-
-    def those(self, mask: torch.Tensor) -> Kinks:
-        """Return a part of them."""
-        return Kinks(self.points[mask], self.units[mask])
-
-    def joined(self, other: Kinks) -> Kinks:
-        """Return these, then the others."""
-        return Kinks(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
-
-    def any(self) -> bool:
-        """Whether there are some."""
-        return len(self.points) > 0
-
-
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Linearization:
     """A point of the flow with all that is linear algebra there."""
 
@@ -134,19 +101,16 @@ class Model:
         self.same = (x[:, None] == x).all(-1).to(x.dtype)  # repeated inputs share their kinks
         self.first = self.same.tril(-1).sum(1) == 0
         sides = torch.tensor([-1e-300, 1e-300], dtype=x.dtype, device=device)
-        self.left, self.right = net.activation.derivative(sides).tolist()
+        self.sides = net.activation.derivative(sides).tolist()
         theta = torch.vstack([net.output_weight, net.input_bias, net.input_weight.T])
         theta = torch.hstack([theta, net.output_bias.expand(len(theta), 1)])
         self.mirror = mirror_map(potential, theta, scaled=scaled, center=center, width=net.width)
         none = torch.zeros(0, dtype=torch.long, device=device)
-        self.start = self.linearize(self.mirror.dual(theta), Kinks(none, none), theta)
+        self.free, self.no_reaction = Kinks(none, none), self.design[:0] @ self.design.T
+        self.start = self.linearize(self.mirror.dual(theta), theta)
 
-    # One state.
-
-    def linearize(
-        self, zeta: torch.Tensor, held: Kinks, theta: torch.Tensor | None = None
-    ) -> Linearization:
-        """Linearize at zeta, where the held preactivations are zero."""
+    def linearize(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> Linearization:
+        """Linearize at zeta, where no kink is held."""
         m, blocks = len(self.y), list(self._blocks(zeta))
         primal = torch.empty_like(zeta) if theta is None else theta
         positive = torch.empty((m, zeta.shape[1]), dtype=torch.bool, device=zeta.device)
@@ -155,17 +119,12 @@ class Model:
             mirror = self._mirror(block)
             if theta is None:
                 primal[:, block] = mirror.primal(zeta[:, block])
-            part = primal[:, block]
-            positive[:, block], j = self._jacobian(part, block)
-            residual = residual + j[0] @ part[0]
-            kernel += ((j / mirror.metric(part)[:, None]) @ j.mT).sum(0)
-        reaction = self.design[:0] @ self.design.T
-        if held.any():
-            gram, moves = self._held(primal[:, held.units], held)
-            reaction = _solve(gram, moves)
-            kernel -= moves.T @ reaction
+            near = primal[:, block]
+            positive[:, block], j = self._jacobian(near, block.stop > self.net.width)
+            residual = residual + j[0] @ near[0]
+            kernel += _kernel(j, mirror.metric(near))
         return Linearization(
-            primal, zeta, residual, kernel, self.rate, positive, held, reaction,
+            primal, zeta, residual, kernel, self.rate, positive, self.free, self.no_reaction,
             j if len(blocks) == 1 else None,
         )  # fmt: skip
 
@@ -176,9 +135,12 @@ class Model:
         else:
             result = torch.empty_like(at.zeta)
             for block in self._blocks(at.zeta):
-                result[:, block] = v @ self._jacobian(at.theta[:, block], block)[1]
+                result[:, block] = (
+                    v @ self._jacobian(at.theta[:, block], block.stop > self.net.width)[1]
+                )
         if at.held.any():
-            self._add_forces(result, at.held, -(at.reaction @ v))
+            forces = self.design[at.held.points].T * (at.reaction @ v)
+            result[1:].index_add_(1, at.held.units, forces, alpha=-1)
         return result
 
     def _blocks(self, zeta: torch.Tensor) -> Iterator[slice]:
@@ -190,15 +152,17 @@ class Model:
         """Return the mirror map of some units."""
         return MirrorMap(self.mirror.potential, self.mirror.centre[:, units], self.mirror.scale)
 
-    def _jacobian(self, theta: torch.Tensor, block: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return u > 0 and the derivatives by a, b and w of a block of units."""
+    def _jacobian(self, theta, bias: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return u > 0, (m, units), and the derivatives by a, b, w, (2 + D, m, units).
+
+        bias : whether the last unit is the one that stands for the output bias.
+        """
         u = self.design @ theta[1:]
         j = torch.empty((len(theta), *u.shape), dtype=u.dtype, device=u.device)
         j[0] = self.net.activation(u)
-        torch.mul(
-            self.design.T[:, :, None], self.net.activation.derivative(u) * theta[0], out=j[1:]
-        )
-        if block.stop > self.net.width:
+        slopes = self.net.activation.derivative(u) * theta[0]
+        torch.mul(self.design.T[:, :, None], slopes, out=j[1:])
+        if bias:
             j[0, :, -1], j[1:, :, -1] = 1.0, 0.0
         return u > 0, j
 
@@ -220,92 +184,57 @@ class Model:
     # Kinks.
 
     def reach(self, at: Linearization, through: Linearization, v: torch.Tensor) -> Linearization:
-        """Go from `at` to zeta - J^T v, J taken from `through`, and hold the kinks that slide."""
-        zeta = at.zeta - self.pull_back(through, v)
-        held = through.held
-        self._put(zeta, held, torch.ones_like(zeta[0, held.units]))
-        new = self.linearize(zeta, held)
-        if self.left == self.right or not new.finite():
+        """Go from `at` to zeta - J^T v, with J of `through`, and hold the kinks that slide."""
+        new = self.linearize(at.zeta - self.pull_back(through, v))
+        if self.sides[0] == self.sides[1] or not new.finite():
             return new
-        met = Kinks(*torch.nonzero(self._crossed(at, through, new), as_tuple=True))
-        kinks = held.joined(met)
-        if not kinks.any():
-            return new
-        slides, side = self._sliding(new, kinks, v)
-        changed = slides.clone()
-        changed[: len(held.points)] ^= True
-        if not bool(changed.any()):
-            return new
-        changed[: len(held.points)] = True
-        changed |= slides
-        side[slides] = 1.0
-        self._put(zeta, kinks.those(changed), side[changed])
-        return self.linearize(zeta, kinks.those(slides))
+        kinks = through.held.joined(self._met(at, through, new))
+        return self._hold(new, kinks, len(through.held.units), v) if kinks.any() else new
 
-    def _crossed(self, at, through, new) -> torch.Tensor:
-        """Return which preactivations have changed their sign and are not held, (m, n + 1)."""
+    def _met(self, at, through, new) -> Kinks:
+        """Return the preactivations that have changed their sign and were not held."""
         before = at.positive
         if at.held.any():
             before = before.clone()
             before[at.held] = through.positive[at.held]
         crossed = (new.positive != before) & self.first[:, None]
-        crossed[new.held] = False
-        return crossed
+        crossed[through.held] = False
+        return Kinks(*torch.nonzero(crossed, as_tuple=True))
 
-    def _sliding(self, at: Linearization, kinks: Kinks, v) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which kinks the flow slides along and the side, -1 or 1, to which it leaves others.
-
-        It slides where the force a_k r_i s that keeps u_k(x_i) = 0 has a slope s between the sides.
-        """
-        slides = torch.ones_like(kinks.points, dtype=torch.bool)
-        side = torch.zeros_like(at.theta[0, kinks.units])
-        while kinks.any():
-            gram, moves = self._held(near := at.theta[:, kinks.units], kinks)
-            pull = self.same[kinks.points] * v
-            raw = (pull * self._slopes(near)).sum(1)
-            needed = raw - _solve(gram, moves @ v)
-            unit = near[0] * pull.sum(1)
-            excess = needed - 0.5 * (self.left + self.right) * unit
-            inside = excess.abs() <= 0.5 * (self.right - self.left) * unit
-            side[slides] = torch.where(inside, 0.0, torch.sign(excess))
-            slides[slides.clone()] = inside
-            if bool(inside.all()):
-                break
-            kinks = kinks.those(inside)
-        return slides, side
-
-    def _put(self, zeta: torch.Tensor, kinks: Kinks, side: torch.Tensor) -> None:
-        """Move zeta along C^T until the preactivations are zero, or just beside it."""
-        if not kinks.any():
-            return
-        mirror, points = self._mirror(kinks.units), self.design[kinks.points]
-        small = _ZERO * points.abs().sum(1)
-        for _ in range(20):
-            near = mirror.primal(zeta[:, kinks.units])
-            error = (points * near[1:].T).sum(1) - 2 * side * small
-            if not bool((error.abs() > small).any()):
-                return
-            gram, _ = self._held(near, kinks)
-            self._add_forces(zeta, kinks, -_solve(gram, error))
-
-    def _held(self, near: torch.Tensor, kinks: Kinks) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return C M^-1 C^T, (H, H), and C M^-1 J^T, (H, m), at the parameters of the units."""
-        points, units = kinks
-        gradients = self.design[points] / self._mirror(units).metric(near)[1:].T
-        gram = (gradients @ self.design[points].T) * (units[:, None] == units)
-        return gram, (gradients @ self.design.T) * self._slopes(near)
-
-    def _slopes(self, theta: torch.Tensor) -> torch.Tensor:
-        """Return a sigma'(u) of some units, (units, m)."""
-        u = theta[1:].T @ self.design.T
-        return self.net.activation.derivative(u) * theta[0][:, None]
-
-    def _add_forces(self, zeta: torch.Tensor, kinks: Kinks, forces: torch.Tensor) -> None:
-        """Add C^T forces."""
-        zeta[1:].index_add_(1, kinks.units, self.design[kinks.points].T * forces)
+    def _hold(self, new: Linearization, kinks: Kinks, before: int, v) -> Linearization:
+        """Hold those of the kinks that slide; the first `before` ones have been held so far."""
+        contacts = Contacts(kinks, self.design, self.mirror)
+        units, place = contacts.units, contacts.place
+        near = new.theta[:, units]
+        _, j = self._jacobian(near, bias=False)
+        forces = self.same[kinks.points] * v
+        own, unit = (forces * -j[1].T[place]).sum(1), forces.sum(1) * near[0, place]
+        slides, side = contacts.sliding(near, j, own, unit, v, self.sides)
+        touched = slides.clone()
+        touched[:before] = True
+        if not bool(touched.any()):
+            return new
+        zeta = new.zeta[:, units]
+        put = contacts.put(zeta, touched, side)
+        new.zeta[:, units], new.theta[:, units] = zeta, put
+        new.positive[:, units], after = self._jacobian(put, bias=False)
+        if new.jacobian is not None:
+            new.jacobian[:, :, units] = after
+        old, kernel = (
+            _kernel(*c)
+            for c in ((j, contacts.mirror.metric(near)), (after, contacts.mirror.metric(put)))
+        )
+        gram, moves = contacts.products(put, after)
+        reaction = gram_solve(gram[slides][:, slides], moves[slides])
+        return dataclasses.replace(
+            new,
+            residual=new.residual + after[0] @ put[0] - j[0] @ near[0],
+            kernel=new.kernel + kernel - old - moves[slides].T @ reaction,
+            held=kinks.those(slides),
+            reaction=reaction,
+        )
 
 
-def _solve(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Solve with a Gram matrix, whose rows may depend on each other."""
-    ridge = torch.diag(1e-13 * gram.diagonal())
-    return torch.linalg.solve_ex(gram + ridge, right)[0]
+def _kernel(j: torch.Tensor, metric: torch.Tensor) -> torch.Tensor:
+    """Return J M^-1 J^T."""
+    return ((j / metric[:, None]) @ j.mT).sum(0)

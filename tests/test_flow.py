@@ -101,7 +101,7 @@ def test_kernel_and_pull_back_are_those_of_autograd(potential, second, place, di
     model = model_of(start, x, Y[:4], potential, place)
     zeta = model.start.zeta
     shift = 0.03 * torch.sin(torch.arange(zeta.numel(), dtype=zeta.dtype)).reshape(zeta.shape)
-    moved = model.linearize(zeta + shift, model.start.held)
+    moved = model.linearize(zeta + shift)
     net = model.network(moved)
     assert (flat(net) - flat(start)).abs().max() > 1e-3
     j = jacobian(net, torch.as_tensor(x))
