@@ -93,7 +93,7 @@ class Model:
     has no effect.
     """
 
-    def __init__(self, net, x, y, potential, scaled, center, rate) -> None:
+    def __init__(self, net, x, y, potential, scaled, center, rate, rtol) -> None:
         self.net, device = net, net.input_bias.device
         x, self.y = torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)
         self.rate = rate / len(y)
@@ -108,6 +108,7 @@ class Model:
         none = torch.zeros(0, dtype=torch.long, device=device)
         self.free, self.no_reaction = Kinks(none, none), self.design[:0] @ self.design.T
         self.start = self.linearize(self.mirror.dual(theta), theta)
+        self.tolerance = rtol * self.start.decay.function_norm(self.start.residual)
 
     def linearize(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> Linearization:
         """Linearize at zeta, where no kink is held."""
@@ -188,7 +189,10 @@ class Model:
         new = self.linearize(at.zeta - self.pull_back(through, v))
         if self.sides[0] == self.sides[1] or not new.finite():
             return new
-        kinks = through.held.joined(self._met(at, through, new))
+        met = self._met(at, through, new)
+        if met.any() and not self._matters(at, new, met):
+            met = self.free
+        kinks = through.held.joined(met)
         return self._hold(new, kinks, len(through.held.units), v) if kinks.any() else new
 
     def _met(self, at, through, new) -> Kinks:
@@ -200,6 +204,15 @@ class Model:
         crossed = (new.positive != before) & self.first[:, None]
         crossed[through.held] = False
         return Kinks(*torch.nonzero(crossed, as_tuple=True))
+
+    def _matters(self, at: Linearization, new: Linearization, met: Kinks) -> bool:
+        """Whether it changes the function, seen at the tolerance, to put these kinks back to 0."""
+        near = new.theta[:, met.units]
+        change = near[0] * (self.design[met.points] * near[1:].T).sum(1)
+        change = torch.zeros_like(self.y).index_add_(0, met.points, change.abs())
+        return (
+            at.decay.function_norm((self.sides[1] - self.sides[0]) * change) > 0.1 * self.tolerance
+        )
 
     def _hold(self, new: Linearization, kinks: Kinks, before: int, v) -> Linearization:
         """Hold those of the kinks that slide; the first `before` ones have been held so far."""

@@ -190,8 +190,8 @@ def mirror_flow(
     stops = _checked_times(save_at, max_time)
     potential = Quadratic() if potential is None else potential
     with torch.no_grad(), _threads(net.width * len(targets)):
-        model = Model(net, points, targets, potential, scaled, center, rate)
-        return _integrate(model, loss_target, max_time, rtol, stops, progress)
+        model = Model(net, points, targets, potential, scaled, center, rate, rtol)
+        return _integrate(model, loss_target, max_time, stops, progress)
 
 
 @contextlib.contextmanager
@@ -237,10 +237,9 @@ def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Lineari
     return new, decay.function_norm(new.residual - decay.residual(step))
 
 
-def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
+def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
     at, time, status = model.start, 0.0, None
     rows, snapshots, stops = [], [], [*save_at, max_time]
-    tolerance = rtol * at.decay.function_norm(at.residual)
     step = 0.1 / at.decay.fastest()
     while True:
         rows.append((time, at.loss, *model.changes(at)))
@@ -253,8 +252,10 @@ def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
         while status is None:
             trial = min(step, stops[0] - time)
             new, error = midpoint_step(model, at, trial)
-            step = trial * min(10.0, max(0.1, 0.9 * (tolerance / max(error, 1e-300)) ** (1 / 3)))
-            if error <= tolerance:
+            step = trial * min(
+                10.0, max(0.1, 0.9 * (model.tolerance / max(error, 1e-300)) ** (1 / 3))
+            )
+            if error <= model.tolerance:
                 at, time = new, min(time + trial, stops[0])
                 break
             if time + step == time:
