@@ -237,10 +237,33 @@ def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Lineari
     return new, decay.function_norm(new.residual - decay.residual(step))
 
 
+class _StepSizes:
+    """The next step from the last errors, which grow like the cube of the step.
+
+    If the errors of equal steps fall from step to step, they are expected to go on falling:
+    Gustafsson's predictive control, see :cite:t:`hairer1996solving`, section IV.8.
+    """
+
+    def __init__(self) -> None:
+        self.accepted: tuple[float, float] | None = None
+
+    def after(self, step: float, error: float) -> float:
+        """Return the next step after one with this error, in units of the tolerance."""
+        error = max(error, 1e-30)
+        factor = 0.9 * error ** (-1 / 3)
+        if error <= 1:
+            if self.accepted is not None:
+                last_step, last_error = self.accepted
+                trend = step / last_step * (last_error / error) ** (1 / 3)
+                factor *= min(max(1.0, trend), 2.0)
+            self.accepted = step, error
+        return step * min(100.0, max(0.1, factor))
+
+
 def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
     at, time, status = model.start, 0.0, None
     rows, snapshots, stops = [], [], [*save_at, max_time]
-    step = 0.1 / at.decay.fastest()
+    step, sizes = 0.1 / at.decay.fastest(), _StepSizes()
     while True:
         rows.append((time, at.loss, *model.changes(at)))
         if progress and len(rows) % 100 == 1:
@@ -252,9 +275,7 @@ def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
         while status is None:
             trial = min(step, stops[0] - time)
             new, error = midpoint_step(model, at, trial)
-            step = trial * min(
-                10.0, max(0.1, 0.9 * (model.tolerance / max(error, 1e-300)) ** (1 / 3))
-            )
+            step = sizes.after(trial, error / model.tolerance)
             if error <= model.tolerance:
                 at, time = new, min(time + trial, stops[0])
                 break
