@@ -24,7 +24,7 @@ import torch
 
 from mflib.potentials import MirrorMap
 
-__all__ = ["Contacts", "Kinks", "gram_solve"]
+__all__ = ["Contacts", "Kinks", "gram_solve", "jacobian_kernel"]
 
 _BESIDE = 1e-8  # what is held, or let go, lies this far beside its kink: rounding has no say
 
@@ -66,6 +66,10 @@ class Contacts:
         self.design, self.rows = design, design[kinks.points]  # C, (H, 1 + D)
         self.shared = self.place[:, None] == self.place
         self.mirror = MirrorMap(mirror.potential, mirror.centre[:, self.units], mirror.scale)
+
+    def kernel(self, near: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """Return what the units contribute to J M^-1 J^T, (m, m)."""
+        return jacobian_kernel(j, self.mirror.metric(near))
 
     def products(self, near: torch.Tensor, j: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return C M^-1 C^T, (H, H), and C M^-1 J^T, (H, m).
@@ -113,3 +117,8 @@ class Contacts:
 def gram_solve(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Solve with a Gram matrix whose rows may depend on each other."""
     return torch.linalg.solve_ex(gram + torch.diag(1e-13 * gram.diagonal()), right)[0]
+
+
+def jacobian_kernel(j: torch.Tensor, metric: torch.Tensor) -> torch.Tensor:
+    """Return J M^-1 J^T, (m, m), from J, (2 + D, m, units), and M, (2 + D, units)."""
+    return ((j / metric[:, None]) @ j.mT).sum(0)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import torch
 
-from mflib._kinks import Contacts, Kinks, gram_solve
+from mflib._kinks import Contacts, Kinks, gram_solve, jacobian_kernel
 from mflib.networks import ShallowNetwork
 from mflib.potentials import MirrorMap, mirror_map
 
@@ -123,7 +123,7 @@ class Model:
             near = primal[:, block]
             positive[:, block], j = self._jacobian(near, block.stop > self.net.width)
             residual = residual + j[0] @ near[0]
-            kernel += _kernel(j, mirror.metric(near))
+            kernel += jacobian_kernel(j, mirror.metric(near))
         return Linearization(
             primal, zeta, residual, kernel, self.rate, positive, self.free, self.no_reaction,
             j if len(blocks) == 1 else None,
@@ -136,16 +136,16 @@ class Model:
         else:
             result = torch.empty_like(at.zeta)
             for block in self._blocks(at.zeta):
-                result[:, block] = (
-                    v @ self._jacobian(at.theta[:, block], block.stop > self.net.width)[1]
-                )
+                _, j = self._jacobian(at.theta[:, block], block.stop > self.net.width)
+                result[:, block] = v @ j
         if at.held.any():
             forces = self.design[at.held.points].T * (at.reaction @ v)
             result[1:].index_add_(1, at.held.units, forces, alpha=-1)
         return result
 
     def _blocks(self, zeta: torch.Tensor) -> Iterator[slice]:
-        size = max(1, _BLOCK // (len(zeta) * len(self.y)))
+        entries = _BLOCK if zeta.device.type == "cpu" else 1 << 26
+        size = max(256, entries // (len(zeta) * len(self.y)))
         for start in range(0, zeta.shape[1], size):
             yield slice(start, start + size)
 
@@ -209,10 +209,9 @@ class Model:
         """Whether it changes the function, seen at the tolerance, to put these kinks back to 0."""
         near = new.theta[:, met.units]
         change = near[0] * (self.design[met.points] * near[1:].T).sum(1)
+        change *= self.sides[1] - self.sides[0]
         change = torch.zeros_like(self.y).index_add_(0, met.points, change.abs())
-        return (
-            at.decay.function_norm((self.sides[1] - self.sides[0]) * change) > 0.1 * self.tolerance
-        )
+        return at.decay.function_norm(change) > 0.1 * self.tolerance
 
     def _hold(self, new: Linearization, kinks: Kinks, before: int, v) -> Linearization:
         """Hold those of the kinks that slide; the first `before` ones have been held so far."""
@@ -233,21 +232,13 @@ class Model:
         new.positive[:, units], after = self._jacobian(put, bias=False)
         if new.jacobian is not None:
             new.jacobian[:, :, units] = after
-        old, kernel = (
-            _kernel(*c)
-            for c in ((j, contacts.mirror.metric(near)), (after, contacts.mirror.metric(put)))
-        )
+        moved = contacts.kernel(put, after) - contacts.kernel(near, j)
         gram, moves = contacts.products(put, after)
         reaction = gram_solve(gram[slides][:, slides], moves[slides])
         return dataclasses.replace(
             new,
             residual=new.residual + after[0] @ put[0] - j[0] @ near[0],
-            kernel=new.kernel + kernel - old - moves[slides].T @ reaction,
+            kernel=new.kernel + moved - moves[slides].T @ reaction,
             held=kinks.those(slides),
             reaction=reaction,
         )
-
-
-def _kernel(j: torch.Tensor, metric: torch.Tensor) -> torch.Tensor:
-    """Return J M^-1 J^T."""
-    return ((j / metric[:, None]) @ j.mT).sum(0)

@@ -9,7 +9,8 @@ With residual :math:`r = f(x, \theta) - y` and dual variable :math:`\zeta = \nab
 
 K has only m rows but eigenvalues that span many orders of magnitude, which is why a plain loop
 needs 10^5 steps. An exponential integrator solves the linear part exactly and moves only as K does,
-which for a wide network is hardly at all.
+which for a wide network is hardly at all. Narrow networks slide along kinks of the activation;
+what that does to J is in :mod:`mflib._kinks`, and K itself in :mod:`mflib._linearization`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class FlowStatus(enum.Enum):
         "and networks too narrow for the data do this"
     )
     STEP_TOO_SMALL = (
-        "the step size fell below the rounding of time: the flow slides along a kink or blows up; "
+        "the step size fell below the rounding of time: the flow blows up or jumps; "
         "use a wider network or a larger rtol"
     )
 
@@ -117,7 +118,9 @@ def mirror_flow(
     with :math:`\Phi(\theta) = \sum_k \varphi(\theta_k - \hat\theta_k)` (Assumption 1), or scaled,
     :math:`\Phi(\theta) = n^{-2} \sum_k \varphi(n(\theta_k - \hat\theta_k))` (Assumption 7) [1]_.
     Each step is an exponential midpoint step in the dual variable, of second order; its size is set
-    by how well the step predicts the residual, measured as a change of the function.
+    by how well the step predicts the residual, measured as a change of the function. Where the
+    velocity jumps, at the kinks of activations such as ReLU, the flow is Filippov's [2]_: the
+    limit of mirror descent with small steps, which may slide along kinks.
 
     Parameters
     ----------
@@ -164,6 +167,7 @@ def mirror_flow(
     References
     ----------
     .. [1] :cite:t:`liang2025implicit`; the integrator: :cite:t:`hochbruck2010exponential`.
+    .. [2] :cite:t:`filippov1988differential`
 
     Examples
     --------
@@ -189,16 +193,16 @@ def mirror_flow(
     number("learning_rate", rate, above=0.0, cure="give a positive number")
     stops = _checked_times(save_at, max_time)
     potential = Quadratic() if potential is None else potential
-    with torch.no_grad(), _threads(net.width * len(targets)):
+    with torch.no_grad(), _threads(net.width * len(targets) ** 2):
         model = Model(net, points, targets, potential, scaled, center, rate, rtol)
         return _integrate(model, loss_target, max_time, stops, progress)
 
 
 @contextlib.contextmanager
 def _threads(work: int) -> Iterator[None]:
-    """Use one Torch thread where starting more costs more than the work itself."""
+    """Use one Torch thread unless products of large matrices, n m^2, take most of the time."""
     before = torch.get_num_threads()
-    if work < 5_000_000:
+    if work < 300_000_000:
         torch.set_num_threads(1)
     try:
         yield
