@@ -66,23 +66,29 @@ class Store:
     def save(self, key: str, result: Any) -> None:
         """Keep a result; who reads at the same time finds all of it or nothing."""
         data = cloudpickle.dumps(result)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tmp", delete=False) as file:
-            file.write(hashlib.sha256(data).digest() + data)
-        os.replace(file.name, self.folder / key)
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(hashlib.sha256(data).digest() + data)
+            os.replace(temporary, self.folder / key)
+        except BaseException:
+            os.unlink(temporary)
+            raise
 
     def load(self, key: str) -> Any:
         """Return a kept result, or None if there is none or, with a warning, if it is damaged."""
-        try:
-            content = (self.folder / key).read_bytes()
-        except FileNotFoundError:
+        path = self.folder / key
+        if not path.exists():
             return None
+        content = path.read_bytes()
         try:
             if hashlib.sha256(content[32:]).digest() != content[:32]:
                 raise pickle.UnpicklingError("wrong checksum")
             return pickle.loads(content[32:])
         except Exception as error:
-            message = f"{self.folder / key} is damaged ({error!r}): computed again."
-            warnings.warn(message, stacklevel=4)
+            path.unlink()
+            message = f"{path} is damaged ({error!r}) and will be computed again."
+            warnings.warn(message, stacklevel=2)
             return None
 
     def __contains__(self, key: str) -> bool:
