@@ -36,7 +36,7 @@ _INSTALLED = tuple(place + os.sep for place in _PLACES | set(map(os.path.realpat
 # what Python adds to a class, partly on first use: no result depends on it
 _INCIDENTAL = {
     *("__doc__", "__module__", "__firstlineno__", "__dict__", "__weakref__", "__slotnames__"),
-    "_abc_impl",
+    *("__annotations__", "_abc_impl"),
 }
 
 
@@ -57,10 +57,11 @@ class Store:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder).absolute()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix" and self.folder.stat().st_mode & 0o022:
+        status = self.folder.stat()
+        if os.name == "posix" and (status.st_mode & 0o022 or status.st_uid != os.geteuid()):
             raise ValueError(
                 f"others can write to the folder cache = {str(folder)!r}, and to read a pickle is "
-                f"to run what is in it; run `chmod go-w {folder}` or give another folder."
+                f"to run what is in it; give a folder of yours, after `chmod go-w` if need be."
             )
 
     def save(self, key: str, result: Any) -> None:
@@ -86,7 +87,7 @@ class Store:
                 raise pickle.UnpicklingError("wrong checksum")
             return pickle.loads(content[32:])
         except Exception as error:
-            path.unlink()
+            path.unlink(missing_ok=True)
             message = f"{path} is damaged ({error!r}) and will be computed again."
             warnings.warn(message, stacklevel=2)
             return None
@@ -152,23 +153,35 @@ def _is_own(module: Any) -> bool:
     return module.__name__ != "__main__" and os.path.exists(file)
 
 
-def _sources(module: types.ModuleType) -> dict[str, bytes]:
-    """Return the source of one of the user's modules and of all of those that it imports."""
-    found: dict[str, bytes] = {}
-    names = [module.__name__]
+def _sources(module: types.ModuleType) -> dict[str, tuple]:
+    """Return source and plain variables of a user's module and of all of those that it imports."""
+    found: dict[str, tuple] = {}
+    names = {module.__name__}
     while names:
         own = sys.modules.get(name := names.pop())
-        if own is None or name in found or not _is_own(own):
-            continue
-        found[name] = Path(str(own.__file__)).read_bytes()
-        for node in ast.walk(ast.parse(found[name])):
-            if isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                relative = "." * node.level + (node.module or "")
-                base = importlib.util.resolve_name(relative, own.__package__)
-                names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        if own is not None and name not in found and _is_own(own):
+            source = Path(str(own.__file__)).read_bytes()
+            variables = ((k, v) for k, v in vars(own).items() if not k.startswith("__"))
+            found[name] = source, {k: v for k, v in variables if type(v) in _LEAVES}
+            names |= _imports(source, own.__package__)
     return dict(sorted(found.items()))
+
+
+@functools.cache
+def _imports(source: bytes, package: str | None) -> frozenset[str]:
+    """Return the names of all modules that a piece of source might import."""
+    names: set[str] = set()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # compiled from another language
+        return frozenset()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names.update([base], (f"{base}.{alias.name}" for alias in node.names))
+    return frozenset(names)
 
 
 class _Digest:
@@ -261,10 +274,9 @@ def _globals(code: types.CodeType) -> set[str]:
 def _class_parts(cls: type) -> Iterable[Any]:
     name = cls.__qualname__
     if _is_known_by_name(cls) or not cls.__flags__ & _MADE_IN_PYTHON:
-        return [name, _origin(sys.modules[cls.__module__])]
-    members = sorted(vars(cls).keys() - _INCIDENTAL)
-    parts = {k: vars(cls)[k] for k in members if (k, vars(cls)[k]) != ("__annotations__", {})}
-    return [name, cls.__bases__, parts, _origin(sys.modules.get(cls.__module__))]
+        return [name, _origin(sys.modules.get(cls.__module__))]
+    members = {k: vars(cls)[k] for k in sorted(vars(cls).keys() - _INCIDENTAL)}
+    return [name, cls.__bases__, members, _origin(sys.modules.get(cls.__module__))]
 
 
 def _cell_parts(cell: types.CellType) -> Iterable[Any]:

@@ -7,7 +7,7 @@ import itertools
 import os
 import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
@@ -139,8 +139,10 @@ def _outcomes(calls, executor) -> Generator[tuple[int, Callable[[], Any]], None,
         yield from calls.items()
         return
     workers = pool() if executor is None else executor
-    places = {workers.submit(call): place for place, call in calls.items()}
+    places: dict[Future, int] = {}
     try:
+        for place, call in calls.items():
+            places[workers.submit(call)] = place
         for future in as_completed(places):
             yield places[future], future.result
     except KeyboardInterrupt:

@@ -195,7 +195,7 @@ def modules(tmp_path, monkeypatch):
     (tmp_path / "study.py").write_text("import study_tools\ndef f(a): return study_tools.N * a\n")
     yield tmp_path, importlib.import_module("study")
     for name in ("study", "study_tools"):
-        sys.modules.pop(name, None)
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("edited", ["study.py", "study_tools.py"])
@@ -212,8 +212,24 @@ def test_a_users_module_counts_with_all_that_it_imports(modules, edited, by_modu
 def test_a_users_module_counts_as_it_is_in_memory(modules):
     _, study = modules
     before = key(study.f)
+    study.study_tools.N = 2
+    after = key(study.f)
     study.f.__code__ = (lambda a: a).__code__
-    assert key(study.f) != before
+    assert len({before, after, key(study.f)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "package", "names"),
+    [
+        (b"import a.b, c as d\ndef f():\n  import e", None, {"a.b", "c", "e"}),
+        (b"from a import b", None, {"a", "a.b"}),
+        (b"from . import b", "p.q", {"p.q", "p.q.b"}),
+        (b"from ..a import b", "p.q", {"p.a", "p.a.b"}),
+        (b"\x7fELF\0", None, set()),
+    ],
+)
+def test_imports_are_found(source, package, names):
+    assert _cache._imports(source, package) == names
 
 
 def test_versions_count(monkeypatch):
@@ -252,7 +268,7 @@ def test_a_kept_result_is_read_back(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
-def test_a_cache_is_private(tmp_path):
+def test_a_cache_is_private(tmp_path, monkeypatch):
     store = _cache.Store(tmp_path / "new")
     store.save("k", {"a": 1})
     assert store.folder.stat().st_mode & 0o777 == 0o700
@@ -261,6 +277,9 @@ def test_a_cache_is_private(tmp_path):
     (tmp_path / "shared").chmod(0o770)
     with pytest.raises(ValueError, match="others can write to the folder cache = .*chmod go-w"):
         _cache.Store(tmp_path / "shared")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(ValueError, match="others can write to the folder cache"):
+        _cache.Store(tmp_path / "new")
 
 
 def test_a_damaged_result_is_never_taken_for_whole(tmp_path):

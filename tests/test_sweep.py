@@ -14,6 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from loky import cpu_count
 from threadpoolctl import threadpool_info
 
 from mflib import _pool, experiments
@@ -134,7 +135,7 @@ def test_a_function_must_return_a_mapping(executor):
 def test_workers_are_few_and_stay():
     first, second = (sweep(lambda a: {"pid": os.getpid()}, {"a": range(9)}) for _ in range(2))
     pids = {*first["pid"], *second["pid"]}
-    assert os.getpid() not in pids and len(pids) <= len(os.sched_getaffinity(0))
+    assert os.getpid() not in pids and len(pids) <= cpu_count()
 
 
 def test_workers_start_anew_after_an_edit(monkeypatch):
@@ -146,6 +147,12 @@ def test_workers_start_anew_after_an_edit(monkeypatch):
         monkeypatch.setattr(module, "__file__", file)
         _pool.pool()
     assert [options["reuse"] for options in reuse] == ["auto", "auto", False, "auto"]
+
+
+def test_workers_with_another_mflib_are_found_out(monkeypatch):
+    monkeypatch.setattr(experiments, "library", lambda: "another")
+    with pytest.raises(RuntimeError, match="the workers run another version of mflib"):
+        sweep(spend_unlike_time, {"a": [1], "b": [2], "c": [3]})
 
 
 def test_an_empty_parameter_is_named():
