@@ -7,7 +7,7 @@ import itertools
 import os
 import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future, as_completed, wait
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
@@ -79,8 +79,8 @@ def sweep(
         If the executor is not one, the function returns no mapping, or, with a cache, something
         that it needs cannot be pickled.
     Exception
-        The first error of a cell, with a note that names the cell. No new cells are started;
-        those that run finish, and what is finished stays in the cache.
+        The first error of a cell, with a note that names the cell. Cells that run then are
+        finished, others not begun, and what is finished stays in the cache.
 
     Examples
     --------
@@ -145,13 +145,15 @@ def _outcomes(calls, executor) -> Generator[tuple[int, Callable[[], Any]], None,
             places[workers.submit(call)] = place
         for future in as_completed(places):
             yield places[future], future.result
+    except GeneratorExit:  # a cell failed: those that run can still finish and be kept
+        wait([future for future in places if not future.cancel()])
+        raise
     except KeyboardInterrupt:
+        for future in places:
+            future.cancel()
         if executor is None:
             workers.shutdown(kill_workers=True)
         raise
-    finally:
-        for future in places:
-            future.cancel()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,28 @@ def test_an_error_names_its_cell_and_loses_no_other(executor, tmp_path):
     table = sweep(invert, {**parameters, "a": [1, 2]}, executor=executor, cache=tmp_path)
     assert table["inverse"].tolist() == [1.0, 0.5]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_cells_that_run_during_an_error_finish_and_are_kept(executor, tmp_path):
+    def cell(a):
+        (tmp_path / f"started-{a}").touch()
+        if a == 0:
+            raise ValueError
+        time.sleep(0.03)
+        return {"b": a}
+
+    cache = tmp_path / "cache"
+    with pytest.raises(ValueError, match="a=0"):
+        sweep(cell, {"a": [1, 0, *range(2, 90)]}, executor=executor, cache=cache)
+    wait_until(lambda: len([*cache.iterdir()]) == len([*tmp_path.glob("started-*")]) - 1, 10)
+    assert len(list(cache.iterdir())) < 89
+
+
+def test_results_from_another_machine_are_kept_here(tmp_path, monkeypatch):
+    with ThreadPoolExecutor(1) as threads, monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", lambda path: False)
+        sweep(lambda a: {"b": a}, {"a": [1, 2]}, executor=threads, cache=tmp_path / "new")
+    assert len(list((tmp_path / "new").iterdir())) == 2
 
 
 def test_functions_may_come_from_a_notebook(executor, tmp_path):
