@@ -17,6 +17,8 @@ MODULES = sorted(path.stem for path in SOURCE.glob("*.py") if path.stem != "__in
 # Each module may import those in front of it, and no other.
 LAYERS = {
     "_validation": (),
+    "_cache": (),
+    "_pool": ("_cache",),
     "potentials": ("_validation",),
     "activations": ("_validation",),
     "datasets": (),
