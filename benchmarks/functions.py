@@ -112,8 +112,11 @@ def solve_many(
 ) -> dict[str, Any]:
     """Time variational.solve for m data points."""
     x, y = many_points(m, noise)
-    model = {"activation": activation, "potential": power(exponent)}
-    h, measured = timed(lambda: variational.solve(x, y, **model), repeats=3, warm_up=m < 50_000)
+
+    def run():
+        return variational.solve(x, y, activation=activation, potential=power(exponent))
+
+    h, measured = timed(run, repeats=3, warm_up=m < 50_000)
     return measured | {
         "m": m,
         "status": h.status.name,
@@ -126,8 +129,10 @@ def evaluate(activation: str, exponent: int, m: int, queries: int, options: Opti
     """Time the first evaluation of h, of which nothing is prepared yet, at many points."""
     x, y = many_points(m, noise=0.3)
     t = np.random.default_rng(0).uniform(-1.5, 1.5, queries)
-    model = {"activation": activation, "potential": power(exponent)}
-    fresh = iter([variational.solve(x, y, **model) for _ in range(4)])
+    potential = power(exponent)
+    fresh = iter(
+        [variational.solve(x, y, activation=activation, potential=potential) for _ in range(4)]
+    )
     _, measured = timed(lambda: next(fresh)(t), repeats=3)
     return measured | {"m": m, "queries": queries}
 

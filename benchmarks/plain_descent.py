@@ -35,6 +35,12 @@ def network(
     return sigma(x * w - b) @ a + d
 
 
+def evaluate(end: Descent, x: np.ndarray, *, activation: str) -> np.ndarray:
+    """Evaluate the network that the loop ended with, at x of shape (m,)."""
+    inputs = torch.as_tensor(x, dtype=torch.float32)[:, None]
+    return network(end.parameters, inputs, ACTIVATIONS[activation]).numpy()
+
+
 def mirror_descent(
     initial: Sequence[np.ndarray],
     x: np.ndarray,

@@ -7,22 +7,22 @@ from typing import Any
 Measurements = Mapping[str, dict[str, Any]]
 Row = dict[str, Any]
 
-SETTING = {
-    "relu-x2": "ReLU, unscaled x²",
-    "relu-x3": "ReLU, unscaled |x|³ + x²",
-    "relu-x4": "ReLU, unscaled x⁴ + x²",
+SETTINGS = {
+    "relu-x2": "ReLU, x²",
+    "relu-x3": "ReLU, |x|³ + x²",
+    "relu-x4": "ReLU, x⁴ + x²",
     "abs-x2": "|·|, scaled x²",
     "abs-x3": "|·|, scaled |x|³ + x²",
     "abs-x4": "|·|, scaled x⁴ + x²",
 }
-PROBLEM = {
+FIGURE_PROBLEMS = {
     "relu-x2": "ReLU, x²",
     "abs-x2": "|·|, x²",
     "abs-x2-gaussian": "|·|, x², Gaussian",
     "abs-x3": "|·|, |x|³ + x²",
-    "relu-x4": "ReLU, x⁴ + x²",
     "abs-x4": "|·|, x⁴ + x²",
 }
+PROBLEMS = FIGURE_PROBLEMS | {"relu-x4": "ReLU, x⁴ + x²"}
 
 
 def rows(found: Measurements) -> list[Row]:
@@ -31,7 +31,7 @@ def rows(found: Measurements) -> list[Row]:
 
 
 def _networks(found: Measurements) -> Iterator[Row]:
-    for name, label in SETTING.items():
+    for name, label in SETTINGS.items():
         ours, plain = found.get(f"network/{name}/mflib"), found.get(f"network/{name}/plain")
         if ours is None:
             continue
@@ -42,31 +42,38 @@ def _networks(found: Measurements) -> Iterator[Row]:
                 seconds = plain["seconds"] / plain["steps"] * steps
                 plain = plain | {"seconds": seconds, "extrapolated": True, "error": None}
         bar = ("ratio", ">=", 500 if steps > 50_000 else 100)
-        yield _row("Training", f"one network of {_size(ours, 'width')}, {label}", ours, plain, bar)
+        row = _row("Training", f"{_size(ours, 'width')}, {label}", ours, plain, bar)
+        yield row | {"remark": f"{ours.get('steps')} steps against {steps:,.0f}"}
 
 
 def _sweeps(found: Measurements) -> Iterator[Row]:
     if ours := found.get("figures/mflib"):
         plain = found.get("figures/plain")
         plain = plain and plain | {"extrapolated": True}
-        work = f"all {_size(ours, 'networks')} of Figures 1 and 2"
-        yield _row("Training", work, ours, plain, ("time", "<=", 60), ("ratio", ">=", 100))
+        work = f"{_size(ours, 'networks')}, Figures 1 and 2"
+        row = _row("Training", work, ours, plain, ("time", "<=", 60), ("ratio", ">=", 100))
+        yield row | {"remark": _reached(ours)}
     if ours := found.get("narrow/mflib"):
-        work = f"{_size(ours, 'networks')} of width 100, both figures"
-        yield _row("Training", work, ours, None, ("time", "<=", 60))
+        work = f"{_size(ours, 'networks')} of 100 units, both figures"
+        row = _row("Training", work, ours, None, ("time", "<=", 60))
+        yield row | {"remark": _reached(ours)}
+
+
+def _reached(ours: dict[str, Any]) -> str:
+    return f"{ours.get('converged')} of {ours.get('networks')} reach a loss of 1e-7"
 
 
 def _wide(found: Measurements) -> Iterator[Row]:
     for name, seconds in (("relu-x2", 10), ("abs-x4", 40)):
         if ours := found.get(f"wide/{name}/mflib"):
-            work = f"one network of {_size(ours, 'width')}, {SETTING[name]}"
+            work = f"{_size(ours, 'width')}, {SETTINGS[name]}"
             yield _row(
                 "Training", work, ours, None, ("time", "<=", seconds), ("memory", "<=", 1500)
             )
 
 
 def _limits(found: Measurements) -> Iterator[Row]:
-    for name, label in PROBLEM.items():
+    for name, label in FIGURE_PROBLEMS.items():
         ours, plain = found.get(f"limit/{name}/mflib"), found.get(f"limit/{name}/plain")
         if ours is None:
             continue
@@ -74,7 +81,7 @@ def _limits(found: Measurements) -> Iterator[Row]:
         bars = ("time", "<=", seconds), ("error", "<=", 1e-10), ("ratio", ">=", 100)
         yield _row("Limit", f"{label}, {_solver(plain)}", ours, plain, *bars)
         if better := found.get(f"limit/{name}/better"):
-            yield _row("Limit", f"the same, {_solver(better)} in better variables", ours, better)
+            yield _row("Limit", f"{label}, {_solver(better)}, better variables", ours, better)
 
 
 def _rest(found: Measurements) -> Iterator[Row]:
@@ -82,15 +89,15 @@ def _rest(found: Measurements) -> Iterator[Row]:
     for name, measured in found.items():
         if name.startswith("points/"):
             series.setdefault(name.rpartition("/")[0], []).append(measured)
-    for name, measured in series.items():
-        yield _scaling(name, measured)
-    for name, label in PROBLEM.items():
+    for name, sizes in series.items():
+        yield _scaling(name, sizes)
+    for name, label in PROBLEMS.items():
         if ours := found.get(f"evaluate/{name}/mflib"):
             work = f"h at {_size(ours, 'queries')}, {_size(ours, 'm')}, {label}"
             yield _row("Scaling", work, ours, None, ("time", "<=", 1.0))
     if ours := found.get("import/mflib"):
         no_torch = {"torch": int(ours.get("torch_loaded", True))}
-        work = "import mflib, beyond NumPy and SciPy, without Torch"
+        work = "import mflib, beyond NumPy and SciPy"
         bars = ("time", "<=", 0.5), ("torch", "<=", 0)
         yield _row("Scaling", work, ours | no_torch, None, *bars)
 
@@ -110,10 +117,11 @@ def _scaling(name: str, series: list[dict[str, Any]]) -> Row:
         last["error"] = max(measured["residual"] for measured in done)
     time_bar = ("time", "<=", 5 if problem.endswith("x2") else 30)
     bars = ("exponent", "<=", 1.1), time_bar, ("error", "<=", 1e-9)
-    work = f"{_size(last, 'm')}, {noise}, {PROBLEM[problem]}"
+    row = _row("Scaling", f"{_size(last, 'm')}, {noise}, {PROBLEMS[problem]}", last, None, *bars)
     if "exponent" in last:
-        work += f"; time ~ m^{last['exponent']:.2f}"
-    return _row("Scaling", work, last, None, *bars)
+        at_last = f"{last['last_exponent']:.2f} from {m[-2]:,} points"
+        row["remark"] = f"exponent {last['exponent']:.2f}, {at_last}"
+    return row
 
 
 def fitted_exponent(m: list[int], seconds: list[float]) -> float:
@@ -126,6 +134,7 @@ def fitted_exponent(m: list[int], seconds: list[float]) -> float:
 
 def _row(group: str, work: str, ours: dict[str, Any], plain: dict[str, Any] | None, *bars) -> Row:
     row: Row = {"group": group, "work": work, "mflib": ours, "plain": plain, "ratio": None}
+    row["remark"] = ""
     if plain and "seconds" in plain and "seconds" in ours:
         row["ratio"] = plain["seconds"] / ours.get("grid_seconds", ours["seconds"])
     values = {**ours, "time": ours.get("seconds"), "ratio": row["ratio"]}
@@ -161,6 +170,7 @@ def table(found: list[Row], quick: bool) -> list[dict[str, str]]:
 
 def _text(row: Row, quick: bool) -> dict[str, str]:
     ours, plain = row["mflib"], row["plain"] or {}
+    failed = [side["failed"] for side in (ours, plain) if "failed" in side]
     bars = ", ".join(_bar(bar) for bar in row["bars"])
     missed = ", ".join(bar["quantity"] for bar in row["bars"] if not bar["met"])
     verdict = f"not: {missed}" if missed else "yes"
@@ -176,6 +186,7 @@ def _text(row: Row, quick: bool) -> dict[str, str]:
         "ratio": factor(row["ratio"]),
         "bars": bars,
         "met": "" if quick or not bars else verdict,
+        "remark": "; ".join(failed) if failed else row["remark"],
     }
 
 
@@ -183,7 +194,7 @@ def _bar(bar: dict[str, Any]) -> str:
     quantity, value = bar["quantity"], bar["bar"]
     if quantity == "torch":
         return "no Torch"
-    show = {"time": duration, "memory": memory, "error": lambda v: f"{v:.0e}"}
+    show = {"time": duration, "memory": memory, "error": small}
     text = show.get(quantity, lambda v: f"{v:g}")(value)
     return f"{quantity} {'≤' if bar['sense'] == '<=' else '≥'} {text}"
 
@@ -201,11 +212,13 @@ def memory(megabytes: float | None) -> str:
 
 
 def factor(ratio: float | None) -> str:
-    return "" if ratio is None else f"{float(f'{ratio:.2g}'):,.0f}"
+    if ratio is None:
+        return ""
+    return f"{ratio:.2g}" if ratio < 99.5 else f"{float(f'{ratio:.2g}'):,.0f}"
 
 
 def small(error: float | None) -> str:
-    return "" if error is None else f"{error:.0e}"
+    return "" if error is None else f"{error:.0e}".replace("e-0", "e-")
 
 
 def markdown(texts: list[dict[str, str]]) -> str:

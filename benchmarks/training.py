@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.measure import Options, peak_memory, timed
-from mflib import ShallowNetwork, datasets, experiments, mirror_flow, variational
+from mflib import Flow, ShallowNetwork, datasets, experiments, mirror_flow, variational
 from mflib.potentials import Potential, Power, Quadratic, Regularized
 
 
@@ -35,16 +36,17 @@ SETTINGS = {
     "abs-x3": Setting("abs", True, _X3, "(|x|³ + x²)/2"),
     "abs-x4": Setting("abs", True, _X4, "(x⁴ + x²)/2", step=2),  # the step of the authors
 }
-WIDTHS = (20, 60, 180, 540, 1620, 4860)
 
 
 def network(setting: Setting, width: int, seed: int) -> ShallowNetwork:
     return ShallowNetwork(width, activation=setting.activation, seed=seed)
 
 
-def flow(setting: Setting, net: ShallowNetwork, **options):
-    model = {"potential": setting.potential, "scaled": setting.scaled}
-    return mirror_flow(net, *setting.data, **model, **options)
+def flow(setting: Setting, net: ShallowNetwork, save_at: Sequence[float] | None = None) -> Flow:
+    x, y = setting.data
+    return mirror_flow(
+        net, x, y, potential=setting.potential, scaled=setting.scaled, save_at=save_at
+    )
 
 
 @cache
@@ -70,7 +72,7 @@ def loop_steps(setting: str, width: int, seed: int) -> dict[str, float]:
     """
     chosen, net = SETTINGS[setting], network(SETTINGS[setting], width, seed)
     end = flow(chosen, net).time
-    history = flow(chosen, net, save_at=np.geomspace(0.05 * end, end, 40)).history
+    history = flow(chosen, net, np.geomspace(0.05 * end, end, 40).tolist()).history
     # the loss as a decreasing function of time; the logarithm is nearly straight between stops
     when = np.interp(7.0, -np.log10(history["loss"]), history["time"])
     return {"steps": float(when) / (2 * chosen.step)}
@@ -104,7 +106,7 @@ def many_networks(widths: tuple[int, ...], seeds: int, options: Options) -> dict
     }
 
 
-def _loop(setting: Setting, width: int):
+def loop(setting: Setting, width: int):
     """Return a function that runs the plain loop from the same initial network."""
     from benchmarks import plain_descent
 
@@ -128,20 +130,14 @@ def _loop(setting: Setting, width: int):
 
 def one_loop(setting: str, width: int, options: Options) -> dict[str, Any]:
     """Run the plain loop to the target, or for as long as it may take."""
-    import torch
-
     from benchmarks import plain_descent
 
     chosen = SETTINGS[setting]
-    descend = _loop(chosen, width)
+    descend = loop(chosen, width)
     threads = plain_descent.faster_threads(descend)
     end = descend(max_seconds=options.loop_seconds)
-    memory, sigma = peak_memory(), plain_descent.ACTIVATIONS[chosen.activation]
-
-    def trained(x):
-        inputs = torch.as_tensor(x, dtype=torch.float32)[:, None]
-        return plain_descent.network(end.parameters, inputs, sigma).numpy()
-
+    memory = peak_memory()
+    trained = partial(plain_descent.evaluate, end, activation=chosen.activation)
     return {
         "seconds": end.seconds,
         "steps": end.steps,
@@ -163,7 +159,7 @@ def many_loops(widths: tuple[int, ...], seeds: int, options: Options) -> dict[st
     total = 0.0
     for name, setting in SETTINGS.items():
         for width in widths:
-            descend = _loop(setting, width)
+            descend = loop(setting, width)
             plain_descent.faster_threads(descend, steps=200)
             end = descend(max_steps=300 if options.quick else 2000)
             total += end.seconds / end.steps * steps[name, width]
