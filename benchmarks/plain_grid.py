@@ -1,7 +1,7 @@
 """The plain way to the limit: the variational problem on a grid, handed to CVXPY.
 
 Derivatives become differences and integrals become sums. The data lie between grid points; there h
-is interpolated linearly, which is ten times as accurate as moving them to the nearest grid point.
+is interpolated linearly, which is several times as accurate as moving them to the nearest point.
 """
 
 import warnings

@@ -190,25 +190,28 @@ def _text(row: Row, quick: bool) -> dict[str, str]:
     }
 
 
+NBSP = "\u00a0"  # keeps a number and its unit on one line
+
+
 def _bar(bar: dict[str, Any]) -> str:
     quantity, value = bar["quantity"], bar["bar"]
     if quantity == "torch":
-        return "no Torch"
+        return f"no{NBSP}Torch"
     show = {"time": duration, "memory": memory, "error": small}
     text = show.get(quantity, lambda v: f"{v:g}")(value)
-    return f"{quantity} {'≤' if bar['sense'] == '<=' else '≥'} {text}"
+    return NBSP.join([quantity, "≤" if bar["sense"] == "<=" else "≥", text])
 
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 0.9995:
-        return f"{1e3 * seconds:.3g} ms"
-    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.2g} s"
+        return f"{1e3 * seconds:.3g}{NBSP}ms"
+    return f"{seconds:,.0f}{NBSP}s" if seconds >= 100 else f"{seconds:.2g}{NBSP}s"
 
 
 def memory(megabytes: float | None) -> str:
-    return "" if megabytes is None else f"{megabytes:,.0f} MB"
+    return "" if megabytes is None else f"{megabytes:,.0f}{NBSP}MB"
 
 
 def factor(ratio: float | None) -> str:
