@@ -11,7 +11,6 @@ from benchmarks import functions, measure, plain_descent, report, run, training
 from benchmarks.cases import Case, cases
 from benchmarks.measure import Options
 from mflib import experiments, mirror_flow, variational
-from mflib.potentials import Power, Quadratic, Regularized
 
 STORED = Path(run.ROOT) / "benchmarks" / "results.json"
 GRID = experiments.GRID
@@ -55,13 +54,26 @@ def test_the_grid_comes_close_to_the_exact_answer(problem, better):
     assert 1e-5 < found["error"] < 2e-3
 
 
-def test_the_grid_weighs_powers_as_mflib_does():
+@pytest.mark.parametrize("better", [False, True])
+@pytest.mark.parametrize(("activation", "exponent"), [("relu", 2), ("abs", 3)])
+def test_the_grid_weighs_each_term_as_mflib_does(activation, exponent, better):
+    # no symmetry, so that no term vanishes, and alpha near 1, so that both powers count
     plain_grid = pytest.importorskip("benchmarks.plain_grid", reason="needs CVXPY")
-    x, y, density = np.array([-0.6, 0.1, 0.8]), np.array([0.3, -2.0, 1.0]), stats.uniform(-1, 2)
-    h = plain_grid.theorem8(x, y, density, plain_grid.Grid(1.5, 1001), 3, solver="CLARABEL")
-    exact = variational.solve(x, y, activation="abs", potential=Regularized(Power(3), 1))
-    other = variational.solve(x, y, activation="abs", potential=Quadratic())
-    assert np.abs(h(GRID) - exact(GRID)).max() < 0.02 < np.abs(other(GRID) - exact(GRID)).max()
+    x, y, grid = (
+        np.array([-0.6, 0.1, 0.8]),
+        np.array([0.01, -0.02, 0.03]),
+        plain_grid.Grid(1.5, 2001),
+    )
+    task, ways = (x, y, stats.uniform(-1, 2), grid), {"solver": "CLARABEL"}
+    if better:
+        h = plain_grid.coefficients(*task, activation, exponent, **ways)
+    elif activation == "relu":
+        h = plain_grid.theorem2(*task, **ways)
+    else:
+        h = plain_grid.theorem8(*task, exponent, **ways)
+    potential = functions.power(exponent)
+    exact = variational.solve(x, y, activation=activation, potential=potential)
+    assert np.abs(h(GRID) - exact(GRID)).max() < 3e-5
 
 
 # Measuring
