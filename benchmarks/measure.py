@@ -22,10 +22,9 @@ class Options:
 
 
 def peak_memory() -> float:
-    """Return the largest memory of this process so far, or of a worker of it, in MB."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    """Return the largest memory of this process so far, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def timed(

@@ -43,7 +43,8 @@ def _networks(found: Measurements) -> Iterator[Row]:
                 plain = plain | {"seconds": seconds, "extrapolated": True, "error": None}
         bar = ("ratio", ">=", 500 if steps > 50_000 else 100)
         row = _row("Training", f"{_size(ours, 'width')}, {label}", ours, plain, bar)
-        yield row | {"remark": f"{ours.get('steps')} steps against {steps:,.0f}"}
+        row["remark"] = row["remark"] or f"{ours.get('steps')} steps against {steps:,.0f}"
+        yield row
 
 
 def _sweeps(found: Measurements) -> Iterator[Row]:
@@ -79,9 +80,16 @@ def _limits(found: Measurements) -> Iterator[Row]:
             continue
         seconds = 5e-3 if "x2" in name else 20e-3
         bars = ("time", "<=", seconds), ("error", "<=", 1e-10), ("ratio", ">=", 100)
-        yield _row("Limit", f"{label}, {_solver(plain)}", ours, plain, *bars)
+        yield _limit(f"{label}, {_solver(plain)}", ours, plain, *bars)
         if better := found.get(f"limit/{name}/better"):
-            yield _row("Limit", f"{label}, {_solver(better)}, better variables", ours, better)
+            yield _limit(f"{label}, {_solver(better)}, better variables", ours, better)
+
+
+def _limit(work: str, ours: dict[str, Any], plain: dict[str, Any] | None, *bars) -> Row:
+    row = _row("Limit", work, ours, plain, *bars)
+    if plain and "iterations" in plain and not row["remark"]:
+        row["remark"] = f"{plain['iterations']:,} plain iterations, {plain['status']}"
+    return row
 
 
 def _rest(found: Measurements) -> Iterator[Row]:
@@ -107,11 +115,9 @@ def _scaling(name: str, series: list[dict[str, Any]]) -> Row:
     _, problem, noise = name.split("/")
     done = [measured for measured in series if "failed" not in measured]
     last = dict(series[-1])
+    last["status"] = next((v["status"] for v in done if v["status"] != "CONVERGED"), "CONVERGED")
     if len(done) == len(series) > 1:
-        m, seconds = (
-            [measured["m"] for measured in done],
-            [measured["seconds"] for measured in done],
-        )
+        m, seconds = [v["m"] for v in done], [v["seconds"] for v in done]
         last["exponent"] = fitted_exponent(m, seconds)
         last["last_exponent"] = fitted_exponent(m[-2:], seconds[-2:])
         last["error"] = max(measured["residual"] for measured in done)
@@ -120,7 +126,7 @@ def _scaling(name: str, series: list[dict[str, Any]]) -> Row:
     row = _row("Scaling", f"{_size(last, 'm')}, {noise}, {PROBLEMS[problem]}", last, None, *bars)
     if "exponent" in last:
         at_last = f"{last['last_exponent']:.2f} from {m[-2]:,} points"
-        row["remark"] = f"exponent {last['exponent']:.2f}, {at_last}"
+        row["remark"] = f"exponent {last['exponent']:.2f}, {at_last} {row['remark']}".strip()
     return row
 
 
@@ -133,11 +139,13 @@ def fitted_exponent(m: list[int], seconds: list[float]) -> float:
 
 
 def _row(group: str, work: str, ours: dict[str, Any], plain: dict[str, Any] | None, *bars) -> Row:
-    row: Row = {"group": group, "work": work, "mflib": ours, "plain": plain, "ratio": None}
-    row["remark"] = ""
+    row: Row = {"group": group, "work": work, "mflib": ours, "plain": plain}
+    row |= {"ratio": None, "remark": ""}
     if plain and "seconds" in plain and "seconds" in ours:
         row["ratio"] = plain["seconds"] / ours.get("grid_seconds", ours["seconds"])
     values = {**ours, "time": ours.get("seconds"), "ratio": row["ratio"]}
+    if ours.get("status", "CONVERGED") != "CONVERGED":
+        values, row["remark"] = {}, ours["status"]  # work that was not done meets no bar
     row["bars"] = [
         {"quantity": what, "sense": sense, "bar": bar, "met": _met(values.get(what), sense, bar)}
         for what, sense, bar in bars
@@ -207,7 +215,7 @@ def duration(seconds: float | None) -> str:
         return ""
     if seconds < 0.9995:
         return f"{1e3 * seconds:.3g}{NBSP}ms"
-    return f"{seconds:,.0f}{NBSP}s" if seconds >= 100 else f"{seconds:.2g}{NBSP}s"
+    return f"{seconds:,.0f}{NBSP}s" if seconds >= 10 else f"{seconds:.2g}{NBSP}s"
 
 
 def memory(megabytes: float | None) -> str:

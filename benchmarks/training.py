@@ -61,7 +61,7 @@ def train(setting: str, width: int, seed: int) -> dict[str, Any]:
     chosen = SETTINGS[setting]
     run = flow(chosen, network(chosen, width, seed))
     error = experiments.distance(run.network, limit(chosen))
-    return {"status": run.status.name, "error": error}
+    return {"status": run.status.name, "error": error, "memory": peak_memory()}
 
 
 def loop_steps(setting: str, width: int, seed: int) -> dict[str, float]:
@@ -93,14 +93,15 @@ def one_network(setting: str, width: int, repeats: int, options: Options) -> dic
 
 
 def many_networks(widths: tuple[int, ...], seeds: int, options: Options) -> dict[str, Any]:
-    """Time a sweep over all settings."""
+    """Time a sweep over all settings, the start of its workers included."""
     axes = {"setting": list(SETTINGS), "width": widths, "seed": range(seeds)}
-    train("abs-x4", 20, 0)  # imports and caches
     table, measured = timed(lambda: experiments.sweep(train, axes), repeats=1, warm_up=False)
     widest = table[table.width == max(widths)]
     return measured | {
+        "memory": float(max(table.memory)),  # of the largest worker
         "networks": len(table),
         "converged": int((table.status == "CONVERGED").sum()),
+        "status": next(iter(set(table.status) - {"CONVERGED"}), "CONVERGED"),
         "error": float(widest.error.median()),
         "width": max(widths),
     }
