@@ -18,7 +18,7 @@ class GridSolution(NamedTuple):
     grid: np.ndarray
     values: np.ndarray
     status: str
-    iterations: int
+    iterations: int | None
 
     def __call__(self, x):
         """Evaluate h."""
