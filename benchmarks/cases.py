@@ -45,7 +45,7 @@ def training_cases(options: Options) -> Iterator[Case]:
         yield Case(f"network/{name}/plain", "training.one_loop", (name, 4860), limit)
     seeds = 1 if quick else 5
     yield Case("figures/mflib", "training.many_networks", (WIDTHS, seeds), 600)
-    yield Case("figures/plain", "training.many_loops", (WIDTHS, seeds), 900)
+    yield Case("figures/plain", "training.many_loops", (WIDTHS, seeds), 1800)
     for name in ("relu-x2", "abs-x4"):
         width = 100_000 if quick else 1_000_000
         yield Case(f"wide/{name}/mflib", "training.one_network", (name, width, 1))

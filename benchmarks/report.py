@@ -207,7 +207,7 @@ def _bar(bar: dict[str, Any]) -> str:
         return f"no{NBSP}Torch"
     show = {"time": duration, "memory": memory, "error": small}
     text = show.get(quantity, lambda v: f"{v:g}")(value)
-    return NBSP.join([quantity, "≤" if bar["sense"] == "<=" else "≥", text])
+    return f"{quantity} {'≤' if bar['sense'] == '<=' else '≥'}{NBSP}{text}"
 
 
 def duration(seconds: float | None) -> str:

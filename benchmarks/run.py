@@ -57,10 +57,10 @@ def _parse(arguments: list[str] | None) -> tuple[Options, list[Case], Path | Non
         metavar="S",
         type=float,
         help="stop each plain loop after S seconds and extrapolate "
-        f"(default: {Options.loop_seconds:g}, or 3 with --quick)",
+        f"(default: {Options.loop_seconds:g}, or 10 with --quick)",
     )
     given = parser.parse_args(arguments)
-    budget = given.loop_seconds or (3.0 if given.quick else Options.loop_seconds)
+    budget = given.loop_seconds or (10.0 if given.quick else Options.loop_seconds)
     options = Options(given.quick, budget)
     selected = [case for case in cases(options) if case.name.startswith(given.only or "")]
     if not selected:
