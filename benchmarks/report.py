@@ -126,7 +126,8 @@ def _scaling(name: str, series: list[dict[str, Any]]) -> Row:
     row = _row("Scaling", f"{_size(last, 'm')}, {noise}, {PROBLEMS[problem]}", last, None, *bars)
     if "exponent" in last:
         at_last = f"{last['last_exponent']:.2f} from {m[-2]:,} points"
-        row["remark"] = f"exponent {last['exponent']:.2f}, {at_last} {row['remark']}".strip()
+        exponent = f"exponent {last['exponent']:.2f}, {at_last}"
+        row["remark"] = f"{row['remark']}; {exponent}" if row["remark"] else exponent
     return row
 
 
