@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint types unit check nbval notebooks clean
+.PHONY: help book test lint types unit check nbval notebooks bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,12 @@ notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/
 	$(RUN) tools.readme_figure
 	$(RUN) tools.notebooks check
 
+bench: export MPLBACKEND := module://matplotlib_inline.backend_inline
+bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--only limit"
+	$(RUN) pytest -q tests/test_benchmarks.py
+	$(RUN) benchmarks.run --json benchmarks/results.json $(BENCH)
+	$(RUN) tools.notebooks refresh --all benchmarks
+
 clean:  ## remove the built book and the caches; .venv stays
 	rm -rf _build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
@@ -60,6 +66,11 @@ clean:  ## remove the built book and the caches; .venv stays
 _build/.done: $(VENV)/.done $(SOURCES)
 	@echo "== book"
 	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
+	touch $@
+
+# CVXPY is a requirement of the benchmarks only. All pins together, so that none moves another.
+$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.done
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt -r $<
 	touch $@
 
 $(VENV)/.done: requirements.txt pyproject.toml
