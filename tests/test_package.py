@@ -29,6 +29,7 @@ LAYERS = {
         *("_validation", "_quadrature", "_finite_elements"),
         *("activations", "potentials"),
     ),
+    "functionals": ("_validation", "potentials"),
     "representation": ("_validation", "activations", "potentials"),  # no solver of the other's
 }
 
