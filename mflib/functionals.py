@@ -220,9 +220,12 @@ class _Moments:
             if gain <= 1e-12 * abs(value):  # quadratic convergence: one more step is enough
                 C, S = map(float, tilt + step)
                 return C, S
-            length = 1.0
-            while not (new := self.value(*(tilt + length * step))) >= value + 0.1 * length * gain:
-                length /= 4
+            for length in 0.25 ** np.arange(30):
+                new = self.value(*(tilt + length * step))
+                if new >= value + 0.1 * length * gain:
+                    break
+            else:
+                break
             tilt, value = tilt + length * step, new
         raise ValueError(
             "no tilt gives h its two moments: give a tilt, or check that kinks of both directions "
