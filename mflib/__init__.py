@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mflib import activations, datasets, potentials, variational
+from mflib import activations, datasets, functionals, potentials, variational
 
 if TYPE_CHECKING:
     from mflib.descent import MirrorDescent
@@ -22,6 +22,7 @@ __all__ = [
     "activations",
     "datasets",
     "experiments",
+    "functionals",
     "mirror_flow",
     "plotting",
     "potentials",

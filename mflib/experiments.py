@@ -38,6 +38,7 @@ __all__ = [
     "sweep",
     "trial",
 ]
+__all__ = ["GRID", "Exponent", "distance", "fit_exponent", "superposition_defect", "sweep", "trial"]
 
 GRID = np.linspace(-1.5, 1.5, 501)
 """Where the paper compares functions."""
@@ -290,6 +291,45 @@ def distance(first: Callable, second: Callable) -> float:
             float(np.abs(np.asarray(first(part)) - np.asarray(second(part))).max())
             for part in np.array_split(GRID, 50)
         )
+
+
+def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
+    r"""Measure how far the map from data to functions is from linear.
+
+    .. math::
+
+        \frac{\| h_{y_1 + \dots + y_k} - h_{y_1} - \dots - h_{y_k} \|}
+             {\| h_{y_1} \| + \dots + \| h_{y_k} \|}, \qquad \| h \| = \max |h| \text{ on GRID.}
+
+    Zero for a linear map, such as the interpolant of least norm in a Hilbert space.
+
+    Parameters
+    ----------
+    solve : callable
+        Takes targets, shape (m,), and returns a function of an array.
+    parts : array-like, shape (k, m)
+        The targets :math:`y_1, \dots, y_k`, not all zero.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If all functions vanish.
+
+    Examples
+    --------
+    >>> superposition_defect(lambda y: lambda t: y[0] ** 2 + 0 * t, [[1.0], [2.0]])
+    0.8
+    """
+    parts = np.asarray(parts, dtype=float)
+    values = [np.asarray(solve(part)(GRID)) for part in parts]
+    size = sum(float(np.abs(h).max()) for h in values)
+    if size == 0:
+        raise ValueError("parts give functions that vanish on GRID; give targets that are not 0.")
+    return float(np.abs(solve(parts.sum(axis=0))(GRID) - sum(values)).max()) / size
 
 
 class Exponent(NamedTuple):

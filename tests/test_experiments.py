@@ -42,6 +42,31 @@ def test_distance_is_the_largest_difference_on_the_grid():
     assert experiments.distance(lambda t: t**2, net) == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_superposition_defect_is_zero_for_linear_maps_only():
+    rng = np.random.default_rng(3)
+    parts, shapes = rng.normal(size=(3, 5)), rng.normal(size=5)
+
+    def linear(y):
+        return lambda t: np.cos(np.outer(t, shapes)) @ y
+
+    def cubed(y):
+        return lambda t: linear(y)(t) ** 3
+
+    assert experiments.superposition_defect(linear, parts) < 1e-14
+    values = [linear(part)(experiments.GRID) for part in parts]
+    expected = np.abs(sum(values) ** 3 - sum(h**3 for h in values)).max()
+    expected /= sum(np.abs(h**3).max() for h in values)
+    assert expected > 0.1
+    assert experiments.superposition_defect(cubed, parts) == pytest.approx(expected, rel=1e-12)
+    twice = experiments.superposition_defect(lambda y: linear(2 * y), parts)
+    assert twice < 1e-14, "a factor is linear"
+
+
+def test_a_defect_of_nothing():
+    with pytest.raises(ValueError, match="parts give functions that vanish.*not 0"):
+        experiments.superposition_defect(lambda y: np.zeros_like, np.zeros((2, 3)))
+
+
 def test_fit_recovers_a_power_law_and_the_error_of_noise():
     n = np.array([10, 40, 90, 500, 7000])
     fit = experiments.fit_exponent(n, 3.5 * n**-0.7)

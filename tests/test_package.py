@@ -32,6 +32,7 @@ LAYERS = {
         *("activations", "potentials"),
     ),
     "ridges": ("_validation", "activations"),
+    "functionals": ("_validation", "potentials"),
     "representation": ("_validation", "activations", "potentials"),  # no solver of the other's
 }
 

@@ -1,0 +1,261 @@
+r"""What a wide ReLU network under a scaled potential pays for a given function.
+
+Kinks at t that face right have density :math:`p_R(t) = p(t)/2` and coefficient
+:math:`\alpha_R(t)`, those that face left :math:`p_L(t) = p(-t)/2` and :math:`\alpha_L(t)`. A
+function h fixes :math:`p_R \alpha_R + p_L \alpha_L = h''` and two moments of the difference,
+
+.. math::
+
+    \int (p_R \alpha_R - p_L \alpha_L)\, dt = s = h'(+\infty) + h'(-\infty), \qquad
+    \int t\, (p_R \alpha_R - p_L \alpha_L)\, dt = c = \int h''(t) |t|\, dt - 2 h(0).
+
+The multipliers of the two moments tilt the two fields against each other,
+:math:`\varphi'(\alpha_R) - \varphi'(\alpha_L) = C - S t`; given them, the cost is a pointwise
+convex function of :math:`h''(t)`. Everything here is computed from h: nothing is known of data, of
+their multipliers, or of how h was found.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from numpy.typing import ArrayLike
+from scipy.optimize import elementwise
+
+from mflib._validation import finite_array, frozen_density
+from mflib.potentials import Potential
+
+__all__ = ["ReluCost", "relu_cost", "share_curvature"]
+
+_NODES, _WEIGHTS = leggauss(10)
+_PANELS = 64  # before refinement
+_MAX_ITERATIONS = 100
+
+
+class ReluCost(NamedTuple):
+    r"""The cost of a function, and the tilt :math:`C - S t` of the fields at which it holds."""
+
+    cost: float
+    C: float
+    S: float
+
+
+def share_curvature(
+    bend: ArrayLike, tilt: ArrayLike, right: ArrayLike, left: ArrayLike, potential: Potential
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Share a curvature between the kinks that face right and those that face left.
+
+    .. math::
+
+        \kappa(u, \tau) = \min_{p_R \alpha_R + p_L \alpha_L = u}\
+        p_R D_\varphi(\alpha_R, 0) + p_L D_\varphi(\alpha_L, 0)
+        - \tfrac{\tau}{2} (p_R \alpha_R - p_L \alpha_L)
+
+    At the minimum :math:`\varphi'(\alpha_R) = \zeta + \tau/2` and
+    :math:`\varphi'(\alpha_L) = \zeta - \tau/2`, both plus :math:`\varphi'(0)`; the one unknown
+    :math:`\zeta` is a root of an increasing function.
+
+    Parameters
+    ----------
+    bend : array-like
+        The curvature u.
+    tilt : array-like
+        The difference :math:`\tau` of the two fields.
+    right, left : array-likes
+        The densities :math:`p_R, p_L \ge 0`, not both zero.
+    potential : Potential
+
+    Returns
+    -------
+    alpha_right, alpha_left : ndarrays
+        The coefficients, of the common shape of the arguments.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not finite, or both densities vanish somewhere.
+
+    Examples
+    --------
+    >>> from mflib.potentials import Quadratic
+    >>> alphas = share_curvature([1.0], [0.8], [0.25], [0.25], Quadratic())
+    >>> [alpha.round(12).tolist() for alpha in alphas]
+    [[2.2], [1.8]]
+    """
+    named = {"bend": bend, "tilt": tilt, "right": right, "left": left}
+    u, tau, p_right, p_left = np.broadcast_arrays(*(finite_array(*pair) for pair in named.items()))
+    total = p_right + p_left
+    if not (total > 0).all():
+        raise ValueError(
+            "right + left must be positive, got 0: where there are no kinks there is no curvature "
+            "to share; leave such places out."
+        )
+    mean, share = u / total, p_right / total
+    offset = potential.gradient(np.zeros(1))[0]
+
+    def coefficients(zeta, tau):
+        return [potential.inverse_gradient(offset + zeta + half) for half in (tau / 2, -tau / 2)]
+
+    def excess(zeta, tau, mean, share):
+        alpha_right, alpha_left = coefficients(zeta, tau)
+        return share * alpha_right + (1 - share) * alpha_left - mean
+
+    # a mean lies between what it is the mean of: so does phi' at it
+    middle = potential.gradient(mean) - offset
+    reach = 0.5 * np.abs(tau)
+    reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * np.abs(offset) + 1e-200  # for rounding
+    root = elementwise.find_root(excess, (middle - reach, middle + reach), args=(tau, mean, share))
+    alpha_right, alpha_left = coefficients(root.x, tau)
+    return alpha_right, alpha_left
+
+
+def relu_cost(
+    h, knots: ArrayLike, *, potential: Potential, density, tilt: tuple[float, float] | None = None
+) -> ReluCost:
+    r"""Evaluate what ReLU and a scaled potential charge for a function.
+
+    .. math::
+
+        R(h) = \max_{C, S}\ \tfrac12 (C s - S c) + \int \kappa_t(h''(t),\, C - S t)\, dt,
+
+    the least :math:`\int D_\varphi(\alpha, 0)\, d\mu` over all coefficients that represent h.
+
+    Parameters
+    ----------
+    h : object
+        A function with ``h(0.0)``, ``h.curvature(t)`` and ``h.slopes``, such as a
+        :class:`~mflib.variational.Solution`; straight wherever there are no kinks.
+    knots : array-like
+        Where the curvature may have corners or jumps, such as data points.
+    potential : Potential
+        The scaled potential.
+    density : frozen scipy.stats distribution
+        Of the input biases; where its pdf jumps inside its support, add a knot there and at the
+        mirror image.
+    tilt : pair of floats, optional
+        (C, S): then the bracket is evaluated there and not maximised; it is a lower bound.
+
+    Returns
+    -------
+    ReluCost
+        The cost, C and S.
+
+    Raises
+    ------
+    ValueError
+        If no tilt gives h its moments.
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> from mflib import variational
+    >>> from mflib.potentials import Quadratic
+    >>> x, model = [-0.5, 0.1, 0.6], dict(potential=Quadratic(), density=stats.uniform(-1, 2))
+    >>> h = variational.solve(x, [0.0, 1.0, 0.0], **model)
+    >>> bool(abs(relu_cost(h, x, **model).cost / h.cost - 1) < 1e-9)
+    True
+    """
+    problem = _Moments(h, finite_array("knots", knots), potential, frozen_density(density))
+    C, S = (0.0, 0.0) if tilt is None else map(float, tilt)
+    rough = True
+    while rough:
+        C, S = problem.maximise(C, S) if tilt is None else (C, S)
+        rough = problem.refine(C, S)
+    return ReluCost(problem.value(C, S), C, S)
+
+
+class _Moments:
+    """The integrals that the cost of one function needs, on panels that can be refined."""
+
+    def __init__(self, h, knots: np.ndarray, potential: Potential, density) -> None:
+        self.h, self.potential, self.density = h, potential, density
+        tails = density.ppf(1e-20), density.isf(1e-20)
+        ends = np.where(np.isfinite(density.support()), density.support(), tails)
+        reach = np.abs(ends).max()
+        corners = np.concatenate([ends, -ends, knots, np.linspace(-reach, reach, _PANELS + 1)])
+        self.place(np.unique(corners[np.abs(corners) <= reach]))
+
+    def place(self, edges: np.ndarray) -> None:
+        """Put Gauss nodes on panels between edges; what has no kinks weighs nothing."""
+        self.edges, half = edges, 0.5 * np.diff(edges)[:, None]
+        self.t = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * _NODES).ravel()
+        right, left = 0.5 * self.density.pdf(self.t), 0.5 * self.density.pdf(-self.t)
+        bare = right + left == 0
+        self.weight = np.where(bare, 0.0, (half * _WEIGHTS).ravel())
+        self.right, self.left = np.where(bare, 1.0, right), np.where(bare, 1.0, left)
+        self.bend = self.h.curvature(self.t)
+        self.s = float(sum(self.h.slopes))
+        self.c = float(self.weight @ (self.bend * np.abs(self.t)) - 2 * self.h(0.0))
+
+    def coefficients(self, C: float, S: float) -> tuple[np.ndarray, np.ndarray]:
+        return share_curvature(self.bend, C - S * self.t, self.right, self.left, self.potential)
+
+    def integrand(self, C: float, S: float) -> np.ndarray:
+        r"""The pointwise cost kappa, at the nodes."""
+        tau, kappa = C - S * self.t, np.zeros_like(self.t)
+        sides = zip((self.right, self.left), self.coefficients(C, S), (1, -1), strict=True)
+        for p, alpha, sign in sides:
+            kappa += p * (self.potential.bregman(alpha, np.zeros(1)) - 0.5 * sign * tau * alpha)
+        return kappa
+
+    def value(self, C: float, S: float) -> float:
+        """The bracket in the definition of the cost, concave in C and S."""
+        with np.errstate(over="ignore", invalid="ignore"):  # a tilt too far: not a number
+            return float(0.5 * (C * self.s - S * self.c) + self.weight @ self.integrand(C, S))
+
+    def maximise(self, C: float, S: float) -> tuple[float, float]:
+        """Newton's method with a line search, from a tilt to the one that maximises the value."""
+        tilt, value = np.array([C, S]), self.value(C, S)
+        for _ in range(_MAX_ITERATIONS):
+            gradient, hessian = self.slopes(tilt)
+            try:
+                step = np.linalg.solve(-hessian, gradient)
+            except np.linalg.LinAlgError:
+                break
+            gain = gradient @ step
+            if not 0 <= gain < np.inf:
+                break
+            if gain <= 1e-12 * abs(value):  # quadratic convergence: one more step is enough
+                C, S = map(float, tilt + step)
+                return C, S
+            for length in 0.25 ** np.arange(30):
+                new = self.value(*(tilt + length * step))
+                if new >= value + 0.1 * length * gain:
+                    break
+            else:
+                break
+            tilt, value = tilt + length * step, new
+        raise ValueError(
+            "no tilt gives h its two moments: give a tilt, or check that kinks of both directions "
+            "occur in one place, that h is straight where there are none, and that knots has all "
+            "corners of h''."
+        )
+
+    def slopes(self, tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient and Hessian of the value in C and S."""
+        alpha_right, alpha_left = self.coefficients(*tilt)
+        difference = self.weight * (self.right * alpha_right - self.left * alpha_left)
+        gradient = 0.5 * np.array([self.s - difference.sum(), difference @ self.t - self.c])
+        stiff_right, stiff_left = map(self.potential.hessian, (alpha_right, alpha_left))
+        with np.errstate(divide="ignore", over="ignore"):  # no kinks of one kind: nothing to trade
+            w = self.weight / (stiff_right / self.right + stiff_left / self.left)
+        first = w @ self.t
+        return gradient, np.array([[-w.sum(), first], [first, -(w @ self.t**2)]])
+
+    def refine(self, C: float, S: float) -> bool:
+        """Halve panels until the cost is resolved; return whether there was anything to do."""
+        start, rough = len(self.edges), np.array([True])
+        while rough.any():
+            whole, edges = self._panel_costs(C, S), self.edges
+            middle = 0.5 * (edges[1:] + edges[:-1])
+            self.place(np.union1d(edges, middle))
+            parts = self._panel_costs(C, S).reshape(-1, 2).sum(axis=1)
+            rough = np.abs(whole - parts) > 1e-13 * np.abs(whole).sum()
+            rough &= np.diff(edges) > 1e-12 * edges[-1]
+            self.place(np.union1d(edges, middle[rough]))
+        return len(self.edges) > start
+
+    def _panel_costs(self, C: float, S: float) -> np.ndarray:
+        return (self.weight * self.integrand(C, S)).reshape(-1, len(_NODES)).sum(axis=1)
