@@ -341,7 +341,7 @@ class _Dual:
         """Find where the slope along a step has fallen to half; 0 where rounding hides it."""
         low, high, t, factor = 0.0, np.inf, 1.0, 4.0
         while high > 1e-8 and factor < 1e150:
-            slope = self.evaluate(xi + t * step)[1] @ step
+            slope = self._slope(xi + t * step, step)
             if abs(slope) <= 0.5 * initial:
                 return t
             low, high = (t, high) if slope > 0 else (low, t)
@@ -352,6 +352,12 @@ class _Dual:
             else:
                 t = np.sqrt(low * high) if low > 0 else high / 8
         return 0.0
+
+    def _slope(self, trial: np.ndarray, step: np.ndarray) -> float:
+        """Slope of the dual at a trial point; where alpha overflows, the dual falls beyond all."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = float(self.evaluate(trial)[1] @ step)
+        return slope if np.isfinite(slope) else -np.inf
 
 
 def _inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
