@@ -136,7 +136,7 @@ def trajectory(
     """
     points, targets = dataset(x, y, distinct=False)
     stops = _checked_times(times)
-    number("rtol", rtol, above=0.0, cure="give a positive number")
+    number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
     model = _Model(measure, targets, stops)
@@ -204,9 +204,10 @@ class _Model:
 
 def _integrate(model: _Model, potential: Potential, stops: np.ndarray, rtol: float) -> tuple:
     """Go from stop to stop; returns the rows, and the error of each."""
-    time, xi, size = 0.0, np.zeros(len(model.rates)), model.early(stops[-1])
+    time, xi, size = 0.0, np.zeros(len(model.rates)), model.early(stops[-1]) or 1.0
     rows, errors = [], []
-    for stop in stops:
+    decades = 10.0 ** np.arange(0, 300) / model.rates[0]  # no stretch is longer, or nodes abound
+    for stop in np.union1d(stops, decades[decades < stops[-1]]):
         measure = copy.copy(model.measure)
         measure.potential = potential
         dual = copy.copy(model.dual).lay(measure)
@@ -214,15 +215,16 @@ def _integrate(model: _Model, potential: Potential, stops: np.ndarray, rtol: flo
         measure.settle(_between(_radau(*stretch, _SCOUT), rtol) @ dual.from_basis.T, 0.01 * rtol)
         dual.lay(measure)
         draft, final = (_radau(*stretch, tolerance)[-1] for tolerance in (_DRAFT * rtol, rtol))
-        rows.append(model.row(measure, dual, final))
-        errors.append(np.abs(rows[-1].values - model.row(measure, dual, draft).values).max())
-        time, xi, size = stop, final, float(np.linalg.norm(final))
+        row = model.row(measure, dual, final)
+        errors.append(np.abs(row.values - model.row(measure, dual, draft).values).max())
+        rows += [row] if stop in stops else []
+        time, xi, size = stop, final, float(np.linalg.norm(final)) or size
     return rows, errors
 
 
 def _between(states: np.ndarray, rtol: float) -> np.ndarray:
     """Fill the gaps between states, the closer the smaller the tolerance."""
-    at = np.linspace(0, len(states) - 1, 1 + round(rtol ** (-1 / 6)))
+    at = np.linspace(0, len(states) - 1, 1 + round(rtol ** (-1 / 5)))
     index = np.minimum(at.astype(int), len(states) - 2)
     share = (at - index)[:, None]
     return (1 - share) * states[index] + share * states[index + 1]
@@ -238,13 +240,14 @@ def _radau(model: _Model, dual: Dual, xi: np.ndarray, span, size: float, rtol: f
     def jacobian(_, xi: np.ndarray) -> np.ndarray:
         return -model.rates[:, None] * dual.curvature(dual.evaluate(xi)[0])
 
-    if np.isnan(xi).any():  # stalled before
-        return xi[None]
+    stalled = np.full((1, len(xi)), np.nan)
+    if not np.isfinite(velocity(span[0], xi)).all():  # stalled before, or alpha beyond all bounds
+        return stalled
     atol = rtol * size / np.sqrt(len(xi))
     path = integrate.solve_ivp(
         velocity, span, xi, method="Radau", jac=jacobian, rtol=rtol, atol=atol
     )
-    return path.y.T if path.success else np.full((1, len(xi)), np.nan)
+    return path.y.T if path.success else stalled
 
 
 def _trajectory(model: _Model, times: np.ndarray, rows: list[_Row], errors: list) -> Trajectory:
