@@ -119,10 +119,10 @@ def test_the_path_ends_at_the_solution(activation, scaled):
         "density": DENSITIES["skewed"],
     }
     sol = variational.solve(X, Y, **model)
-    path = representation.trajectory(X, Y, [1e4, 1e9], rtol=1e-5, **model)
-    np.testing.assert_allclose(path(QUERY)[1], sol(QUERY), rtol=0, atol=1e-7)
+    path = representation.trajectory(X, Y, [30.0, 1e9], rtol=1e-5, **model)
+    np.testing.assert_allclose(path(QUERY)[1], sol(QUERY), rtol=0, atol=1e-6)
     np.testing.assert_allclose(path.cost[1], sol.cost, rtol=1e-7)
-    assert np.abs(path(QUERY)[0] - sol(QUERY)).max() > 1e-4
+    assert np.abs(path(QUERY)[0] - sol(QUERY)).max() > 1e-3
 
 
 @pytest.mark.parametrize("scaled", ["quadratic", "power 4"])
@@ -139,7 +139,7 @@ def test_repeated_inputs_act_by_their_mean(scaled):
     drift = np.outer(times / 5, Y - means)
     np.testing.assert_allclose(path.multipliers, other.multipliers + drift, rtol=1e-6, atol=1e-7)
     sol = variational.solve(REPEATED[[0, 1, 3]], means[[0, 1, 3]], potential=POTENTIALS[scaled])
-    np.testing.assert_allclose(path(QUERY)[2], sol(QUERY), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(path(QUERY)[2], sol(QUERY), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("scaled", ["quadratic", "power 4"])
@@ -254,7 +254,7 @@ def test_kernel(name, scaled):
         ({"times": [1.0, 1.0]}, ValueError, "times must be increasing"),
         ({"times": [-1.0, 1.0]}, ValueError, "times must be .*not negative"),
         ({"times": [1.0, np.inf]}, ValueError, "times contains inf; remove"),
-        ({"rtol": 0.0}, ValueError, "rtol must be finite and > .*give"),
+        ({"rtol": 0.0}, ValueError, "rtol must be finite and > 1e-13"),
         ({"rtol": "small"}, TypeError, "rtol must be a real number"),
         ({"y": Y[:4]}, ValueError, "x and y .*same length, got 5 inputs and 4 targets"),
         ({"x": [], "y": []}, ValueError, "x is empty: give at least one"),
