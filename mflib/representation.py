@@ -17,21 +17,26 @@ import enum
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.polynomial.legendre import leggauss, legvander
 from numpy.typing import ArrayLike
-from scipy import linalg, stats
+from scipy import linalg
 
 from mflib import activations
-from mflib._validation import dataset, finite_array, frozen_density
+from mflib._measures import MAX_REFINEMENTS, Dual, Measure, measure_on
+from mflib._trajectory import Trajectory, TrajectoryStatus, trajectory
+from mflib._validation import dataset, finite_array
 from mflib.potentials import Potential, Quadratic
 
-__all__ = ["Representation", "Status", "solve"]
+__all__ = [
+    "Representation",
+    "Status",
+    "Trajectory",
+    "TrajectoryStatus",
+    "kernel",
+    "solve",
+    "trajectory",
+]
 
-_NODES, _WEIGHTS = leggauss(10)
-_ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # just inside a panel
-_TO_ENDS = np.linalg.solve(legvander(_NODES, 9).T, legvander(_ENDS, 9).T)  # extrapolates to them
 _MAX_ITERATIONS = 100
-_MAX_REFINEMENTS = 60
 
 
 class Status(enum.Enum):
@@ -55,11 +60,11 @@ class Representation:
     Attributes
     ----------
     cost : float
-        The minimum of problem (P).
+        :math:`\int D_\varphi(\alpha, 0)\, d\mu`; without a ridge the minimum of problem (P).
     gap : float
-        Distance of the cost from the dual value.
+        Distance of the cost, with a ridge that of cost and misfit together, from the dual value.
     residual : float
-        Largest :math:`|h(x_i) - y_i|`, with a quadrature finer than the solver's.
+        Largest :math:`|h(x_i) - y_i|`, with a ridge :math:`|h(x_i) + (R\lambda)_i - y_i|`.
     multipliers : ndarray, shape (m,)
         The optimal :math:`\lambda`, in the order of the data.
     iterations : int
@@ -73,14 +78,11 @@ class Representation:
     multipliers: np.ndarray
     iterations: int
     status: Status
-    _measure: _Measure = field(repr=False)
+    _measure: Measure = field(repr=False)
 
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h."""
-        points = finite_array("x", x)
-        points = points[:, None] if points.ndim == 1 else points
-        parts = np.array_split(points, -(-len(points) // 256) or 1)
-        return np.concatenate([self._measure.integrate(self.multipliers, part) for part in parts])
+        return self._measure.evaluate(self.multipliers, x)
 
 
 def solve(
@@ -91,13 +93,25 @@ def solve(
     potential: Potential | None = None,
     density=None,
     neurons: tuple[ArrayLike, ArrayLike] | None = None,
+    ridge: ArrayLike = 0.0,
 ) -> Representation:
-    r"""Solve problem (P) by its dual.
+    r"""Solve problem (P), or its penalised relative, by the dual.
+
+    With a ridge, a symmetric matrix R or the multiple R of the identity, the data are not met but
+    weighed against the cost:
+
+    .. math::
+
+        \min_\alpha \int D_\varphi(\alpha, 0)\, d\mu + \tfrac12\, r^\top R^{-1} r,
+        \qquad r_i = y_i - \int \alpha(w, b)\, \sigma(w \cdot x_i - b)\, d\mu(w, b) .
+
+    At the optimum :math:`r = R\lambda`, so the dual is that of (P) less
+    :math:`\tfrac12 \lambda^\top R \lambda`, and :math:`R = 0` is (P) itself.
 
     Parameters
     ----------
     x : array-like, shape (m,) or (m, D)
-        Distinct inputs; D > 1 needs `neurons`.
+        Distinct inputs, unless there is a ridge; D > 1 needs `neurons`.
     y : array-like, shape (m,)
         Targets, less the network's output at initialization.
     activation : str or Activation
@@ -111,6 +125,8 @@ def solve(
     neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional
         Input weights and biases: instead of the density, the measure that puts 1/n on each. With a
         network's own this is the exact lazy limit *of that network*.
+    ridge : float or array-like of shape (m, m)
+        :math:`R \ge 0`: a number stands for its multiple of the identity.
 
     Returns
     -------
@@ -120,7 +136,8 @@ def solve(
     ------
     ValueError
         If the data are empty, of different lengths, repeated or not finite; if density and neurons
-        are both given or do not fit the data; if the potential's Hessian at 0 is zero or infinite.
+        are both given or do not fit the data; if the potential's Hessian at 0 is zero or infinite;
+        if the ridge is not positive semidefinite, or of another shape.
     TypeError
         If an argument is of the wrong kind.
 
@@ -134,157 +151,90 @@ def solve(
     >>> rep([0.1]).round(6).tolist(), rep.status.name
     ([1.0], 'CONVERGED')
     """
-    points, targets = dataset(x, y)
-    sigma = activations.get(activation)
+    root = _root_of(ridge, np.size(y))
+    points, targets = dataset(x, y, distinct=not root.size)
     potential = Quadratic() if potential is None else potential
-    _check_potential(potential)
-    measure: _Measure
-    if neurons is not None:
-        if density is not None:
-            raise ValueError("density and neurons are both given; give one of them.")
-        measure = _Neurons(points, sigma, potential, *_checked_neurons(neurons, points.shape[1]))
-    else:
-        if points.shape[1] > 1:
-            raise ValueError(
-                f"x has {points.shape[1]} inputs per data point; a density serves one only. Draw "
-                "neurons, e.g. from a ShallowNetwork, and pass them as neurons=(w, b)."
-            )
-        density = frozen_density(stats.uniform(-1, 2) if density is None else density)
-        measure = _Biases(points[:, 0], sigma, potential, density)
-    return _solve(measure, targets)
+    measure = measure_on(points, activation, potential, density, neurons)
+    return _solve(measure, targets, root)
 
 
-@dataclass(frozen=True)
-class _Nodes:
-    """A measure on neurons as N weighted points."""
+def kernel(
+    x: ArrayLike,
+    *,
+    activation: str | activations.Activation = "relu",
+    potential: Potential | None = None,
+    density=None,
+    neurons: tuple[ArrayLike, ArrayLike] | None = None,
+) -> np.ndarray:
+    r"""Return the mirror kernel of the infinitely wide network at initialization.
 
-    weight: np.ndarray  # (N, D)
-    bias: np.ndarray  # (N,)
-    mass: np.ndarray  # (N,)
+    .. math::
 
+        H_{ij} = \frac{1}{\varphi''(0)}
+        \int \sigma(w \cdot x_i - b)\, \sigma(w \cdot x_j - b)\, d\mu(w, b)
 
-class _Measure:
-    """The measure of problem (P), which knows how to become nodes."""
+    Parameters
+    ----------
+    x : array-like, shape (m,) or (m, D)
+        Inputs; repeated ones are allowed.
+    activation, potential, density, neurons
+        As in :func:`solve`.
 
-    def __init__(self, points, sigma, potential) -> None:
-        self.points, self.sigma, self.potential = points, sigma, potential
+    Returns
+    -------
+    ndarray, shape (m, m)
 
-    def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
-        """Return nodes that integrate activations with kinks at these points, too."""
-        raise NotImplementedError
+    Raises
+    ------
+    ValueError, TypeError
+        As in :func:`solve`.
 
-    def refine(self, multipliers: np.ndarray) -> bool:
-        """Refine where alpha is not resolved; return whether there was anything to do."""
-        raise NotImplementedError
-
-    def features(self, nodes: _Nodes, points: np.ndarray) -> np.ndarray:
-        """Return sigma(w . x - b), shape (N, len(points))."""
-        return self.sigma(nodes.weight @ points.T - nodes.bias[:, None])
-
-    def alpha(self, nodes: _Nodes, multipliers: np.ndarray) -> np.ndarray:
-        z = self.features(nodes, self.points) @ multipliers
-        return _inverse_mirror(self.potential, z)
-
-    def integrate(self, multipliers: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Return h at the points."""
-        nodes = self.nodes(points)
-        return (nodes.mass * self.alpha(nodes, multipliers)) @ self.features(nodes, points)
-
-
-class _Neurons(_Measure):
-    """The empirical measure of a network's own neurons."""
-
-    def __init__(self, points, sigma, potential, weight, bias) -> None:
-        super().__init__(points, sigma, potential)
-        self.empirical = _Nodes(weight, bias, np.full(len(bias), 1 / len(bias)))
-
-    def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
-        return self.empirical
-
-    def refine(self, multipliers: np.ndarray) -> bool:
-        return False
+    Examples
+    --------
+    >>> kernel([0.0, 1.0]).round(6).tolist()  # ReLU, x^2
+    [[0.083333, 0.104167], [0.104167, 0.333333]]
+    """
+    points, _ = dataset(x, np.zeros(np.shape(x)[:1]), distinct=False)
+    potential = Quadratic() if potential is None else potential
+    measure = measure_on(points, activation, potential, density, neurons)
+    measure.potential = Quadratic()
+    measure.settle(np.eye(len(points)))
+    nodes = measure.nodes()
+    features = measure.features(nodes, points)
+    return (features.T * nodes.mass) @ features / potential.hessian(np.zeros(1))
 
 
-class _Biases(_Measure):
-    """w = ±1 and b from a density: Gauss panels, split at the kinks and then as needed."""
-
-    def __init__(self, x, sigma, potential, density) -> None:
-        super().__init__(x[:, None], sigma, potential)
-        self.density = density
-        low, high = density.ppf(1e-22), density.isf(1e-22)
-        # panels that double in length away from the median, so that no tail hides the centre
-        doubling = 0.25 * density.std() * 2.0 ** np.arange(100)
-        around = density.median() + np.concatenate([-doubling, doubling, [0.0]])
-        inner = around[(low < around) & (around < high)]
-        self.edges = self._with(np.unique(np.concatenate([[low], inner, [high]])), x)
-
-    def _with(self, edges: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Add the kinks of units of both signs to the panel edges."""
-        kinks = np.concatenate([x, -x])
-        edges = np.union1d(edges, kinks[(edges[0] < kinks) & (kinks < edges[-1])])
-        apart = np.diff(edges) > 1e-14 * np.abs(edges).max()  # no panel of a few roundings only
-        return edges[np.append(True, apart)]
-
-    def nodes(self, kinks: np.ndarray | None = None) -> _Nodes:
-        return self._gauss(self.edges if kinks is None else self._with(self.edges, kinks[:, 0]))
-
-    def _gauss(self, edges: np.ndarray) -> _Nodes:
-        half = 0.5 * np.diff(edges)[:, None]
-        bias = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * _NODES).ravel()
-        mass = 0.5 * (half * _WEIGHTS).ravel() * self.density.pdf(bias)
-        sign = np.repeat([1.0, -1.0], len(bias))
-        return _Nodes(sign[:, None], np.tile(bias, 2), np.tile(mass, 2))
-
-    def refine(self, multipliers: np.ndarray) -> bool:
-        """Halve each panel on which its halves and the whole disagree on the mass of alpha."""
-        middle = 0.5 * (self.edges[1:] + self.edges[:-1])
-        whole, noise = self._moments(self.edges, multipliers)
-        parts, _ = self._moments(np.union1d(self.edges, middle), multipliers)
-        error = np.abs(whole - parts.reshape(2, -1, 2).sum(axis=2))
-        error = np.maximum(error, self._hidden(multipliers))
-        rough = (error > 1e-14 * np.abs(whole).sum() + noise).any(axis=0)
-        rough &= np.diff(self.edges) > 1e-14 * np.abs(self.edges).max()
-        self.edges = np.union1d(self.edges, middle[rough])
-        return bool(rough.any())
-
-    def _hidden(self, multipliers: np.ndarray) -> np.ndarray:
-        """Mass of alpha that a kink or jump between an edge and the node next to it hides."""
-        half = 0.5 * np.diff(self.edges)[:, None]
-        middle = 0.5 * (self.edges[1:] + self.edges[:-1])[:, None]
-
-        def integrand(at: np.ndarray) -> np.ndarray:
-            bias = (middle + half * at).ravel()
-            signs = np.repeat([1.0, -1.0], len(bias))[:, None]
-            nodes = _Nodes(signs, np.tile(bias, 2), np.tile(0.5 * self.density.pdf(bias), 2))
-            return (nodes.mass * self.alpha(nodes, multipliers)).reshape(2, len(half), len(at))
-
-        missed = np.abs(integrand(_ENDS) - integrand(_NODES) @ _TO_ENDS).max(axis=2)
-        return missed * half[:, 0] * (1 - _NODES[-1])
-
-    def _moments(self, edges: np.ndarray, multipliers: np.ndarray) -> tuple:
-        """Integrate alpha over each panel, for both signs; and what rounding in z does to it."""
-        nodes = self._gauss(edges)
-        features = self.features(nodes, self.points)
-        alpha = _inverse_mirror(self.potential, features @ multipliers)
-        blur = 1e-15 * (np.abs(features) @ np.abs(multipliers)) / self.potential.hessian(alpha)
-        shape = (2, len(edges) - 1, len(_NODES))
-        return tuple((nodes.mass * a).reshape(shape).sum(axis=2) for a in (alpha, blur))
+def _root_of(ridge: ArrayLike, m: int) -> np.ndarray:
+    """Return a matrix whose square is the ridge: root.T @ root = R, of no rows for R = 0."""
+    matrix = finite_array("ridge", ridge)
+    if matrix.ndim == 0:
+        matrix = float(matrix) * np.eye(m)
+    if matrix.shape != (m, m) or not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0):
+        raise ValueError(
+            f"ridge must be a number or a symmetric matrix of shape ({m}, {m}), got shape "
+            f"{matrix.shape}; symmetrise it as (R + R.T) / 2."
+        )
+    values, vectors = linalg.eigh(matrix)
+    if values.min(initial=0.0) < -1e-12 * np.abs(values).max(initial=0.0):
+        raise ValueError(
+            f"ridge has the negative eigenvalue {values.min():g}; it must be positive semidefinite."
+        )
+    return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(measure: _Measure, y: np.ndarray) -> Representation:
+def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
-    for _ in range(_MAX_REFINEMENTS):
-        multipliers, iterations = _newton(measure, y, multipliers)
+    for _ in range(MAX_REFINEMENTS):
+        multipliers, iterations = _newton(Dual(measure, y, root), multipliers)
         total += iterations
         if not measure.refine(multipliers):
             break
-    nodes = measure.nodes()
-    alpha = measure.alpha(nodes, multipliers)
-    errors = y - measure.integrate(multipliers, measure.points)
+    h = measure.integrate(multipliers, measure.points)
+    errors = y - h - root.T @ (root @ multipliers)
     residual = float(np.abs(errors).max())
     return Representation(
-        cost=float(nodes.mass @ measure.potential.bregman(alpha, np.zeros(1))),
+        cost=measure.cost(multipliers),
         gap=float(abs(multipliers @ errors)),
         residual=residual,
         multipliers=multipliers,
@@ -294,10 +244,9 @@ def _solve(measure: _Measure, y: np.ndarray) -> Representation:
     )
 
 
-def _newton(measure: _Measure, y: np.ndarray, multipliers) -> tuple[np.ndarray, int]:
-    """Maximise the dual on the measure's present nodes; returns the multipliers and the steps."""
-    dual = _Dual(measure, y)
-    xi = dual.to_basis @ multipliers
+def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:
+    """Maximise the dual on its present nodes; returns the multipliers and the steps."""
+    xi = dual.to_basis(multipliers)
     alpha, gradient = dual.evaluate(xi)
     error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
     steps = 0
@@ -312,74 +261,3 @@ def _newton(measure: _Measure, y: np.ndarray, multipliers) -> tuple[np.ndarray, 
             break  # rounding: nothing left to gain
         xi, steps = xi + length * step, steps + 1
     return dual.from_basis @ xi, steps
-
-
-class _Dual:
-    """The dual in an orthonormal basis of the features, where it is well conditioned."""
-
-    def __init__(self, measure: _Measure, y: np.ndarray) -> None:
-        nodes = measure.nodes()
-        features = measure.features(nodes, measure.points)
-        self.potential, self.mass = measure.potential, nodes.mass
-        _, sizes, rows = linalg.svd(np.sqrt(self.mass)[:, None] * features, full_matrices=False)
-        kept = sizes > 1e-13 * sizes[0]
-        self.to_basis = sizes[kept, None] * rows[kept]
-        self.from_basis = (rows[kept] / sizes[kept, None]).T
-        self.basis, self.right = features @ self.from_basis, y @ self.from_basis
-
-    def evaluate(self, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return alpha at the nodes and the gradient of the dual."""
-        alpha = _inverse_mirror(self.potential, self.basis @ xi)
-        return alpha, self.right - (self.mass * alpha) @ self.basis
-
-    def step(self, alpha: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """Return the Newton step."""
-        hessian = (self.basis.T * (self.mass / self.potential.hessian(alpha))) @ self.basis
-        return np.linalg.lstsq(hessian, gradient, rcond=1e-15)[0]
-
-    def length(self, xi: np.ndarray, step: np.ndarray, initial: float) -> float:
-        """Find where the slope along a step has fallen to half; 0 where rounding hides it."""
-        low, high, t, factor = 0.0, np.inf, 1.0, 4.0
-        while high > 1e-8 and factor < 1e150:
-            slope = self.evaluate(xi + t * step)[1] @ step
-            if abs(slope) <= 0.5 * initial:
-                return t
-            low, high = (t, high) if slope > 0 else (low, t)
-            if np.isinf(high):
-                t, factor = t * factor, factor**2
-            elif high < 1.001 * low:
-                break
-            else:
-                t = np.sqrt(low * high) if low > 0 else high / 8
-        return 0.0
-
-
-def _inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
-    return potential.inverse_gradient(z + potential.gradient(np.zeros(1)))
-
-
-def _check_potential(potential) -> None:
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
-    with np.errstate(divide="ignore"):
-        curvature = float(potential.hessian(np.zeros(1))[0])
-    if not (np.isfinite(curvature) and curvature > 0):
-        raise ValueError(
-            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
-            "it must be finite and positive: use Regularized(potential, omega)."
-        )
-
-
-def _checked_neurons(neurons, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        weight, bias = neurons
-    except (TypeError, ValueError):
-        raise TypeError(f"neurons must be a pair (w, b), got {type(neurons).__name__}.") from None
-    weight, bias = finite_array("neurons[0]", weight), finite_array("neurons[1]", bias)
-    weight = weight[:, None] if weight.ndim == 1 else weight
-    if weight.shape != (bias.size, dim) or bias.ndim != 1 or bias.size == 0:
-        raise ValueError(
-            f"neurons must have shapes (n, {dim}) and (n,) to fit x, got {weight.shape} and "
-            f"{bias.shape}."
-        )
-    return weight, bias

@@ -259,6 +259,65 @@ def test_evaluation_in_parts_equals_evaluation_at_once():
     assert rep([]).shape == (0,)
 
 
+# Penalised problems.
+
+
+@pytest.mark.parametrize("x", [X, np.array([0.63, -0.71, 0.63, -0.32, 0.63])])
+@pytest.mark.parametrize("kind", ["number", "matrix"])
+def test_the_quadratic_with_a_ridge_is_kernel_ridge_regression(x, kind):
+    rng = np.random.default_rng(2)
+    w, b = rng.choice([-1.0, 1.0], 60), rng.uniform(-1, 1, 60)
+
+    def features(points):
+        return np.maximum(np.outer(points, w) - b, 0)
+
+    factor = rng.normal(size=(5, 5))
+    ridge = {"number": 0.03, "matrix": 0.01 * factor @ factor.T}[kind]
+    matrix = ridge * np.eye(5) if kind == "number" else ridge
+    multipliers = np.linalg.solve(features(x) @ features(x).T / 120 + matrix, Y)
+    rep = representation.solve(x, Y, neurons=(w, b), ridge=ridge)
+    assert rep.status is Status.CONVERGED
+    np.testing.assert_allclose(rep.multipliers, multipliers, rtol=1e-8)
+    expected = features(QUERY) @ features(x).T @ multipliers / 120
+    np.testing.assert_allclose(rep(QUERY), expected, rtol=0, atol=1e-10)
+    assert rep.residual < 1e-10
+
+
+@pytest.mark.parametrize("scaled", ["power 3", "power 4", "hypentropy", "lopsided"])
+def test_with_a_ridge_the_sum_of_cost_and_misfit_is_least(scaled):
+    potential, rng, ridge = SCALED[scaled], np.random.default_rng(5), 0.02
+    w, b = rng.choice([-1.0, 1.0], 80), rng.uniform(-1, 1, 80)
+    features = np.maximum(w[:, None] * X - b[:, None], 0)
+    rep = representation.solve(X, Y, potential=potential, neurons=(w, b), ridge=ridge)
+
+    def objective(alpha):
+        misfit = ((features.T @ alpha / 80 - Y) ** 2).sum() / (2 * ridge)
+        return potential.bregman(alpha, 0.0).mean() + misfit
+
+    def slope(alpha):
+        pull = features @ (features.T @ alpha / 80 - Y) / ridge
+        return (potential.gradient(alpha) - potential.gradient(np.zeros(1)) + pull) / 80
+
+    found = optimize.minimize(
+        objective, np.zeros(80), jac=slope, method="BFGS", options={"gtol": 1e-9}
+    )
+    h = np.maximum(np.outer(QUERY, w) - b, 0) @ found.x / 80
+    np.testing.assert_allclose(rep(QUERY), h, rtol=0, atol=1e-5)
+    misfit = 0.5 * ridge * (rep.multipliers**2).sum()
+    assert rep.cost + misfit == pytest.approx(objective(found.x), rel=1e-8)
+    assert rep.gap < 1e-8 * rep.cost
+
+
+def test_a_vanishing_ridge_interpolates():
+    model = {"activation": "abs", "potential": SCALED["power 4"]}
+    exact = representation.solve(X, Y, **model)
+    gaps = [
+        np.abs(representation.solve(X, Y, ridge=ridge, **model)(QUERY) - exact(QUERY)).max()
+        for ridge in (1e-8, 1e-9)
+    ]
+    assert gaps[1] < 0.2 * gaps[0] < 1e-3
+
+
 PLANE = np.random.default_rng(0).uniform(-1, 1, (5, 2))
 
 
@@ -282,6 +341,10 @@ PLANE = np.random.default_rng(0).uniform(-1, 1, (5, 2))
             ValueError,
             "density and neurons are both given; give one",
         ),
+        ({"ridge": -1.0}, ValueError, "ridge has the negative eigenvalue -1; it must be"),
+        ({"ridge": np.eye(4)}, ValueError, r"ridge .*shape \(5, 5\), got shape \(4, 4\)"),
+        ({"ridge": np.triu(np.ones((5, 5)))}, ValueError, "ridge .*symmetric.*symmetrise"),
+        ({"ridge": "big"}, TypeError, "ridge must be an array of real numbers"),
         ({"neurons": 7}, TypeError, r"neurons must be a pair \(w, b\), got int"),
         ({"neurons": ([1.0, -1.0], [0.0])}, ValueError, r"neurons .*\(n, 1\) and \(n,\).*\(2, 1\)"),
         ({"neurons": ([], [])}, ValueError, r"neurons must have shapes"),
