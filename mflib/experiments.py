@@ -35,10 +35,10 @@ __all__ = [
     "held_out",
     "leave_one_out",
     "rms",
+    "superposition_defect",
     "sweep",
     "trial",
 ]
-__all__ = ["GRID", "Exponent", "distance", "fit_exponent", "superposition_defect", "sweep", "trial"]
 
 GRID = np.linspace(-1.5, 1.5, 501)
 """Where the paper compares functions."""
