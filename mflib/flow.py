@@ -279,7 +279,7 @@ def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
         while status is None:
             trial = min(step, stops[0] - time)
             new, error = midpoint_step(model, at, trial)
-            step = sizes.after(trial, error / model.tolerance)
+            step = sizes.after(trial, error / max(model.tolerance, 1e-300))
             if error <= model.tolerance:
                 at, time = new, min(time + trial, stops[0])
                 break
