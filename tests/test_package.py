@@ -29,7 +29,13 @@ LAYERS = {
         *("_validation", "_quadrature", "_finite_elements"),
         *("activations", "potentials"),
     ),
-    "representation": ("_validation", "activations", "potentials"),  # no solver of the other's
+    # no solver of the other's
+    "_measures": ("_validation", "activations", "potentials"),
+    "_trajectory": ("_validation", "_measures", "activations", "potentials"),
+    "representation": (
+        *("_validation", "_measures", "_trajectory"),
+        *("activations", "potentials"),
+    ),
 }
 
 
