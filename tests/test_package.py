@@ -29,13 +29,20 @@ LAYERS = {
     "descent": ("_validation", "potentials"),
     "_quadrature": ("potentials",),
     "_finite_elements": ("_quadrature", "potentials"),
+    "_primal_dual": ("_quadrature", "_finite_elements"),
     "variational": (
-        *("_validation", "_quadrature", "_finite_elements"),
+        *("_validation", "_quadrature", "_finite_elements", "_primal_dual"),
+        *("activations", "potentials"),
+    ),
+    "functionals": ("_validation", "potentials"),
+    # no solver of the other's
+    "_measures": ("_validation", "activations", "potentials"),
+    "_trajectory": ("_validation", "_measures", "activations", "potentials"),
+    "representation": (
+        *("_validation", "_measures", "_trajectory"),
         *("activations", "potentials"),
     ),
     "ridges": ("_validation", "activations"),
-    "functionals": ("_validation", "potentials"),
-    "representation": ("_validation", "activations", "potentials"),  # no solver of the other's
 }
 
 
