@@ -104,13 +104,27 @@ class Contacts:
         rows, place, shared = self.rows[which], self.place[which], self.shared[which][:, which]
         small = _BESIDE * rows.abs().sum(1)
         target = 2 * side[which] * small
-        for _ in range(20):
-            near = self.mirror.primal(zeta)
-            error = (rows * near[1:].T[place]).sum(1) - target
+
+        def beyond(near: torch.Tensor) -> torch.Tensor:
+            return (rows * near[1:].T[place]).sum(1) - target
+
+        def by_unit(error: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(zeta[0]).index_add_(0, place, error**2)
+
+        near, damping = self.mirror.primal(zeta), torch.ones_like(zeta[0])
+        for _ in range(100):
+            error = beyond(near)
             if bool((error.abs() <= small).all()):
                 break
             gram = (rows / self.mirror.metric(near)[1:].T[place]) @ rows.T * shared
-            zeta[1:].index_add_(1, place, rows.T * -gram_solve(gram, error))
+            trial = zeta.clone()
+            force = damping[place] * gram_solve(gram, error)
+            trial[1:].index_add_(1, place, rows.T * -force)
+            moved = self.mirror.primal(trial)
+            # far from its centre a steep potential makes Newton's step too long, unit by unit
+            closer = by_unit(beyond(moved)) < by_unit(error)
+            zeta[:, closer], near[:, closer] = trial[:, closer], moved[:, closer]
+            damping = torch.where(closer, (2 * damping).clamp(max=1), 0.25 * damping)
         return near
 
 

@@ -683,3 +683,15 @@ def test_the_flow_stays_on_its_device():
     there = mflib.mirror_flow(net.cuda(), X, Y, potential=Regularized(Power(4), 1), scaled=True)
     assert there.network.input_bias.is_cuda
     torch.testing.assert_close(here.network(X), there.network(X).cpu(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rtol", [0.1, 1e-2])
+@pytest.mark.parametrize("seed", range(5))
+def test_kinks_are_put_back_where_the_potential_is_steep(seed, rtol):
+    """Units far from their start: Newton's steps along a quartic mirror map are too long."""
+    density = stats.norm(0, 0.5)
+    net = ShallowNetwork(300, density=density, seed=seed)
+    potential = Regularized(Power(4), 1)
+    run = mirror_flow(net, *datasets.figure2(), potential=potential, scaled=True, rtol=rtol)
+    assert run.status is FlowStatus.CONVERGED
+    assert run.steps <= 30
