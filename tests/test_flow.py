@@ -690,8 +690,8 @@ def test_the_flow_stays_on_its_device():
 def test_kinks_are_put_back_where_the_potential_is_steep(seed, rtol):
     """Units far from their start: Newton's steps along a quartic mirror map are too long."""
     density = stats.norm(0, 0.5)
-    net = ShallowNetwork(300, density=density, seed=seed)
+    net = mflib.ShallowNetwork(300, density=density, seed=seed)
     potential = Regularized(Power(4), 1)
-    run = mirror_flow(net, *datasets.figure2(), potential=potential, scaled=True, rtol=rtol)
+    run = mflib.mirror_flow(net, *datasets.figure2(), potential=potential, scaled=True, rtol=rtol)
     assert run.status is FlowStatus.CONVERGED
     assert run.steps <= 30
