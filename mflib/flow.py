@@ -9,13 +9,13 @@ With residual :math:`r = f(x, \theta) - y` and dual variable :math:`\zeta = \nab
 
 K has only m rows but eigenvalues that span many orders of magnitude, which is why a plain loop
 needs 10^5 steps. An exponential integrator solves the linear part exactly and moves only as K does,
-which for a wide network is hardly at all.
+which for a wide network is hardly at all. Narrow networks slide along kinks of the activation;
+what that does to J is in :mod:`mflib._kinks`, and K itself in :mod:`mflib._linearization`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import enum
 import math
 from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from mflib._linearization import Decay, Linearization, Model
 from mflib._validation import dataset, finite_array, number
 from mflib.networks import ShallowNetwork
-from mflib.potentials import Potential, Quadratic, mirror_map
+from mflib.potentials import Potential, Quadratic
 
 __all__ = ["Flow", "FlowStatus", "mirror_flow"]
 
 _MAX_STEPS = 10_000
-_NULL = 1e-13  # eigenvalues of K below this share of the largest are rounding
 
 
 class FlowStatus(enum.Enum):
@@ -51,7 +51,7 @@ class FlowStatus(enum.Enum):
         "and networks too narrow for the data do this"
     )
     STEP_TOO_SMALL = (
-        "the step size fell below the rounding of time: the flow slides along a kink or blows up; "
+        "the step size fell below the rounding of time: the flow blows up or jumps; "
         "use a wider network or a larger rtol"
     )
 
@@ -118,7 +118,9 @@ def mirror_flow(
     with :math:`\Phi(\theta) = \sum_k \varphi(\theta_k - \hat\theta_k)` (Assumption 1), or scaled,
     :math:`\Phi(\theta) = n^{-2} \sum_k \varphi(n(\theta_k - \hat\theta_k))` (Assumption 7) [1]_.
     Each step is an exponential midpoint step in the dual variable, of second order; its size is set
-    by how well the step predicts the residual, measured as a change of the function.
+    by how well the step predicts the residual, measured as a change of the function. Where the
+    velocity jumps, at the kinks of activations such as ReLU, the flow is Filippov's [2]_: the
+    limit of mirror descent with small steps, which may slide along kinks.
 
     Parameters
     ----------
@@ -165,6 +167,7 @@ def mirror_flow(
     References
     ----------
     .. [1] :cite:t:`liang2025implicit`; the integrator: :cite:t:`hochbruck2010exponential`.
+    .. [2] :cite:t:`filippov1988differential`
 
     Examples
     --------
@@ -190,16 +193,16 @@ def mirror_flow(
     number("learning_rate", rate, above=0.0, cure="give a positive number")
     stops = _checked_times(save_at, max_time)
     potential = Quadratic() if potential is None else potential
-    with torch.no_grad(), _threads(net.width * len(targets)):
-        model = _Model(net, points, targets, potential, scaled, center, rate)
-        return _integrate(model, loss_target, max_time, rtol, stops, progress)
+    with torch.no_grad(), _threads(net.width * len(targets) ** 2):
+        model = Model(net, points, targets, potential, scaled, center, rate, rtol)
+        return _integrate(model, loss_target, max_time, stops, progress)
 
 
 @contextlib.contextmanager
 def _threads(work: int) -> Iterator[None]:
-    """Use one Torch thread where starting more costs more than the work itself."""
+    """Use one Torch thread unless products of large matrices, n m^2, take most of the time."""
     before = torch.get_num_threads()
-    if work < 5_000_000:
+    if work < 300_000_000:
         torch.set_num_threads(1)
     try:
         yield
@@ -222,144 +225,62 @@ def _checked_times(save_at, max_time: float) -> list[float]:
     return times.tolist()
 
 
-@dataclass(frozen=True)
-class _State:
-    """A point of the flow with everything that is linear algebra there."""
-
-    theta: torch.Tensor
-    zeta: torch.Tensor
-    residual: torch.Tensor  # (m,)
-    features: torch.Tensor  # sigma(u), (m, n)
-    slopes: torch.Tensor  # a * sigma'(u), (m, n)
-    kernel: torch.Tensor  # K, (m, m)
-
-    @property
-    def loss(self) -> float:
-        return float((self.residual**2).mean())
-
-    def finite(self) -> bool:
-        return bool(torch.isfinite(self.residual).all() & torch.isfinite(self.kernel).all())
-
-
-class _Model:
-    """The network as a map from one vector of parameters, in the order a, b, d, w."""
-
-    def __init__(self, net, x, y, potential, scaled, center, rate) -> None:
-        self.net, device = net, net.input_bias.device
-        self.x = torch.as_tensor(x, device=device)
-        self.y = torch.as_tensor(y, device=device)
-        self.n, self.m = net.width, len(y)
-        self.rate = rate / self.m
-        theta = torch.cat([
-            net.output_weight, net.input_bias, net.output_bias[None], net.input_weight.T.reshape(-1)
-        ])  # fmt: skip
-        self.mirror = mirror_map(potential, theta, scaled=scaled, center=center, width=self.n)
-        self.start = self.state(self.mirror.dual(theta), theta)
-
-    def blocks(self, theta: torch.Tensor):
-        """Split a vector into a (n,), b (n,), d () and w (D, n)."""
-        n = self.n
-        return theta[:n], theta[n : 2 * n], theta[2 * n], theta[2 * n + 1 :].reshape(-1, n)
-
-    def state(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> _State:
-        theta = self.mirror.primal(zeta) if theta is None else theta
-        a, b, d, w = self.blocks(theta)
-        u = torch.addmm(-b, self.x, w)
-        features = self.net.activation(u)
-        slopes = self.net.activation.derivative(u) * a
-        metric_a, metric_b, metric_d, metric_w = self.blocks(self.mirror.metric(theta))
-        kernel = (features / metric_a) @ features.T + (slopes / metric_b) @ slopes.T + 1 / metric_d
-        for x, metric in zip(self.x.T, metric_w, strict=True):
-            kernel += torch.outer(x, x) * ((slopes / metric) @ slopes.T)
-        return _State(theta, zeta, features @ a + d - self.y, features, slopes, kernel)
-
-    def pull_back(self, at: _State, v: torch.Tensor) -> torch.Tensor:
-        """Return J^T v."""
-        parts = [v @ at.features, -(v @ at.slopes), v.sum()[None]]
-        parts.append(((v[:, None] * self.x).T @ at.slopes).reshape(-1))
-        return torch.cat(parts)
-
-    def changes(self, at: _State) -> tuple[float, float]:
-        """Return the sup norm of theta's change and the relative change of the kernel."""
-        kernel = self.start.kernel
-        moved = torch.linalg.norm(at.kernel - kernel) / torch.linalg.norm(kernel)
-        return float((at.theta - self.start.theta).abs().max()), float(moved)
-
-    def network(self, theta: torch.Tensor) -> ShallowNetwork:
-        net = copy.deepcopy(self.net)
-        a, b, d, w = self.blocks(theta)
-        net.output_weight.copy_(a)
-        net.input_bias.copy_(b)
-        net.output_bias.copy_(d)
-        net.input_weight.copy_(w.T)
-        return net
-
-
-class _Decay:
-    """The linear flow r' = -rate K r, in the eigenbasis of K."""
-
-    def __init__(self, kernel: torch.Tensor, residual: torch.Tensor, rate: float) -> None:
-        values, self.basis = torch.linalg.eigh(kernel)
-        self.values = torch.where(values > _NULL * values[-1], values, 0.0)
-        self.rate, self.coefficients = rate, self.basis.T @ residual
-
-    def residual(self, t: float) -> torch.Tensor:
-        return self.basis @ (torch.exp(-self.rate * t * self.values) * self.coefficients)
-
-    def integral(self, t: float) -> torch.Tensor:
-        """Return rate * the integral of r from 0 to t."""
-        alive = self.values > 0
-        safe = torch.where(alive, self.values, 1.0)
-        weights = torch.where(alive, -torch.expm1(-self.rate * t * safe) / safe, self.rate * t)
-        return self.basis @ (weights * self.coefficients)
-
-    def stuck_loss(self) -> float:
-        """Return the mean square of what no parameter can change."""
-        return float((self.coefficients[self.values == 0] ** 2).sum()) / len(self.values)
-
-    def function_norm(self, values: torch.Tensor) -> float:
-        """Norm in the RKHS of K of the least function with these values at the data."""
-        alive = self.values > 0
-        return float(((self.basis.T @ values)[alive] ** 2 / self.values[alive]).sum().sqrt())
-
-
-def midpoint_step(model: _Model, at: _State, step: float) -> tuple[_State, float]:
+def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Linearization, float]:
     """Advance by one exponential midpoint step; returns the new state and its error.
 
     The kernel and the Jacobian are frozen at a predicted midpoint, so what the step says of the
     residual and what the network says differ by terms of third order: that is the error.
     """
-    half = _Decay(at.kernel, at.residual, model.rate).integral(0.5 * step)
-    middle = model.state(at.zeta - model.pull_back(at, half))
+    middle = model.reach(at, at, at.decay.integral(0.5 * step))
     if not middle.finite():
         return at, math.inf
-    decay = _Decay(middle.kernel, at.residual, model.rate)
-    new = model.state(at.zeta - model.pull_back(middle, decay.integral(step)))
+    decay = Decay(middle.kernel, at.residual, model.rate)
+    new = model.reach(at, middle, decay.integral(step))
     if not new.finite():
         return at, math.inf
     return new, decay.function_norm(new.residual - decay.residual(step))
 
 
-def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
+class _StepSizes:
+    """The next step from the last errors, which grow like the cube of the step.
+
+    If the errors of equal steps fall from step to step, they are expected to go on falling:
+    Gustafsson's predictive control, see :cite:t:`hairer1996solving`, section IV.8.
+    """
+
+    def __init__(self) -> None:
+        self.accepted: tuple[float, float] | None = None
+
+    def after(self, step: float, error: float) -> float:
+        """Return the next step after one with this error, in units of the tolerance."""
+        error = max(error, 1e-30)
+        factor = 0.9 * error ** (-1 / 3)
+        if error <= 1:
+            if self.accepted is not None:
+                last_step, last_error = self.accepted
+                trend = step / last_step * (last_error / error) ** (1 / 3)
+                factor *= min(max(1.0, trend), 2.0)
+            self.accepted = step, error
+        return step * min(100.0, max(0.1, factor))
+
+
+def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
     at, time, status = model.start, 0.0, None
     rows, snapshots, stops = [], [], [*save_at, max_time]
-    decay = _Decay(at.kernel, at.residual, model.rate)
-    tolerance = rtol * decay.function_norm(at.residual)
-    step = 0.1 / (model.rate * float(decay.values[-1]))
+    step, sizes = 0.1 / at.decay.fastest(), _StepSizes()
     while True:
         rows.append((time, at.loss, *model.changes(at)))
         if progress and len(rows) % 100 == 1:
             print(f"step {len(rows) - 1}: time {time:.3g}, loss {at.loss:.3g}")
         while len(stops) > 1 and time >= stops[0]:
-            snapshots.append(model.network(at.theta))
+            snapshots.append(model.network(at))
             stops.pop(0)
-        decay = _Decay(at.kernel, at.residual, model.rate)
-        status = _ended(at.loss, decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
+        status = _ended(at.loss, at.decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
         while status is None:
             trial = min(step, stops[0] - time)
             new, error = midpoint_step(model, at, trial)
-            step = trial * min(10.0, max(0.1, 0.9 * (tolerance / max(error, 1e-300)) ** (1 / 3)))
-            if error <= tolerance:
+            step = sizes.after(trial, error / model.tolerance)
+            if error <= model.tolerance:
                 at, time = new, min(time + trial, stops[0])
                 break
             if time + step == time:
@@ -368,7 +289,7 @@ def _integrate(model, loss_target, max_time, rtol, save_at, progress) -> Flow:
             break
     times, losses, parameters, kernels = np.array(rows).T
     return Flow(
-        network=model.network(at.theta),
+        network=model.network(at),
         status=status,
         loss=at.loss,
         time=time,

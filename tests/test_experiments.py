@@ -1,6 +1,4 @@
-"""Sweeps and fits against loops and exact power laws."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""Trials against the flow, fits against exact power laws."""
 
 import numpy as np
 import pytest
@@ -10,40 +8,6 @@ import mflib
 from mflib import experiments
 from mflib.potentials import Power, Quadratic, Regularized
 from tests.problems import X, Y
-
-
-def product(a, b, c):
-    return {"product": a * b * c, "first": a}
-
-
-@pytest.mark.parametrize("parallel", [False, True])
-def test_a_sweep_is_a_nested_loop(parallel):
-    parameters = {"a": [2, 3], "b": {"ten": 10, "half": 0.5}, "c": (1, 7, 9)}
-    if parallel:
-        with ThreadPoolExecutor(3) as executor:
-            table = experiments.sweep(product, parameters, executor=executor)
-    else:
-        table = experiments.sweep(product, parameters)
-    assert list(table.columns) == ["a", "b", "c", "product", "first"]
-    expected = [
-        [a, label, c, a * b * c, a]
-        for a in (2, 3)
-        for label, b in (("ten", 10), ("half", 0.5))
-        for c in (1, 7, 9)
-    ]
-    assert table.to_numpy().tolist() == expected
-
-
-def test_an_empty_parameter_is_named():
-    with pytest.raises(ValueError, match=r"parameters\['b'\] is empty: give at least one"):
-        experiments.sweep(product, {"a": [1], "b": [], "c": {}})
-
-
-def test_an_error_in_a_call_is_not_lost():
-    with pytest.raises(ZeroDivisionError):
-        experiments.sweep(lambda a: {"inverse": 1 / a}, {"a": [1, 0]})
-    with ThreadPoolExecutor(2) as executor, pytest.raises(ZeroDivisionError):
-        experiments.sweep(lambda a: {"inverse": 1 / a}, {"a": [1, 0]}, executor=executor)
 
 
 def test_a_trial_reports_what_the_flow_does():

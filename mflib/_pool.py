@@ -1,0 +1,74 @@
+"""One pool of worker processes for a session, and one thread for each piece of work."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from loky import get_reusable_executor
+from threadpoolctl import ThreadpoolController
+
+from mflib._cache import own_modules
+
+__all__ = ["one_thread", "pool"]
+
+_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18",  # a wide network is no leak: do not restart for it
+}
+_ages: dict[str, int] = {}  # when the modules changed that workers may have imported
+
+
+def pool() -> Any:
+    """Return the session's worker processes, as many as this process may use cores.
+
+    They start with the first work, which takes seconds since each imports Torch, and wait for more
+    until the session ends. They start anew when a module that they may have imported has changed.
+    """
+    ages = {m.__name__: os.stat(str(m.__file__)).st_mtime_ns for m in own_modules()}
+    changed = any(_ages.get(name, age) != age for name, age in ages.items())
+    _ages.update(ages)
+    return get_reusable_executor(
+        timeout=None,
+        kill_workers=True,
+        reuse=False if changed else "auto",
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+        env=_ENVIRONMENT,
+    )
+
+
+def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the session, which then ends us
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has died, even if it was killed."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let Torch and BLAS use one thread, so that sums are rounded the same everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _libraries().limit(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
