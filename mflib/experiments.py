@@ -29,7 +29,7 @@ from mflib.potentials import Potential, Quadratic
 
 __all__ = [
     *("GRID", "Exponent", "Interval", "distance", "exponent_interval", "fit_exponent"),
-    *("lazy_limit", "split_error", "sweep", "trial"),
+    *("lazy_limit", "sampling_law", "split_error", "sweep", "trial"),
 ]
 
 GRID = np.linspace(-1.5, 1.5, 501)
@@ -404,8 +404,75 @@ def split_error(
 
 def _on_grid(net: ShallowNetwork) -> np.ndarray:
     """Evaluate a network on GRID, in parts that stay in the cache."""
+    values, at_once = np.empty_like(GRID), max(1, 250_000 // net.width)
     with torch.no_grad(), _threads(0):
-        return np.concatenate([net(part).numpy() for part in np.array_split(GRID, 50)])
+        for first in range(0, len(GRID), at_once):
+            part = slice(first, first + at_once)
+            values[part] = net(GRID[part]).numpy()
+    return values
+
+
+def sampling_law(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    activation: str = "relu",
+    potential: Potential | None = None,
+    density=None,
+    units: int = 10_000,
+    draws: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""Draw from the limit law of the sampling error, times the root of the width.
+
+    The lazy limit of n random units solves problem (P) for their empirical measure. To first order
+
+    .. math::
+
+        h_n(x) - \bar h(x) \approx \frac1n \sum_{k=1}^n \xi_k(x) - \mathbb{E}\, \xi(x), \qquad
+        \xi_k(x) = \alpha_k \bigl(\sigma_k(x) - \textstyle\sum_i c_i(x)\, \sigma_k(x_i)\bigr),
+
+    where c(x) solves
+    :math:`\sum_j \mathbb{E}[\sigma(x_i)\, \sigma(x_j) / \varphi''(\alpha)]\, c_j(x) =
+    \mathbb{E}[\sigma(x_i)\, \sigma(x) / \varphi''(\alpha)]`. By the central limit theorem
+    :math:`\sqrt n\, (h_n - \bar h)` tends to a Gaussian process with the covariance of
+    :math:`\xi`.
+
+    Parameters
+    ----------
+    x, y : array-likes, shape (m,)
+        The data, for networks that start at zero.
+    activation, potential, density
+        As in :func:`~mflib.representation.solve`.
+    units : int
+        Sample from which the covariance is estimated.
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (draws,)
+        The largest absolute value of the process on GRID, for each draw.
+
+    Examples
+    --------
+    >>> law = sampling_law([-0.5, 0.1, 0.6], [0.0, 0.3, 0.1])
+    >>> law.shape, bool(0.1 < np.median(law) < 10)
+    ((1000,), True)
+    """
+    potential = Quadratic() if potential is None else potential
+    options = {"activation": activation, "density": density}
+    multipliers = representation.solve(x, y, potential=potential, **options).multipliers
+    net = ShallowNetwork(units, seed=seed, **options)
+    with torch.no_grad(), one_thread():
+        at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
+        alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))
+        metric = at_data.T / potential.hessian(alpha)
+        influence = on_grid - at_data @ np.linalg.solve(metric @ at_data, metric @ on_grid)
+        influence *= alpha[:, None]
+        influence -= influence.mean(axis=0)
+        noise = np.random.default_rng(seed).standard_normal((draws, units)) / np.sqrt(units)
+        return np.abs(noise @ influence).max(axis=1)
 
 
 def distance(first: Callable, second: Callable) -> float:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import mflib
 from mflib import experiments, representation, variational
@@ -140,6 +141,24 @@ def test_the_parts_of_an_error():
     ]
     assert rows[0]["sampling"] == rows[2]["sampling"] != row["sampling"]
     assert rows[0]["error"] == pytest.approx(rows[1]["error"], rel=1e-6)
+
+
+@pytest.mark.parametrize("potential", [Quadratic(), Regularized(Power(4), 1)])
+def test_sampling_follows_its_limit_law(potential):
+    problem = {"activation": "abs", "potential": potential, "density": stats.norm(0.2, 0.6)}
+    h, width = variational.solve(X, Y, **problem)(experiments.GRID), 4000
+    law = experiments.sampling_law(X, Y, units=5000, **problem)
+    errors = []
+    for seed in range(60):
+        net = mflib.ShallowNetwork(
+            width, activation="abs", density=problem["density"], seed=seed + 100
+        )
+        neurons = net.input_weight.detach().numpy(), net.input_bias.detach().numpy()
+        own = representation.solve(X, Y, activation="abs", potential=potential, neurons=neurons)
+        errors.append(np.sqrt(width) * np.abs(own(experiments.GRID) - h).max())
+    # no fitted constant: the two samples look as if drawn from one law
+    assert stats.ks_2samp(errors, law).pvalue > 0.01
+    assert stats.ks_2samp(np.multiply(errors, 1.4), law).pvalue < 0.01
 
 
 def noisy_power_law(rng, sizes=(50, 100, 1000, 10_000), counts=(20, 20, 20, 5)):
