@@ -323,16 +323,18 @@ def lazy_limit(
             weight, bias = np.vstack([weight, 0 * weight[:1]]), np.append(bias, -1.0)
         # representation.solve gives each of its units the mass 1/len(bias), and here it is 1/n
         targets = (np.asarray(y, dtype=float) - net(x).numpy()) * net.width / len(bias)
-        options = {"activation": net.activation, "potential": potential}
-        fit = representation.solve(x, targets, neurons=(weight, bias), **options)
+        sigma, neurons = net.activation, (weight, bias)
+        fit = representation.solve(
+            x, targets, activation=sigma, potential=potential, neurons=neurons
+        )
         if fit.status is not representation.Status.CONVERGED:
             raise ValueError(f"no output layer of net interpolates the data: {fit.status.value}.")
         features = np.vstack([net.hidden(x).numpy().T, np.ones((int(output_bias), len(targets)))])
         zero = potential.gradient(np.zeros(1))
         alpha = potential.inverse_gradient(features @ fit.multipliers + zero)
         lazy = copy.deepcopy(net)
-        lazy.output_weight += torch.from_numpy(alpha[: net.width] / net.width)
-        lazy.output_bias += alpha[net.width :].sum() / net.width
+        lazy.output_weight.add_(torch.from_numpy(alpha[: net.width] / net.width))
+        lazy.output_bias.add_(float(alpha[net.width :].sum()) / net.width)
     return lazy
 
 
