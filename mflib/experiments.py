@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
 import pickle
@@ -19,12 +20,13 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from tqdm import tqdm
 
+from mflib import representation
 from mflib._cache import LIBRARY, Store, keys, library
 from mflib._pool import one_thread, pool
 from mflib._validation import dataset, number
 from mflib.flow import _threads, mirror_flow
 from mflib.networks import ShallowNetwork
-from mflib.potentials import Potential
+from mflib.potentials import Potential, Quadratic
 
 __all__ = [
     "GRID",
@@ -38,6 +40,8 @@ __all__ = [
     "superposition_defect",
     "sweep",
     "trial",
+    *("GRID", "Exponent", "Interval", "distance", "exponent_interval", "fit_exponent"),
+    *("lazy_limit", "sampling_law", "split_error", "sweep", "trial"),
 ]
 
 GRID = np.linspace(-1.5, 1.5, 501)
@@ -268,6 +272,223 @@ def trial(
     return result
 
 
+def lazy_limit(
+    net: ShallowNetwork,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    potential: Potential | None = None,
+    output_bias: bool = True,
+) -> ShallowNetwork:
+    r"""Return what mirror flow makes of a network if it trains the output layer only, exactly.
+
+    .. math::
+
+        \min_{\alpha, \delta}\ \sum_{k=1}^n D_\varphi(\alpha_k, 0) + D_\varphi(\delta, 0)
+        \quad\text{s.t.}\quad
+        \frac1n \sum_k \alpha_k\, \sigma(w_k x_i - b_k) + \frac\delta n = y_i - f(x_i, \hat\theta),
+
+    and output weights :math:`a_k = \hat a_k + \alpha_k / n`, output bias
+    :math:`d = \hat d + \delta / n`: problem (P) with the network's own units. The output bias
+    is one more unit, whose output is always 1.
+
+    Parameters
+    ----------
+    net : ShallowNetwork
+        At initialization; it is left as it is.
+    x : array-like, shape (m,) or (m, D)
+    y : array-like, shape (m,)
+    potential : Potential, optional
+        The scaled potential; ``Quadratic()`` if not given, for unscaled ones.
+    output_bias : bool
+        Whether the output bias is trained, too.
+
+    Returns
+    -------
+    ShallowNetwork
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit, or no output layer interpolates them.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`
+
+    Examples
+    --------
+    >>> lazy = lazy_limit(ShallowNetwork(50), [-0.5, 0.1], [0.3, 0.0])
+    >>> lazy([-0.5]).detach().numpy().round(9).tolist()
+    [0.3]
+    """
+    potential = Quadratic() if potential is None else potential
+    one = float(net.activation(np.ones(1))[0])
+    if output_bias and abs(one - 1) > 1e-12:
+        raise ValueError(
+            f"output_bias=True needs an activation with value 1 at 1, and {net.activation!r} has "
+            f"{one:g}: set output_bias=False."
+        )
+    with torch.no_grad():
+        weight, bias = net.input_weight.numpy(), net.input_bias.numpy()
+        if output_bias:
+            weight, bias = np.vstack([weight, 0 * weight[:1]]), np.append(bias, -1.0)
+        # representation.solve gives each of its units the mass 1/len(bias), and here it is 1/n
+        targets = (np.asarray(y, dtype=float) - net(x).numpy()) * net.width / len(bias)
+        sigma, neurons = net.activation, (weight, bias)
+        fit = representation.solve(
+            x, targets, activation=sigma, potential=potential, neurons=neurons
+        )
+        if fit.status is not representation.Status.CONVERGED:
+            raise ValueError(f"no output layer of net interpolates the data: {fit.status.value}.")
+        features = np.vstack([net.hidden(x).numpy().T, np.ones((int(output_bias), len(targets)))])
+        zero = potential.gradient(np.zeros(1))
+        alpha = potential.inverse_gradient(features @ fit.multipliers + zero)
+        lazy = copy.deepcopy(net)
+        lazy.output_weight.add_(torch.from_numpy(alpha[: net.width] / net.width))
+        lazy.output_bias.add_(float(alpha[net.width :].sum()) / net.width)
+    return lazy
+
+
+def split_error(
+    width: int,
+    seed: int,
+    potential: Potential,
+    *,
+    x: ArrayLike,
+    y: ArrayLike,
+    limit: Callable[[np.ndarray], np.ndarray],
+    activation: str = "relu",
+    density=None,
+    scaled: bool = False,
+    **flow: Any,
+) -> dict[str, Any]:
+    """Train one network from the zero function and split its error into parts.
+
+    Parameters
+    ----------
+    width, seed : int
+        Of the network.
+    potential : Potential
+    x, y : array-likes, shape (m,)
+        The data.
+    limit : callable
+        The function that is learned at infinite width.
+    activation, density
+        As in :class:`~mflib.networks.ShallowNetwork`.
+    scaled : bool
+        Whether the potential is scaled.
+    **flow
+        Options of :func:`~mflib.flow.mirror_flow`.
+
+    Returns
+    -------
+    dict
+        "status" of the flow, and the largest differences on GRID of four pairs of functions:
+        "error" of the network and the limit; "sampling", of the lazy limit of the same hidden units
+        and the limit; "lazy_gap", of the network and that lazy limit; "nonlinearity", of the
+        network and its lazy limit with output bias, see :func:`lazy_limit`.
+
+    Examples
+    --------
+    >>> from mflib import variational
+    >>> from mflib.potentials import Quadratic
+    >>> x, y = [-0.5, 0.1, 0.6], [0.0, 0.3, 0.1]
+    >>> row = split_error(1000, 0, Quadratic(), x=x, y=y, limit=variational.solve(x, y))
+    >>> row["nonlinearity"] < row["sampling"] < 0.1
+    True
+    """
+    net = ShallowNetwork(width, activation=activation, density=density, seed=seed)
+    run = mirror_flow(net, x, y, potential=potential, scaled=scaled, **flow)
+    effective = potential if scaled else Quadratic()
+    own, bias_too = (
+        lazy_limit(net, x, y, potential=effective, output_bias=with_bias)
+        for with_bias in (False, True)
+    )
+    on_grid, exact = [_on_grid(f) for f in (run.network, own, bias_too)], np.asarray(limit(GRID))
+    network, lazy, lazy_with_bias = on_grid
+    return {
+        "status": run.status.name,
+        "error": float(np.abs(network - exact).max()),
+        "sampling": float(np.abs(lazy - exact).max()),
+        "lazy_gap": float(np.abs(network - lazy).max()),
+        "nonlinearity": float(np.abs(network - lazy_with_bias).max()),
+    }
+
+
+def _on_grid(net: ShallowNetwork) -> np.ndarray:
+    """Evaluate a network on GRID, in parts that stay in the cache."""
+    values, at_once = np.empty_like(GRID), max(1, 250_000 // net.width)
+    with torch.no_grad(), _threads(0):
+        for first in range(0, len(GRID), at_once):
+            part = slice(first, first + at_once)
+            values[part] = net(GRID[part]).numpy()
+    return values
+
+
+def sampling_law(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    activation: str = "relu",
+    potential: Potential | None = None,
+    density=None,
+    units: int = 10_000,
+    draws: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""Draw from the limit law of the sampling error, times the root of the width.
+
+    The lazy limit of n random units solves problem (P) for their empirical measure. To first order
+
+    .. math::
+
+        h_n(x) - \bar h(x) \approx \frac1n \sum_{k=1}^n \xi_k(x) - \mathbb{E}\, \xi(x), \qquad
+        \xi_k(x) = \alpha_k \bigl(\sigma_k(x) - \textstyle\sum_i c_i(x)\, \sigma_k(x_i)\bigr),
+
+    where c(x) solves
+    :math:`\sum_j \mathbb{E}[\sigma(x_i)\, \sigma(x_j) / \varphi''(\alpha)]\, c_j(x) =
+    \mathbb{E}[\sigma(x_i)\, \sigma(x) / \varphi''(\alpha)]`. By the central limit theorem
+    :math:`\sqrt n\, (h_n - \bar h)` tends to a Gaussian process with the covariance of
+    :math:`\xi`.
+
+    Parameters
+    ----------
+    x, y : array-likes, shape (m,)
+        The data, for networks that start at zero.
+    activation, potential, density
+        As in :func:`~mflib.representation.solve`.
+    units : int
+        Sample from which the covariance is estimated.
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (draws,)
+        The largest absolute value of the process on GRID, for each draw.
+
+    Examples
+    --------
+    >>> law = sampling_law([-0.5, 0.1, 0.6], [0.0, 0.3, 0.1])
+    >>> law.shape, bool(0.1 < np.median(law) < 10)
+    ((1000,), True)
+    """
+    potential = Quadratic() if potential is None else potential
+    options = {"activation": activation, "density": density}
+    multipliers = representation.solve(x, y, potential=potential, **options).multipliers
+    net = ShallowNetwork(units, seed=seed, **options)
+    with torch.no_grad(), one_thread():
+        at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
+        alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))
+        metric = at_data.T / potential.hessian(alpha)
+        influence = on_grid - at_data @ np.linalg.solve(metric @ at_data, metric @ on_grid)
+        influence *= alpha[:, None]
+        influence -= influence.mean(axis=0)
+        noise = np.random.default_rng(seed).standard_normal((draws, units)) / np.sqrt(units)
+        return np.abs(noise @ influence).max(axis=1)
+
+
 def distance(first: Callable, second: Callable) -> float:
     """Return the largest difference of two functions on GRID.
 
@@ -391,6 +612,38 @@ def held_out(
     -------
     ndarray, shape (m - k,)
         Prediction less target at the data not taken, in their order.
+class Interval(NamedTuple):
+    """A fitted exponent and its confidence interval."""
+
+    exponent: float
+    low: float
+    high: float
+
+
+def exponent_interval(
+    n: ArrayLike, y: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    r"""Fit a power law to repeated measurements, with a bootstrap interval for the exponent.
+
+    The exponent is that of :func:`fit_exponent` on all points. Its interval comes from
+    resampling the measurements at each n on their own, so that the design, how many there are
+    at which n, stays as it is; bias-corrected and accelerated [1]_. A systematic departure from a
+    power law is not in the interval: look at fits over several ranges of n.
+
+    Parameters
+    ----------
+    n, y : array-likes, shape (k,)
+        Positive; at least two values of n, each with at least two measurements.
+    level : float
+        Of confidence, between 0 and 1.
+    resamples : int
+    seed : int
+        Of the resampling.
+
+    Returns
+    -------
+    Interval
+        The exponent and the ends of its interval.
 
     Raises
     ------
@@ -511,3 +764,37 @@ def bend_density(x: ArrayLike, y: ArrayLike, floor: float):
     even = np.diff(edges) / (edges[-1] - edges[0])
     mass = (1 - floor) * turn / turn.sum() + floor * even
     return stats.rv_histogram((mass, edges), density=False)
+        If a value is not positive, there are too few, or the level is not between 0 and 1.
+
+    References
+    ----------
+    .. [1] :cite:t:`efron1987better`
+
+    Examples
+    --------
+    >>> fit = exponent_interval([1, 1, 100, 100], [1.0, 1.1, 0.1, 0.11])
+    >>> round(fit.exponent, 3), fit.low < -0.5 < fit.high
+    (-0.5, True)
+    """
+    n, y = np.asarray(n, dtype=float), np.asarray(y, dtype=float)
+    if n.ndim != 1 or n.shape != y.shape or not ((n > 0).all() and (y > 0).all()):
+        raise ValueError("n and y must be positive and of equal length.")
+    sizes, place, counts = np.unique(n, return_inverse=True, return_counts=True)
+    if len(sizes) < 2 or counts.min() < 2:
+        raise ValueError(
+            "n must have at least two different values, each with at least two measurements, got "
+            f"{dict(zip(sizes.tolist(), counts.tolist(), strict=True))} measurements."
+        )
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+    centred = np.log(sizes) - np.average(np.log(sizes), weights=counts)
+    share = counts * centred / (counts @ centred**2)  # least squares, from the means at each n
+
+    def slope(*samples, axis=-1):
+        return sum(c * np.mean(s, axis=axis) for c, s in zip(share, samples, strict=True))
+
+    samples = [np.log(y[place == k]) for k in range(len(sizes))]
+    ends = stats.bootstrap(
+        samples, slope, n_resamples=resamples, confidence_level=level, rng=seed
+    ).confidence_interval
+    return Interval(float(slope(*samples)), float(ends.low), float(ends.high))

@@ -92,7 +92,15 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
     ax.plot(x, y, **{**style, "label": "data", **options})
 
 
-def power_law(ax, table: pd.DataFrame, y: str, *, by: str, exponent: float | None = None) -> None:
+def power_law(
+    ax,
+    table: pd.DataFrame,
+    y: str,
+    *,
+    by: str,
+    exponent: float | None = None,
+    quantiles: tuple[float, float] = (0.0, 1.0),
+) -> None:
     """Draw medians and ranges of a quantity against width, in logarithmic axes.
 
     Parameters
@@ -106,6 +114,8 @@ def power_law(ax, table: pd.DataFrame, y: str, *, by: str, exponent: float | Non
         One curve for each value of this column.
     exponent : float, optional
         A line of this slope is drawn beside the curves for comparison.
+    quantiles : pair of floats
+        Ends of the range that is shaded; the smallest and the largest value if not given.
 
     Examples
     --------
@@ -115,9 +125,10 @@ def power_law(ax, table: pd.DataFrame, y: str, *, by: str, exponent: float | Non
     >>> plt.close(fig)
     """
     for (label, rows), marker in zip(table.groupby(by, sort=False), "osD^v<>", strict=False):
-        stats = rows.groupby("width")[y].agg(["median", "min", "max"])
-        (line,) = ax.plot(stats.index, stats["median"], marker=marker, markersize=4, label=label)
-        ax.fill_between(stats.index, stats["min"], stats["max"], color=line.get_color(), alpha=0.12)
+        low, high = quantiles
+        stats = rows.groupby("width")[y].quantile([low, 0.5, high]).unstack()
+        (line,) = ax.plot(stats.index, stats[0.5], marker=marker, markersize=4, label=label)
+        ax.fill_between(stats.index, stats[low], stats[high], color=line.get_color(), alpha=0.12)
     if exponent is not None:
         widths = np.array([table["width"].min(), table["width"].max()], dtype=float)
         anchor = table[table["width"] == widths[1]][y].median()

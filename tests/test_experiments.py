@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, interpolate
+from scipy import stats
 
 import mflib
-from mflib import experiments
-from mflib.potentials import Power, Quadratic, Regularized
+from mflib import experiments, representation, variational
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from tests.problems import X, Y
 
 
@@ -178,3 +179,136 @@ def test_bend_density_needs_a_floor(floor):
 def test_bend_density_needs_a_bend(x, y):
     with pytest.raises(ValueError, match="at least three, not on a line"):
         experiments.bend_density(x, y, 0.5)
+def outputs(net):
+    return np.append(net.output_weight.detach().numpy(), net.output_bias.item())
+
+
+@pytest.mark.parametrize("output_bias", [True, False])
+def test_quadratic_lazy_limit_is_the_least_change_of_the_output_layer(output_bias):
+    net = mflib.ShallowNetwork(40, activation="leaky_relu", output_scale=0.7, seed=3)
+    before = outputs(net)
+    lazy = experiments.lazy_limit(net, X, Y, output_bias=output_bias)
+    features = net.hidden(X).detach().numpy()
+    features = np.column_stack([features, np.full(len(X), float(output_bias))])
+    change = np.linalg.pinv(features) @ (Y - net(X).detach().numpy())
+    np.testing.assert_allclose(outputs(lazy) - before, change, rtol=1e-7, atol=1e-10)
+    np.testing.assert_array_equal(outputs(net), before)
+    assert torch.equal(lazy.input_weight, net.input_weight)
+    assert torch.equal(lazy.input_bias, net.input_bias)
+
+
+@pytest.mark.parametrize("potential", [Regularized(Power(4), 1), Regularized(Hypentropy(0.1), 0.2)])
+@pytest.mark.parametrize("output_bias", [True, False])
+def test_scaled_lazy_limit_interpolates_and_its_dual_lies_in_the_span(potential, output_bias):
+    net = mflib.ShallowNetwork(30, activation="abs", output_scale=0.4, seed=1)
+    lazy = experiments.lazy_limit(net, X, Y, potential=potential, output_bias=output_bias)
+    np.testing.assert_allclose(lazy(X).detach(), Y, atol=1e-8)
+    features = net.hidden(X).detach().numpy()
+    if output_bias:
+        features = np.column_stack([features, np.ones(len(X))])
+    dual = potential.gradient(30 * (outputs(lazy) - outputs(net)))  # of n times the change
+    assert output_bias or dual[30] == 0
+    dual = dual[: features.shape[1]]
+    multipliers, *_ = np.linalg.lstsq(features.T, dual, rcond=None)
+    np.testing.assert_allclose(features.T @ multipliers, dual, atol=1e-7 * np.abs(dual).max())
+
+
+def test_networks_without_a_lazy_limit_are_refused():
+    with pytest.raises(ValueError, match="no output layer of net interpolates"):
+        experiments.lazy_limit(mflib.ShallowNetwork(2, seed=0), X, Y)
+    with pytest.raises(ValueError, match="value 1 at 1, and tanh has 0.76.*output_bias=False"):
+        experiments.lazy_limit(mflib.ShallowNetwork(90, activation="tanh"), X, Y)
+
+
+def test_the_parts_of_an_error():
+    phi, options = Regularized(Power(3), 1), {"activation": "abs"}
+    h = variational.solve(X, Y, potential=phi, **options)
+    row = experiments.split_error(
+        700, 2, phi, x=X, y=Y, limit=h, scaled=True, loss_target=1e-14, **options
+    )
+    assert row["status"] == "CONVERGED"
+    net = mflib.ShallowNetwork(700, seed=2, **options)
+    run = mflib.mirror_flow(net, X, Y, potential=phi, scaled=True, loss_target=1e-14)
+    neurons = (net.input_weight.detach().numpy(), net.input_bias.detach().numpy())
+    own = representation.solve(X, Y, potential=phi, neurons=neurons, **options)
+    bias_too = experiments.lazy_limit(net, X, Y, potential=phi)
+    pairs = {
+        "error": (run.network, h),
+        "sampling": (own, h),
+        "lazy_gap": (run.network, own),
+        "nonlinearity": (run.network, bias_too),
+    }
+    for name, (first, second) in pairs.items():
+        with torch.no_grad():
+            expected = experiments.distance(first, second)
+        assert row[name] == pytest.approx(expected, rel=1e-5), name
+    # an unscaled potential acts like the quadratic one
+    h = variational.solve(X, Y)
+    rows = [
+        experiments.split_error(700, 2, p, x=X, y=Y, limit=h) for p in (Quadratic(), Power(2), phi)
+    ]
+    assert rows[0]["sampling"] == rows[2]["sampling"] != row["sampling"]
+    assert rows[0]["error"] == pytest.approx(rows[1]["error"], rel=1e-6)
+
+
+@pytest.mark.parametrize("potential", [Quadratic(), Regularized(Power(4), 1)])
+def test_sampling_follows_its_limit_law(potential):
+    problem = {"activation": "abs", "potential": potential, "density": stats.norm(0.2, 0.6)}
+    h, width = variational.solve(X, Y, **problem)(experiments.GRID), 4000
+    law = experiments.sampling_law(X, Y, units=5000, **problem)
+    errors = []
+    for seed in range(60):
+        net = mflib.ShallowNetwork(
+            width, activation="abs", density=problem["density"], seed=seed + 100
+        )
+        neurons = net.input_weight.detach().numpy(), net.input_bias.detach().numpy()
+        own = representation.solve(X, Y, activation="abs", potential=potential, neurons=neurons)
+        errors.append(np.sqrt(width) * np.abs(own(experiments.GRID) - h).max())
+    # no fitted constant: the two samples look as if drawn from one law
+    assert stats.ks_2samp(errors, law).pvalue > 0.01
+    assert stats.ks_2samp(np.multiply(errors, 1.4), law).pvalue < 0.01
+
+
+def noisy_power_law(rng, sizes=(50, 100, 1000, 10_000), counts=(20, 20, 20, 5)):
+    n = np.repeat(sizes, counts)
+    return n, 2 * n**-0.5 * np.exp(0.4 * rng.standard_normal(n.size))
+
+
+def test_bootstrap_interval_has_the_exponent_of_the_fit_and_its_standard_error():
+    n, y = noisy_power_law(np.random.default_rng(1))
+    order = np.random.default_rng(2).permutation(n.size)
+    fit = experiments.exponent_interval(n[order], y[order])
+    assert fit.exponent == pytest.approx(experiments.fit_exponent(n, y).exponent, rel=1e-12)
+    # the exponent is linear in the means at each n, whose variances are known
+    share = (np.log(n) - np.log(n).mean()) / np.sum((np.log(n) - np.log(n).mean()) ** 2)
+    noise = np.concatenate([np.full((n == k).sum(), np.log(y[n == k]).std()) for k in np.unique(n)])
+    error = np.sqrt(np.sum((share * noise) ** 2))
+    assert (fit.high - fit.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+    narrower = experiments.exponent_interval(n, y, level=0.5)
+    assert (narrower.high - narrower.low) / 2 == pytest.approx(0.674 * error, rel=0.1)
+    assert fit == experiments.exponent_interval(n[order], y[order], seed=0)
+
+
+def test_bootstrap_interval_covers_the_exponent_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    fits = [
+        experiments.exponent_interval(*noisy_power_law(rng), level=0.8, resamples=300)
+        for _ in range(200)
+    ]
+    covered = np.mean([fit.low < -0.5 < fit.high for fit in fits])
+    assert 0.72 < covered < 0.86  # a little less than 0.8: five measurements at the end
+
+
+@pytest.mark.parametrize(
+    ("n", "y", "level", "message"),
+    [
+        ([1, 1, 2, 2], [1, 2, 1, 0], 0.95, "positive and of equal length"),
+        ([1, 1, 2, 2], [1, 2, 1], 0.95, "positive and of equal length"),
+        ([1, 1, 2], [1, 2, 1], 0.95, r"at least two measurements, got \{1.0: 2, 2.0: 1\}"),
+        ([1, 1, 1], [1, 2, 1], 0.95, "at least two different values"),
+        ([1, 1, 2, 2], [1, 2, 3, 4], 95, "level must be between 0 and 1, got 95"),
+    ],
+)
+def test_bad_intervals(n, y, level, message):
+    with pytest.raises(ValueError, match=message):
+        experiments.exponent_interval(n, y, level=level)

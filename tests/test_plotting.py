@@ -87,6 +87,15 @@ def test_power_laws_show_medians_ranges_and_a_slope():
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
+def test_power_laws_shade_between_quantiles():
+    table = pd.DataFrame({"width": [10] * 5 + [20] * 5, "error": [5, 1, 2, 3, 4] * 2, "kind": "a"})
+    _, ax = plotting.figure()
+    plotting.power_law(ax, table, "error", by="kind", quantiles=(0.25, 0.75))
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (2, 4)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [3, 3])
+
+
 def test_without_an_exponent_there_is_no_guide():
     _, ax = plotting.figure()
     table = pd.DataFrame({"width": [1, 2], "error": [1.0, 0.5], "kind": "a"})
