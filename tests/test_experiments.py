@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, interpolate
-from scipy import stats
+from scipy import integrate, interpolate, stats
 
 import mflib
 from mflib import experiments, representation, variational
@@ -179,6 +178,8 @@ def test_bend_density_needs_a_floor(floor):
 def test_bend_density_needs_a_bend(x, y):
     with pytest.raises(ValueError, match="at least three, not on a line"):
         experiments.bend_density(x, y, 0.5)
+
+
 def outputs(net):
     return np.append(net.output_weight.detach().numpy(), net.output_bias.item())
 

@@ -18,7 +18,7 @@ import torch
 from loky import cpu_count
 from threadpoolctl import threadpool_info
 
-from mflib import _pool, experiments
+from mflib import _pool, _sweep, experiments
 from mflib.potentials import Power, Quadratic, Regularized
 from tests.problems import X, Y
 
@@ -174,7 +174,7 @@ def test_workers_start_anew_after_an_edit(monkeypatch):
 
 
 def test_workers_with_another_mflib_are_found_out(monkeypatch):
-    monkeypatch.setattr(experiments, "library", lambda: "another")
+    monkeypatch.setattr(_sweep, "library", lambda: "another")
     with pytest.raises(RuntimeError, match="the workers run another version of mflib"):
         sweep(spend_unlike_time, {"a": [1], "b": [2], "c": [3]})
 

@@ -1,0 +1,190 @@
+"""Sweeps: a function on every combination of its parameters, anywhere, and never twice."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pickle
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Executor, Future, as_completed, wait
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import cloudpickle
+import pandas as pd
+from tqdm import tqdm
+
+from mflib._cache import LIBRARY, Store, keys, library
+from mflib._pool import one_thread, pool
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    function: Callable[..., Mapping[str, Any]],
+    parameters: Mapping[str, Iterable[Any] | Mapping[str, Any]],
+    *,
+    executor: Executor | Literal["serial"] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Call a function on every combination of parameters and tabulate what it returns.
+
+    Each call, a *cell*, runs on one Torch thread and one BLAS thread: results do not depend on
+    where the cells run nor in which order they finish.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one keyword argument for each parameter and returns a mapping of results. It may be a
+        lambda, a closure or defined in a notebook.
+    parameters : mapping
+        For each name the values, or a mapping from labels to values: then the table holds labels.
+    executor : concurrent.futures.Executor or "serial", optional
+        Where the cells run. If not given, in worker processes, one for each core; they take
+        seconds to start, once a session. ``Client(...).get_executor()`` of dask.distributed spreads
+        them over several machines. "serial" runs them one after the other in this process, for
+        short cells and for debuggers.
+    cache : path-like, optional
+        Folder where each result is kept as soon as it is there, and read from next time: a sweep
+        that was killed continues where it was. A result serves again only for the same arguments
+        and the same code: that of the function, of all functions of yours that it uses, with the
+        variables that they read, and of mflib. What it reads from files does not count. The folder
+        is created for you alone. Results are pickles, which can run any code when they are read:
+        use no folder of somebody else's.
+    progress : bool
+        Whether to show a bar, on stderr.
+
+    Returns
+    -------
+    DataFrame
+        One row for each combination, the last parameter changing fastest: parameters, then results.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has no values, or if others can write to the folder.
+    TypeError
+        If the executor is not one, the function returns no mapping, or, with a cache, something
+        that it needs cannot be pickled.
+    Exception
+        The first error of a cell, with a note that names the cell. Cells that run then are
+        finished, others not begun, and what is finished stays in the cache.
+
+    Examples
+    --------
+    >>> sweep(lambda a, b: {"sum": a + b}, {"a": [1, 2], "b": {"ten": 10}}, executor="serial")
+       a    b  sum
+    0  1  ten   11
+    1  2  ten   12
+    """
+    if not (executor is None or executor == "serial" or isinstance(executor, Executor)):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor or 'serial', got {executor!r}; "
+            "a dask Client has get_executor()."
+        )
+    labelled = {
+        name: list(values.items()) if isinstance(values, Mapping) else [(v, v) for v in values]
+        for name, values in parameters.items()
+    }
+    for name, values in labelled.items():
+        if not values:
+            raise ValueError(f"parameters[{name!r}] is empty: give at least one value.")
+    cells = [dict(zip(labelled, c, strict=True)) for c in itertools.product(*labelled.values())]
+    labels = [{name: label for name, (label, _) in cell.items()} for cell in cells]
+    arguments = [{name: value for name, (_, value) in cell.items()} for cell in cells]
+    store = None if cache is None else Store(cache)
+    names = keys(function, arguments) if store else [""] * len(cells)
+    code = library()
+    calls = [_Call(function, a, store, key, code) for a, key in zip(arguments, names, strict=True)]
+    results = _results(calls, labels, executor, progress)
+    return pd.DataFrame([{**a, **b} for a, b in zip(labels, results, strict=True)])
+
+
+def _results(calls, labels, executor, progress) -> list[Mapping[str, Any]]:
+    """Return what the calls return, in their order: kept results and new ones."""
+    results = {place: kept for place, call in enumerate(calls) if (kept := call.kept()) is not None}
+    missing = {place: call for place, call in enumerate(calls) if place not in results}
+    with (
+        one_thread(),
+        contextlib.closing(_outcomes(missing, executor)) as outcomes,
+        tqdm(total=len(calls), initial=len(results), disable=not progress) as bar,
+    ):
+        for place, outcome in outcomes:
+            try:
+                results[place] = outcome()
+            except Exception as error:
+                cell = ", ".join(f"{name}={label!r}" for name, label in labels[place].items())
+                error.add_note(f"This is the cell {cell} of a sweep.")
+                raise
+            calls[place].keep(results[place])
+            bar.update()
+    return [results[place] for place in range(len(calls))]
+
+
+def _outcomes(calls, executor) -> Generator[tuple[int, Callable[[], Any]], None, None]:
+    """Yield the place of each call, in the order of finishing, and what gives its result."""
+    if executor == "serial":
+        yield from calls.items()
+        return
+    workers = pool() if executor is None else executor
+    places: dict[Future, int] = {}
+    try:
+        for place, call in calls.items():
+            places[workers.submit(call)] = place
+        for future in as_completed(places):
+            yield places[future], future.result
+    except GeneratorExit:  # a cell failed: those that run can still finish and be kept
+        wait([future for future in places if not future.cancel()])
+        raise
+    except KeyboardInterrupt:
+        for future in places:
+            future.cancel()
+        if executor is None:
+            workers.shutdown(kill_workers=True)
+        raise
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One cell of a sweep: what to call, and where to keep what comes out."""
+
+    function: Callable[..., Mapping[str, Any]]
+    arguments: Mapping[str, Any]
+    store: Store | None
+    key: str
+    code: str  # of mflib
+
+    def __call__(self) -> Mapping[str, Any]:
+        with one_thread():
+            result = self.function(**self.arguments)
+        if not isinstance(result, Mapping):
+            raise TypeError(f"the function of a sweep must return a mapping, got {result!r}.")
+        if self.store and self.store.folder.is_dir():  # not so on another machine
+            self.keep(result)
+        return result
+
+    def kept(self) -> Mapping[str, Any] | None:
+        return self.store.load(self.key) if self.store else None
+
+    def keep(self, result: Mapping[str, Any]) -> None:
+        if self.store and self.key not in self.store:
+            self.store.save(self.key, result)
+
+    def __reduce__(self):
+        content = [getattr(self, field.name) for field in fields(self)]
+        return _Parcel, (self.code, cloudpickle.dumps(content))
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A call sent to another process, unpacked where its errors are those of its cell."""
+
+    code: str
+    content: bytes
+
+    def __call__(self) -> Mapping[str, Any]:
+        if self.code != LIBRARY:
+            raise RuntimeError("the workers run another version of mflib; start them anew.")
+        return _Call(*pickle.loads(self.content))()
