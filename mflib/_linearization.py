@@ -3,7 +3,7 @@ r"""The network as a map of its parameters, linearized where the flow is.
 The linearization is the residual r, the kernel :math:`K = J M^{-1} J^\top`,
 :math:`M = \nabla^2 \Phi`, and the product :math:`J^\top v`. Sums over the units are taken a block
 of units at a time, so that what is as large as J stays in the cache and is never stored.
-Kinks along which the flow slides are held, see :mod:`mflib._kinks`.
+Kinks along which the flow slides are held, see ``mflib._kinks``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ With residual :math:`r = f(x, \theta) - y` and dual variable :math:`\zeta = \nab
 K has only m rows but eigenvalues that span many orders of magnitude, which is why a plain loop
 needs 10^5 steps. An exponential integrator solves the linear part exactly and moves only as K does,
 which for a wide network is hardly at all. Narrow networks slide along kinks of the activation;
-what that does to J is in :mod:`mflib._kinks`, and K itself in :mod:`mflib._linearization`.
+what that does to J is in ``mflib._kinks``, and K itself in ``mflib._linearization``.
 """
 
 from __future__ import annotations
