@@ -139,6 +139,11 @@ def test_results_from_another_machine_are_kept_here(tmp_path, monkeypatch):
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
+def adding(term):
+    """A closure, as a notebook's cell would make it."""
+    return lambda a: {"b": a + term}
+
+
 def test_functions_may_come_from_a_notebook(executor, tmp_path):
     scope = {"__name__": "__main__", "factor": 2, "Quadratic": Quadratic}
     exec("class Own(Quadratic): gain = 10\ndef f(a): return {'b': factor * a * Own.gain}", scope)
@@ -146,7 +151,7 @@ def test_functions_may_come_from_a_notebook(executor, tmp_path):
         scope["factor"] = factor
         table = sweep(scope["f"], {"a": [1, 2]}, executor=executor, cache=tmp_path)
         assert table["b"].tolist() == [10 * factor, 20 * factor]
-        table = sweep(lambda a: {"b": a + factor}, {"a": [1]}, executor=executor)  # noqa: B023
+        table = sweep(adding(factor), {"a": [1]}, executor=executor)
         assert table["b"].tolist() == [1 + factor]
     assert len(list(tmp_path.iterdir())) == 4
 

@@ -139,7 +139,10 @@ def test_the_change_of_a_network_that_starts_elsewhere_follows_the_theory():
         net = mflib.ShallowNetwork(width, activation="abs", output_scale=1.0, seed=5)
         run = mflib.mirror_flow(net, x, y, potential=potential, scaled=True)
         limit = variational.solve(x, y - net(x).numpy(), activation="abs", potential=potential)
-        change = lambda t, run=run, net=net: run.network(t) - net(t)  # noqa: E731
+
+        def change(t, run=run, net=net):
+            return run.network(t) - net(t)
+
         distances.append(experiments.distance(change, limit))
         assert np.abs(net(x).numpy()).max() > 0.05
     assert distances[-1] < 0.03
