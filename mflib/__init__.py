@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mflib import activations, datasets, functionals, potentials, variational
+from mflib import activations, datasets, functionals, mirror_maps, potentials, variational
 
 if TYPE_CHECKING:
     from mflib.descent import MirrorDescent
@@ -24,6 +24,7 @@ __all__ = [
     "experiments",
     "functionals",
     "mirror_flow",
+    "mirror_maps",
     "plotting",
     "potentials",
     "representation",

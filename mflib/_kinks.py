@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import torch
 
-from mflib.potentials import MirrorMap
+from mflib.mirror_maps import MirrorMap
 
 __all__ = ["Contacts", "Kinks", "gram_solve", "jacobian_kernel"]
 

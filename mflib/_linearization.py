@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import torch
 
 from mflib._kinks import Contacts, Kinks, gram_solve, jacobian_kernel
+from mflib.mirror_maps import MirrorMap, mirror_map
 from mflib.networks import ShallowNetwork
-from mflib.potentials import MirrorMap, mirror_map
 
 __all__ = ["Decay", "Linearization", "Model"]
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from mflib._validation import count, number
-from mflib.potentials import MirrorMap, Potential, Quadratic, mirror_map
+from mflib.mirror_maps import MirrorMap, mirror_map
+from mflib.potentials import Potential, Quadratic
 
 __all__ = ["MirrorDescent"]
 

@@ -24,8 +24,6 @@ __all__ = [
     "Power",
     "Hypentropy",
     "Regularized",
-    "MirrorMap",
-    "mirror_map",
 ]
 
 Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in
@@ -375,107 +373,6 @@ class Regularized(Potential):
 
     def __repr__(self) -> str:
         return f"Regularized({self.psi!r}, {self.omega:g})"
-
-
-class MirrorMap:
-    r"""The potential :math:`\Phi` of a whole parameter vector, by its mirror map and metric.
-
-    .. math:: \Phi(\theta) = s^{-2} \sum_k \varphi(s\,(\theta_k - c_k))
-
-    with s = n for a scaled potential (Assumption 7) and s = 1 otherwise (Assumption 1) [1]_.
-
-    Parameters
-    ----------
-    potential : Potential
-        The function :math:`\varphi`.
-    centre : array
-        The centre c, of the shape of the parameters.
-    scale : float
-        The factor s.
-
-    References
-    ----------
-    .. [1] :cite:t:`liang2025implicit`
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mirror = MirrorMap(Quadratic(), np.array([1.0, 2.0]), 1.0)
-    >>> mirror.dual(np.array([2.0, 2.0])).tolist(), mirror.primal(np.array([2.0, 0.0])).tolist()
-    ([2.0, 0.0], [2.0, 2.0])
-    """
-
-    def __init__(self, potential: Potential, centre: Array, scale: float) -> None:
-        self.potential, self.centre, self.scale = potential, centre, scale
-
-    def dual(self, theta: Array) -> Array:
-        r""":math:`\nabla\Phi(\theta)`."""
-        return self.potential.gradient(self.scale * (theta - self.centre)) / self.scale
-
-    def primal(self, zeta: Array) -> Array:
-        r""":math:`(\nabla\Phi)^{-1}(\zeta)`."""
-        return self.centre + self.potential.inverse_gradient(self.scale * zeta) / self.scale
-
-    def metric(self, theta: Array) -> Array:
-        r"""The diagonal of :math:`\nabla^2\Phi(\theta)`."""
-        return self.potential.hessian(self.scale * (theta - self.centre))
-
-
-def mirror_map(
-    potential: Potential, initial: Array, *, scaled: bool, center: str, width: int
-) -> MirrorMap:
-    r"""Build the mirror map that `mirror_flow` and `MirrorDescent` use.
-
-    Parameters
-    ----------
-    potential : Potential
-        The function :math:`\varphi`.
-    initial : array
-        The parameters at initialization, :math:`\hat\theta`.
-    scaled : bool
-        Whether :math:`\varphi` acts on :math:`n(\theta - \hat\theta)`.
-    center : {"initialization", "origin"}
-        The centre of the potential; "origin" is for unscaled potentials only.
-    width : int
-        Number n of hidden units.
-
-    Returns
-    -------
-    MirrorMap
-
-    Raises
-    ------
-    ValueError
-        If the centre is unknown or does not go with `scaled`, or if the Hessian at the initial
-        parameters is zero, infinite or not a number.
-    TypeError
-        If the potential is not a Potential.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mirror_map(Quadratic(), np.ones(3), scaled=True, center="initialization", width=3).scale
-    3.0
-    """
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
-    if center not in ("initialization", "origin"):
-        raise ValueError(f"center must be 'initialization' or 'origin', got {center!r}.")
-    if scaled and center == "origin":
-        raise ValueError(
-            "center='origin' is for unscaled potentials only, got scaled=True; "
-            "use center='initialization'."
-        )
-    xp = array_namespace(initial)
-    centre = xp.asarray(initial, copy=True) if center == "initialization" else 0.0 * initial
-    result = MirrorMap(potential, centre, float(width) if scaled else 1.0)
-    metric = result.metric(initial)
-    if not bool(xp.all(xp.isfinite(metric) & (metric > 0))):
-        raise ValueError(
-            f"the Hessian of potential {potential!r} is zero, infinite or not a number at the "
-            "initial parameters; use Regularized(potential, omega)."
-        )
-    return result
 
 
 def _no_inverse(potential: Potential, what: str) -> str:

@@ -24,10 +24,11 @@ LAYERS = {
     "activations": ("_validation",),
     "datasets": (),
     "networks": ("_validation", "activations"),
-    "_kinks": ("potentials",),
-    "_linearization": ("_kinks", "networks", "potentials"),
+    "mirror_maps": ("_validation", "potentials"),
+    "_kinks": ("mirror_maps",),
+    "_linearization": ("_kinks", "mirror_maps", "networks"),
     "flow": ("_validation", "_linearization", "activations", "potentials", "networks"),
-    "descent": ("_validation", "potentials"),
+    "descent": ("_validation", "mirror_maps", "potentials"),
     "_quadrature": ("potentials",),
     "_finite_elements": ("_quadrature", "potentials"),
     "_primal_dual": ("_quadrature", "_finite_elements"),
@@ -44,6 +45,8 @@ LAYERS = {
         *("activations", "potentials"),
     ),
     "ridges": ("_validation", "activations"),
+    "_held_out": ("_validation",),
+    "_finite_width": ("_pool", "flow", "networks", "potentials", "representation"),
 }
 
 

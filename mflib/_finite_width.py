@@ -1,0 +1,258 @@
+"""How far networks are from the limit, and which part of that is whose."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from mflib import representation
+from mflib._pool import one_thread
+from mflib.flow import _threads, mirror_flow
+from mflib.networks import ShallowNetwork
+from mflib.potentials import Potential, Quadratic
+
+__all__ = ["GRID", "distance", "lazy_limit", "sampling_law", "split_error"]
+
+GRID = np.linspace(-1.5, 1.5, 501)
+"""Where the paper compares functions."""
+
+
+def distance(first: Callable, second: Callable) -> float:
+    """Return the largest difference of two functions on GRID.
+
+    Parameters
+    ----------
+    first, second : callables
+        Networks, solutions or functions of an array, elementwise.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(distance(np.sin, np.zeros_like), 4)
+    0.9975
+    """
+    return float(np.abs(_on_grid(first) - _on_grid(second)).max())
+
+
+def _on_grid(function: Callable) -> np.ndarray:
+    """Evaluate on GRID in parts that stay in the cache: a wide network on all of it is large."""
+    at_once = max(1, 250_000 // getattr(function, "width", 25_000))
+    parts = np.array_split(GRID, -(-len(GRID) // at_once))
+    with torch.no_grad(), _threads(0):
+        return np.concatenate([np.asarray(function(part)) for part in parts])
+
+
+def lazy_limit(
+    net: ShallowNetwork,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    potential: Potential | None = None,
+    output_bias: bool = True,
+) -> ShallowNetwork:
+    r"""Return what mirror flow makes of a network if it trains the output layer only, exactly.
+
+    .. math::
+
+        \min_{\alpha, \delta}\ \sum_{k=1}^n D_\varphi(\alpha_k, 0) + D_\varphi(\delta, 0)
+        \quad\text{s.t.}\quad
+        \frac1n \sum_k \alpha_k\, \sigma(w_k x_i - b_k) + \frac\delta n = y_i - f(x_i, \hat\theta),
+
+    and output weights :math:`a_k = \hat a_k + \alpha_k / n`, output bias
+    :math:`d = \hat d + \delta / n`: problem (P) with the network's own units. The output bias
+    is one more unit, whose output is always 1.
+
+    Parameters
+    ----------
+    net : ShallowNetwork
+        At initialization; it is left as it is.
+    x : array-like, shape (m,) or (m, D)
+    y : array-like, shape (m,)
+    potential : Potential, optional
+        The scaled potential; ``Quadratic()`` if not given, for unscaled ones.
+    output_bias : bool
+        Whether the output bias is trained, too.
+
+    Returns
+    -------
+    ShallowNetwork
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit, or no output layer interpolates them.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`
+
+    Examples
+    --------
+    >>> lazy = lazy_limit(ShallowNetwork(50), [-0.5, 0.1], [0.3, 0.0])
+    >>> lazy([-0.5]).detach().numpy().round(9).tolist()
+    [0.3]
+    """
+    potential = Quadratic() if potential is None else potential
+    one = float(net.activation(np.ones(1))[0])
+    if output_bias and abs(one - 1) > 1e-12:
+        raise ValueError(
+            f"output_bias=True needs an activation with value 1 at 1, and {net.activation!r} has "
+            f"{one:g}: set output_bias=False."
+        )
+    with torch.no_grad():
+        weight, bias = net.input_weight.numpy(), net.input_bias.numpy()
+        if output_bias:
+            weight, bias = np.vstack([weight, 0 * weight[:1]]), np.append(bias, -1.0)
+        # representation.solve gives each of its units the mass 1/len(bias), and here it is 1/n
+        targets = (np.asarray(y, dtype=float) - net(x).numpy()) * net.width / len(bias)
+        sigma, neurons = net.activation, (weight, bias)
+        fit = representation.solve(
+            x, targets, activation=sigma, potential=potential, neurons=neurons
+        )
+        if fit.status is not representation.Status.CONVERGED:
+            raise ValueError(f"no output layer of net interpolates the data: {fit.status.value}.")
+        features = np.vstack([net.hidden(x).numpy().T, np.ones((int(output_bias), len(targets)))])
+        zero = potential.gradient(np.zeros(1))
+        alpha = potential.inverse_gradient(features @ fit.multipliers + zero)
+        lazy = copy.deepcopy(net)
+        lazy.output_weight.add_(torch.from_numpy(alpha[: net.width] / net.width))
+        lazy.output_bias.add_(float(alpha[net.width :].sum()) / net.width)
+    return lazy
+
+
+def split_error(
+    width: int,
+    seed: int,
+    potential: Potential,
+    *,
+    x: ArrayLike,
+    y: ArrayLike,
+    limit: Callable[[np.ndarray], np.ndarray],
+    activation: str = "relu",
+    density=None,
+    scaled: bool = False,
+    **flow: Any,
+) -> dict[str, Any]:
+    """Train one network from the zero function and split its error into parts.
+
+    Parameters
+    ----------
+    width, seed : int
+        Of the network.
+    potential : Potential
+    x, y : array-likes, shape (m,)
+        The data.
+    limit : callable
+        The function that is learned at infinite width.
+    activation, density
+        As in :class:`~mflib.networks.ShallowNetwork`.
+    scaled : bool
+        Whether the potential is scaled.
+    **flow
+        Options of :func:`~mflib.flow.mirror_flow`.
+
+    Returns
+    -------
+    dict
+        "status" of the flow, and the largest differences on GRID of four pairs of functions:
+        "error" of the network and the limit; "sampling", of the lazy limit of the same hidden units
+        and the limit; "lazy_gap", of the network and that lazy limit; "nonlinearity", of the
+        network and its lazy limit with output bias, see :func:`lazy_limit`.
+
+    Examples
+    --------
+    >>> from mflib import variational
+    >>> from mflib.potentials import Quadratic
+    >>> x, y = [-0.5, 0.1, 0.6], [0.0, 0.3, 0.1]
+    >>> row = split_error(1000, 0, Quadratic(), x=x, y=y, limit=variational.solve(x, y))
+    >>> row["nonlinearity"] < row["sampling"] < 0.1
+    True
+    """
+    net = ShallowNetwork(width, activation=activation, density=density, seed=seed)
+    run = mirror_flow(net, x, y, potential=potential, scaled=scaled, **flow)
+    effective = potential if scaled else Quadratic()
+    own, bias_too = (
+        lazy_limit(net, x, y, potential=effective, output_bias=with_bias)
+        for with_bias in (False, True)
+    )
+    network, lazy, lazy_with_bias, exact = (
+        _on_grid(f) for f in (run.network, own, bias_too, limit)
+    )
+    return {
+        "status": run.status.name,
+        "error": float(np.abs(network - exact).max()),
+        "sampling": float(np.abs(lazy - exact).max()),
+        "lazy_gap": float(np.abs(network - lazy).max()),
+        "nonlinearity": float(np.abs(network - lazy_with_bias).max()),
+    }
+
+
+def sampling_law(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    activation: str = "relu",
+    potential: Potential | None = None,
+    density=None,
+    units: int = 10_000,
+    draws: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""Draw from the limit law of the sampling error, times the root of the width.
+
+    The lazy limit of n random units solves problem (P) for their empirical measure. To first order
+
+    .. math::
+
+        h_n(x) - \bar h(x) \approx \frac1n \sum_{k=1}^n \xi_k(x) - \mathbb{E}\, \xi(x), \qquad
+        \xi_k(x) = \alpha_k \bigl(\sigma_k(x) - \textstyle\sum_i c_i(x)\, \sigma_k(x_i)\bigr),
+
+    where c(x) solves
+    :math:`\sum_j \mathbb{E}[\sigma(x_i)\, \sigma(x_j) / \varphi''(\alpha)]\, c_j(x) =
+    \mathbb{E}[\sigma(x_i)\, \sigma(x) / \varphi''(\alpha)]`. By the central limit theorem
+    :math:`\sqrt n\, (h_n - \bar h)` tends to a Gaussian process with the covariance of
+    :math:`\xi`.
+
+    Parameters
+    ----------
+    x, y : array-likes, shape (m,)
+        The data, for networks that start at zero.
+    activation, potential, density
+        As in :func:`~mflib.representation.solve`.
+    units : int
+        Sample from which the covariance is estimated.
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (draws,)
+        The largest absolute value of the process on GRID, for each draw.
+
+    Examples
+    --------
+    >>> law = sampling_law([-0.5, 0.1, 0.6], [0.0, 0.3, 0.1])
+    >>> law.shape, bool(0.1 < np.median(law) < 10)
+    ((1000,), True)
+    """
+    potential = Quadratic() if potential is None else potential
+    options = {"activation": activation, "density": density}
+    multipliers = representation.solve(x, y, potential=potential, **options).multipliers
+    net = ShallowNetwork(units, seed=seed, **options)
+    with torch.no_grad(), one_thread():
+        at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
+        alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))
+        metric = at_data.T / potential.hessian(alpha)
+        influence = on_grid - at_data @ np.linalg.solve(metric @ at_data, metric @ on_grid)
+        influence *= alpha[:, None]
+        influence -= influence.mean(axis=0)
+        noise = np.random.default_rng(seed).standard_normal((draws, units)) / np.sqrt(units)
+        return np.abs(noise @ influence).max(axis=1)

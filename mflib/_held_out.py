@@ -1,0 +1,153 @@
+"""Errors on data that were held out, and a density that follows the data's bends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from mflib._validation import dataset, number
+
+__all__ = ["bend_density", "held_out", "leave_one_out", "rms"]
+
+
+def held_out(
+    fit: Callable[[np.ndarray, np.ndarray], Callable], x: ArrayLike, y: ArrayLike, taken: ArrayLike
+) -> np.ndarray:
+    """Fit some of the data and return the errors at the others.
+
+    Parameters
+    ----------
+    fit : callable
+        Takes inputs (k,) or (k, D) and targets (k,), and returns a function of such inputs.
+    x : array-like, shape (m,) or (m, D)
+    y : array-like, shape (m,)
+    taken : array-like of int, shape (k,)
+        Positions of the data that the fit is given.
+
+    Returns
+    -------
+    ndarray, shape (m - k,)
+        Prediction less target at the data not taken, in their order.
+
+    Raises
+    ------
+    ValueError
+        If nothing is taken, nothing is left out or a position is out of range.
+
+    Examples
+    --------
+    >>> def line(x, y):
+    ...     return np.poly1d(np.polyfit(x, y, 1))
+    >>> held_out(line, [0, 1, 2, 3], [0, 1, 5, 3], [0, 1, 3]).round(12).tolist()
+    [-3.0]
+    """
+    inputs, targets = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    positions = np.asarray(taken)
+    given = np.isin(np.arange(len(targets)), positions)
+    if given.all() or given.sum() != positions.size or positions.size == 0:
+        raise ValueError(
+            f"taken must name some, not all, of the positions 0 to {len(targets) - 1}, each once, "
+            f"got {positions.tolist()}."
+        )
+    function = fit(inputs[given], targets[given])
+    return np.asarray(function(inputs[~given])) - targets[~given]
+
+
+def leave_one_out(
+    fit: Callable[[np.ndarray, np.ndarray], Callable], x: ArrayLike, y: ArrayLike
+) -> np.ndarray:
+    """Predict every inner data point from all the others.
+
+    The two outermost are always kept: to predict them would be to extrapolate.
+
+    Parameters
+    ----------
+    fit : callable
+        As in :func:`held_out`.
+    x, y : array-likes, shape (m,)
+        One input, in any order.
+
+    Returns
+    -------
+    ndarray, shape (m - 2,)
+        Prediction less target at the inner points, in the order of the data.
+
+    Examples
+    --------
+    >>> def line(x, y):
+    ...     return lambda t: np.interp(t, x, y)
+    >>> leave_one_out(line, [0, 1, 2, 3], [0, 1, 5, 3]).tolist()
+    [1.5, -3.0]
+    """
+    inputs = np.asarray(x, dtype=float)
+    everyone = np.arange(len(inputs))
+    inner = everyone[(inputs > inputs.min()) & (inputs < inputs.max())]
+    return np.concatenate([held_out(fit, inputs, y, everyone[everyone != i]) for i in inner])
+
+
+def rms(errors: ArrayLike) -> float:
+    """Return the root mean square.
+
+    Parameters
+    ----------
+    errors : array-like
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> rms([3.0, -4.0, 0.0, 0.0])
+    2.5
+    """
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def bend_density(x: ArrayLike, y: ArrayLike, floor: float):
+    r"""Return a density of kinks that follows how much the data bend.
+
+    The broken line through the data turns at :math:`x_i` by the difference of its slopes. The
+    density has a step for each inner point, from the middle of one gap to that of the next, with
+    mass in proportion to the size of that turn; what it lacks up to 1 is spread evenly.
+
+    Parameters
+    ----------
+    x, y : array-likes, shape (m,)
+        At least three data points, in any order.
+    floor : float
+        Share of the mass that is spread evenly, in (0, 1].
+
+    Returns
+    -------
+    frozen scipy.stats distribution
+        A histogram on the range of the data.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three data, they lie on a line, or the floor is outside (0, 1].
+
+    Examples
+    --------
+    >>> p = bend_density([0, 1, 2, 4], [0, 0, 1, 1], floor=0.5)  # turns by 1 and -1
+    >>> p.cdf([0.0, 1.5, 4.0]).tolist()
+    [0.0, 0.4375, 1.0]
+    """
+    points, targets = dataset(x, y)
+    number("floor", floor, above=0.0, cure="data need kinks everywhere")
+    order = np.argsort(points[:, 0])
+    nodes = points[order, 0]
+    turn = np.abs(np.diff(np.diff(targets[order]) / np.diff(nodes)))
+    if floor > 1 or not turn.sum() > 0:
+        raise ValueError(
+            f"floor must be at most 1 and the data at least three, not on a line; got floor "
+            f"{floor!r} and turns {turn.tolist()}."
+        )
+    edges = np.concatenate([nodes[:1], 0.5 * (nodes[1:-2] + nodes[2:-1]), nodes[-1:]])
+    even = np.diff(edges) / (edges[-1] - edges[0])
+    mass = (1 - floor) * turn / turn.sum() + floor * even
+    return stats.rv_histogram((mass, edges), density=False)
