@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mflib import representation
 from mflib._pool import one_thread
-from mflib.flow import _threads, mirror_flow
+from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
 
@@ -46,7 +46,7 @@ def _on_grid(function: Callable) -> np.ndarray:
     """Evaluate on GRID in parts that stay in the cache: a wide network on all of it is large."""
     at_once = max(1, 250_000 // getattr(function, "width", 25_000))
     parts = np.array_split(GRID, -(-len(GRID) // at_once))
-    with torch.no_grad(), _threads(0):
+    with torch.no_grad(), one_thread():
         return np.concatenate([np.asarray(function(part)) for part in parts])
 
 

@@ -11,7 +11,7 @@ from scipy import linalg, stats
 
 from mflib import activations
 from mflib._validation import finite_array, frozen_density
-from mflib.potentials import Potential
+from mflib.potentials import Potential, check_at_zero
 
 _NODES, _WEIGHTS = leggauss(10)
 _ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # just inside a panel
@@ -165,7 +165,7 @@ def measure_on(
 ) -> Measure:
     """Check what describes a measure, and make it."""
     sigma = activations.get(activation)
-    check_potential(potential)
+    check_at_zero(potential)
     if neurons is not None:
         if density is not None:
             raise ValueError("density and neurons are both given; give one of them.")
@@ -247,18 +247,6 @@ class Dual:
 
 def inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
     return potential.inverse_gradient(z + potential.gradient(np.zeros(1)))
-
-
-def check_potential(potential) -> None:
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
-    with np.errstate(divide="ignore"):
-        curvature = float(potential.hessian(np.zeros(1))[0])
-    if not (np.isfinite(curvature) and curvature > 0):
-        raise ValueError(
-            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
-            "it must be finite and positive: use Regularized(potential, omega)."
-        )
 
 
 def checked_neurons(neurons, dim: int) -> tuple[np.ndarray, np.ndarray]:

@@ -375,6 +375,19 @@ class Regularized(Potential):
         return f"Regularized({self.psi!r}, {self.omega:g})"
 
 
+def check_at_zero(potential: Any) -> None:
+    """Raise unless training can start at the centre of a potential."""
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    with np.errstate(divide="ignore"):
+        curvature = float(potential.hessian(np.zeros(1))[0])
+    if not (np.isfinite(curvature) and curvature > 0):
+        raise ValueError(
+            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
+            "it must be finite and positive: use Regularized(potential, omega)."
+        )
+
+
 def _no_inverse(potential: Potential, what: str) -> str:
     return (
         f"the gradient of {potential!r} {what} some of the values asked for; a potential must be "

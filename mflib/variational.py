@@ -21,7 +21,7 @@ from mflib._finite_elements import Dual, Evaluation, Field, Samples
 from mflib._primal_dual import approximate
 from mflib._quadrature import LEVELS, Level, Pieces, gauss, inverse_mirror, nodes, split
 from mflib._validation import dataset, finite_array, frozen_density
-from mflib.potentials import Potential, Quadratic
+from mflib.potentials import Potential, Quadratic, check_at_zero
 
 __all__ = ["Solution", "Status", "solve"]
 
@@ -200,14 +200,7 @@ def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLi
             f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' "
             "or a leaky ReLU; use representation.solve."
         )
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
-    curvature = float(potential.hessian(np.zeros(1))[0])
-    if not (np.isfinite(curvature) and curvature > 0):
-        raise ValueError(
-            f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
-            "it must be finite and positive: use Regularized(potential, omega)."
-        )
+    check_at_zero(potential)
     low, high = density.support()
     x = points[:, 0]
     outside = x[((x < low) | (x > high)) & ((x < -high) | (x > -low))]
