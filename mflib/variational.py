@@ -155,8 +155,10 @@ def _newton(dual: Dual, at: Evaluation, level: Level, budget: int) -> tuple[Eval
     """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
     error, scale = dual.error(at.gradient), np.abs(dual.y).max()
     for iteration in range(budget):
+        if error <= 2e-14 * scale:  # rounding, and far less than is promised
+            return at, error, iteration
         step = dual.solve(at.mass, at.gradient)
-        if error <= 1e-15 * scale or not np.isfinite(step).all():
+        if not np.isfinite(step).all():
             return at, error, iteration
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
         new = _damped(dual, at, step, level, tries=1 if close else 60)
