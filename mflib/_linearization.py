@@ -193,7 +193,9 @@ class Model:
         if met.any() and not self._matters(at, new, met):
             met = self.free
         kinks = through.held.joined(met)
-        return self._hold(new, kinks, len(through.held.units), v) if kinks.any() else new
+        if not kinks.any():
+            return new
+        return self._hold(new, kinks, len(through.held.units), v, keep=self._nearly_done(at))
 
     def _met(self, at, through, new) -> Kinks:
         """Return the preactivations that have changed their sign and were not held."""
@@ -213,8 +215,16 @@ class Model:
         change = torch.zeros_like(self.y).index_add_(0, met.points, change.abs())
         return at.decay.function_norm(change) > 0.1 * self.tolerance
 
-    def _hold(self, new: Linearization, kinks: Kinks, before: int, v) -> Linearization:
-        """Hold those of the kinks that slide; the first `before` ones have been held so far."""
+    def _nearly_done(self, at: Linearization) -> bool:
+        """Whether what is left to learn is below the tolerance: the velocity's sign is unknown."""
+        left, stuck = at.decay.function_norm(at.residual), at.decay.stuck_loss()
+        return left <= self.tolerance and 2 * stuck < at.loss
+
+    def _hold(self, new, kinks: Kinks, before: int, v, *, keep: bool = False) -> Linearization:
+        """Hold those of the kinks that slide; the first `before` ones have been held so far.
+
+        keep : whether these stay held in any case.
+        """
         contacts = Contacts(kinks, self.design, self.mirror)
         units, place = contacts.units, contacts.place
         near = new.theta[:, units]
@@ -222,6 +232,7 @@ class Model:
         forces = self.same[kinks.points] * v
         own, unit = (forces * -j[1].T[place]).sum(1), forces.sum(1) * near[0, place]
         slides, side = contacts.sliding(near, j, own, unit, v, self.sides)
+        slides[:before] |= keep
         touched = slides.clone()
         touched[:before] = True
         if not bool(touched.any()):

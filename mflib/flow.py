@@ -104,7 +104,7 @@ def mirror_flow(
     learning_rate: float | None = None,
     loss_target: float = 1e-7,
     max_time: float = math.inf,
-    rtol: float = 1e-2,
+    rtol: float = 1e-3,
     save_at: Sequence[float] | None = None,
     progress: bool = False,
 ) -> Flow:
