@@ -209,7 +209,8 @@ class Model:
             before = before.clone()
             before[at.held] = through.positive[at.held]
         crossed = (new.positive != before) & self.first[:, None]
-        crossed[through.held] = False
+        if through.held.any():
+            crossed[through.held] = False
         return Kinks(*torch.nonzero(crossed, as_tuple=True))
 
     def _matters(self, at: Linearization, new: Linearization, met: Kinks) -> bool:

@@ -145,8 +145,8 @@ def mirror_flow(
         Stop at this time at the latest.
     rtol : float
         Largest error of a step, relative to all that is to be learned, both measured as functions
-        in the norm of the kernel's Hilbert space, so that slow directions count as much as fast
-        ones.
+        in the norm of the present kernel's Hilbert space, so that slow directions count as much as
+        fast ones.
     save_at : sequence of float, optional
         Increasing times at which to keep a copy of the network.
     progress : bool
@@ -226,10 +226,11 @@ def _checked_times(save_at, max_time: float) -> list[float]:
 
 
 def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Linearization, float]:
-    """Advance by one exponential midpoint step; returns the new state and its share of the error.
+    """Advance by one exponential midpoint step; returns the new state and its error.
 
     The kernel and the Jacobian are frozen at a predicted midpoint, so what the step says of the
-    residual and what the network says differ by terms of third order: that is the error.
+    residual and what the network says differ by terms of third order: that is the error, in units
+    of what rtol allows.
     """
     middle = model.reach(at, at, at.decay.integral(0.5 * step))
     if not middle.finite():
@@ -242,7 +243,7 @@ def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Lineari
 
 
 class _StepSizes:
-    """The next step from the last errors, which grow like the cube of the step.
+    """The next step from the last errors, which grow like the cube of the step and may reach 1.
 
     If the errors of equal steps fall from step to step, they are expected to go on falling:
     Gustafsson's predictive control, see :cite:t:`hairer1996solving`, section IV.8.
@@ -252,7 +253,7 @@ class _StepSizes:
         self.accepted: tuple[float, float] | None = None
 
     def after(self, step: float, error: float) -> float:
-        """Return the next step after one with this error, in units of the tolerance."""
+        """Return the next step after one with this error."""
         error = max(error, 1e-30)
         factor = 0.9 * error ** (-1 / 3)
         if error <= 1:
@@ -267,7 +268,7 @@ class _StepSizes:
 def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
     at, time, status = model.start, 0.0, None
     rows, snapshots, stops = [], [], [*save_at, max_time]
-    step, sizes = 0.1 / at.decay.fastest(), _StepSizes()
+    step, sizes = 1 / at.decay.fastest(), _StepSizes()
     while True:
         rows.append((time, at.loss, *model.changes(at)))
         if progress and len(rows) % 100 == 1:
