@@ -20,11 +20,14 @@ from mflib.potentials import Potential
 
 
 class Field:
-    """Kinks that face one way: their density and the data's features on an extended grid."""
+    """Kinks that face one way, or for the absolute value both: their density and their features.
 
-    def __init__(self, sign: int, x: np.ndarray, grid: np.ndarray, slope: float, density) -> None:
-        self.sign, self.grid, self.density = sign, grid, density
-        panels = np.sort(sign * smooth_panels(density))
+    The features are those of the data, on an extended grid.
+    """
+
+    def __init__(self, signs: tuple[int, ...], x, grid: np.ndarray, slope: float, density) -> None:
+        self.signs, self.grid, self.density = signs, grid, density
+        panels = np.unique(np.concatenate([sign * smooth_panels(density) for sign in signs]))
         edges = np.unique(np.concatenate([panels, x[(panels[0] < x) & (x < panels[-1])]]))
         middle = 0.5 * (edges[1:] + edges[:-1])
         inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(
@@ -32,7 +35,7 @@ class Field:
         )
         # element j lies between grid[j] and grid[j + 1]; the first and last hold the tails
         self.element = np.searchsorted(x, middle[inhabited])
-        start = grid[self.element]
+        self.widths, start = np.diff(grid), grid[self.element]
         self.left, self.right = edges[:-1][inhabited] - start, edges[1:][inhabited] - start
         # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u, u = x - t, for the mean of both end points and
         # for their difference quotient; between the end points |u| is a sum of hats, left out here
@@ -40,20 +43,19 @@ class Field:
         even, odd = np.zeros((2, len(grid))), np.stack([middle - grid, np.ones(len(grid))])
         for ends, side in ((slice(2), 1.0), (slice(-2, None), -1.0)):
             even[0, ends], even[1, ends] = np.abs(middle - grid[ends]), side
-        both = 0.5 * (1 - slope) * even + 0.5 * (1 + slope) * sign * odd
+        both = 0.5 * (1 - slope) * even + 0.5 * (1 + slope) * signs[0] * odd
         self.globals = both[: min(len(x), 2)].T  # a single point has no difference quotient
 
     def pdf(self, t: np.ndarray) -> np.ndarray:
-        """Half the density of the biases, as kinks of this orientation: p(t)/2 or p(-t)/2."""
-        return 0.5 * self.density.pdf(self.sign * t)
+        """Half the density of the biases, as kinks that face right or left: p(t)/2 or p(-t)/2."""
+        return 0.5 * sum(self.density.pdf(sign * t) for sign in self.signs)
 
     def hats(self, offset: np.ndarray, element: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both linear shape functions of each element; in the tails they extend beyond it.
 
-        Offsets, from the element's left node, have the element's shape or one axis more.
+        Offsets, from the element's left node, have the element's shape or one axis before it.
         """
-        width = np.diff(self.grid)[element]
-        width = width if offset.ndim == 1 else width[:, None]
+        width = self.widths[element]
         return (width - offset) / width, offset / width
 
     def pieces(self, z: np.ndarray) -> Pieces:
@@ -72,8 +74,8 @@ class Samples:
 
     field: Field
     element: np.ndarray  # (K,)
-    weights: np.ndarray  # (K, nodes), with the density
-    low: np.ndarray  # (K, nodes): the hat that falls over the element
+    weights: np.ndarray  # (nodes, K), with the density
+    low: np.ndarray  # (nodes, K): the hat that falls over the element
     high: np.ndarray  # and the one that rises
 
     @classmethod
@@ -81,12 +83,12 @@ class Samples:
         cls, field: Field, element: np.ndarray, offset: np.ndarray, weights: np.ndarray
     ) -> Samples:
         """Sample at nodes given by their offset from the element's left node."""
-        p = field.pdf(field.grid[element, None] + offset)
+        p = field.pdf(field.grid[element] + offset)
         return cls(field, element, weights * p, *field.hats(offset, element))
 
     def interpolate(self, nodal: np.ndarray) -> np.ndarray:
         """Values at the nodes of the function that is linear between its values on the grid."""
-        return self.low * nodal[self.element, None] + self.high * nodal[self.element + 1, None]
+        return self.low * nodal[self.element] + self.high * nodal[self.element + 1]
 
     def load(self, values: np.ndarray) -> np.ndarray:
         """Integrals against the hat functions of the grid."""
@@ -104,7 +106,7 @@ class Samples:
         return diagonal, self._sum(rising, self.low)
 
     def _sum(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        pieces = np.einsum("kn,kn->k", first, second)
+        pieces = np.einsum("nk,nk->k", first, second)
         return np.bincount(self.element, pieces, len(self.field.grid) - 1)
 
 
@@ -112,9 +114,10 @@ class Samples:
 class Evaluation:
     """Value, gradient and curvature of the dual at one point, as finite elements assemble them."""
 
+    xi: np.ndarray
     cost: float
     gradient: np.ndarray
-    mass: list[tuple[np.ndarray, np.ndarray]]  # diagonal and off-diagonal of both mass matrices
+    mass: list[tuple[np.ndarray, np.ndarray]]  # each field's mass matrix: diagonal, off-diagonal
 
 
 class Dual:
@@ -124,7 +127,9 @@ class Dual:
         self.x, self.y, self.slope, self.potential, self.density = x, y, slope, potential, density
         reach = max(x[-1] - x[0], density.std())
         self.grid = np.concatenate([[x[0] - reach], x, [x[-1] + reach]])
-        self.fields = [Field(sign, x, self.grid, slope, density) for sign in (1, -1)]
+        # both orientations of a kink of the absolute value are the same function
+        facing: tuple[tuple[int, ...], ...] = ((1, -1),) if slope == -1 else ((1,), (-1,))
+        self.fields = [Field(signs, x, self.grid, slope, density) for signs in facing]
         self.hats = slice(2, len(x))  # interior data points, as indices of the grid
         self.n_hats = max(len(x) - 2, 0)
         self.targets = self.combine(y)
@@ -184,7 +189,7 @@ class Dual:
             cost += float((samples.weights * self.potential.bregman(alpha, np.zeros(1))).sum())
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
             mass.append(samples.mass(1 / self.potential.hessian(alpha)))
-        return Evaluation(cost, gradient, mass)
+        return Evaluation(xi, cost, gradient, mass)
 
     def solve(self, mass: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray) -> np.ndarray:
         """Solve the arrow system: a tridiagonal solve for the hats, a 2 x 2 Schur complement."""

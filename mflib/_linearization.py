@@ -108,7 +108,7 @@ class Model:
         none = torch.zeros(0, dtype=torch.long, device=device)
         self.free, self.no_reaction = Kinks(none, none), self.design[:0] @ self.design.T
         self.start = self.linearize(self.mirror.dual(theta), theta)
-        self.tolerance = rtol * self.start.decay.function_norm(self.start.residual)
+        self.rtol = rtol
 
     def linearize(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> Linearization:
         """Linearize at zeta, where no kink is held."""
@@ -167,6 +167,11 @@ class Model:
             j[0, :, -1], j[1:, :, -1] = 1.0, 0.0
         return u > 0, j
 
+    def share(self, values: torch.Tensor, decay: Decay) -> float:
+        """Return the size of a function beside all that is to be learned, in units of rtol."""
+        whole = self.rtol * decay.function_norm(self.start.residual)
+        return decay.function_norm(values) / max(whole, 1e-300)
+
     def changes(self, at: Linearization) -> tuple[float, float]:
         """Return the sup norm of theta's change and the relative change of the kernel."""
         kernel = self.start.kernel
@@ -193,7 +198,9 @@ class Model:
         if met.any() and not self._matters(at, new, met):
             met = self.free
         kinks = through.held.joined(met)
-        return self._hold(new, kinks, len(through.held.units), v) if kinks.any() else new
+        if not kinks.any():
+            return new
+        return self._hold(new, kinks, len(through.held.units), v, keep=self._nearly_done(at))
 
     def _met(self, at, through, new) -> Kinks:
         """Return the preactivations that have changed their sign and were not held."""
@@ -202,7 +209,8 @@ class Model:
             before = before.clone()
             before[at.held] = through.positive[at.held]
         crossed = (new.positive != before) & self.first[:, None]
-        crossed[through.held] = False
+        if through.held.any():
+            crossed[through.held] = False
         return Kinks(*torch.nonzero(crossed, as_tuple=True))
 
     def _matters(self, at: Linearization, new: Linearization, met: Kinks) -> bool:
@@ -211,10 +219,17 @@ class Model:
         change = near[0] * (self.design[met.points] * near[1:].T).sum(1)
         change *= self.sides[1] - self.sides[0]
         change = torch.zeros_like(self.y).index_add_(0, met.points, change.abs())
-        return at.decay.function_norm(change) > 0.1 * self.tolerance
+        return self.share(change, at.decay) > 0.1
 
-    def _hold(self, new: Linearization, kinks: Kinks, before: int, v) -> Linearization:
-        """Hold those of the kinks that slide; the first `before` ones have been held so far."""
+    def _nearly_done(self, at: Linearization) -> bool:
+        """Whether what is left to learn is below the tolerance: the velocity's sign is unknown."""
+        return self.share(at.residual, at.decay) <= 1 and 2 * at.decay.stuck_loss() < at.loss
+
+    def _hold(self, new, kinks: Kinks, before: int, v, *, keep: bool = False) -> Linearization:
+        """Hold those of the kinks that slide; the first `before` ones have been held so far.
+
+        keep : whether these stay held in any case.
+        """
         contacts = Contacts(kinks, self.design, self.mirror)
         units, place = contacts.units, contacts.place
         near = new.theta[:, units]
@@ -222,6 +237,7 @@ class Model:
         forces = self.same[kinks.points] * v
         own, unit = (forces * -j[1].T[place]).sum(1), forces.sum(1) * near[0, place]
         slides, side = contacts.sliding(near, j, own, unit, v, self.sides)
+        slides[:before] |= keep
         touched = slides.clone()
         touched[:before] = True
         if not bool(touched.any()):

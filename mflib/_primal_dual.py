@@ -95,7 +95,7 @@ def _search(slope: Callable[[float], float]) -> float:
 
 
 class _FixedNodes:
-    """All nodes of both fields in one array, shape (K, count)."""
+    """All nodes of the fields in one array, shape (count, K)."""
 
     def __init__(self, dual: Dual, count: int) -> None:
         self.dual, self.fields = dual, []
@@ -104,10 +104,11 @@ class _FixedNodes:
             pieces = Pieces(f.left, f.right, zero, zero, f.element)
             offset, _, weights = nodes(pieces, dual.potential, count)
             self.fields.append(Samples.at(f, f.element, offset, weights))
-        self.weights = np.concatenate([s.weights for s in self.fields])
+        self.weights = np.concatenate([s.weights for s in self.fields], axis=1)
 
     def field(self, xi: np.ndarray) -> np.ndarray:
-        return np.concatenate([s.interpolate(self.dual.nodal(s.field, xi)) for s in self.fields])
+        fields = [s.interpolate(self.dual.nodal(s.field, xi)) for s in self.fields]
+        return np.concatenate(fields, axis=1)
 
     def sum(self, values: np.ndarray) -> float:
         return float(np.vdot(self.weights, values))
@@ -120,5 +121,5 @@ class _FixedNodes:
         return self.dual.solve([s.mass(w) for s, w in self._parts(weights)], right)
 
     def _parts(self, values: np.ndarray):
-        first = len(self.fields[0].weights)
-        return zip(self.fields, (values[:first], values[first:]), strict=True)
+        ends = np.cumsum([len(s.element) for s in self.fields])[:-1]
+        return zip(self.fields, np.split(values, ends, axis=1), strict=True)

@@ -11,8 +11,9 @@ integrand.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss, legvander
@@ -57,15 +58,33 @@ class Pieces(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """Quadrature nodes of K pieces; each array has shape (K, nodes), weights include dt."""
+    """Quadrature nodes of K pieces; each array has shape (nodes, K), weights include dt."""
 
     offset: np.ndarray  # from the element's left node
     alpha: np.ndarray
     weights: np.ndarray
 
 
-@lru_cache(maxsize=64)  # the same density serves many problems
-def smooth_panels(density, tolerance: float = 1e-15) -> np.ndarray:
+@dataclass(frozen=True)
+class _Defined:
+    """A density that equals every other one with the same definition."""
+
+    definition: Any
+    density: Any = field(compare=False)
+
+
+def _defined(density) -> _Defined:
+    """Tell a frozen distribution by its family and parameters, anything else by its identity."""
+    try:
+        family = sorted(density.dist._updated_ctor_param().items())  # what freezing copies
+        definition = (type(density.dist), *family, density.args, *sorted(density.kwds.items()))
+        hash(definition)
+    except (AttributeError, TypeError):  # not frozen; an array among the parameters
+        return _Defined(density, density)
+    return _Defined(definition, density)
+
+
+def smooth_panels(density) -> np.ndarray:
     r"""Edges of panels on which 16 Gauss nodes integrate the density to machine precision.
 
     Panels are halved until :math:`\int (1, t^2)\, p\, dt` no longer changes: a jump is closed in
@@ -76,14 +95,18 @@ def smooth_panels(density, tolerance: float = 1e-15) -> np.ndarray:
     ----------
     density : frozen scipy.stats distribution
         With a finite second moment.
-    tolerance : float
-        Relative to :math:`\int p` and :math:`\int t^2 p`.
 
     Returns
     -------
     ndarray, shape (K + 1,)
         Increasing panel edges.
     """
+    return _smooth_panels(_defined(density))
+
+
+@lru_cache(maxsize=64)  # the same density serves many problems, often frozen anew
+def _smooth_panels(defined: _Defined, tolerance: float = 1e-15) -> np.ndarray:
+    density = defined.density
     low, high = _truncated_support(density, tolerance)
     # a tail that reaches far is graded geometrically before anything is measured on it
     centre, scale = float(density.median()), density.std()
@@ -200,25 +223,24 @@ def nodes(pieces: Pieces, potential: Potential, count: int) -> Nodes:
     Where z varies by less than a tenth, :math:`(\varphi')^{-1}` is smooth and t is the
     variable; elsewhere it is :math:`\alpha`.
     """
-    left, right, z_left, z_right = (array[:, None] for array in pieces[:4])
-    x, w = gauss(count)
-    fraction, w = np.broadcast_to(0.5 * (1 + x), (len(left), count)), 0.5 * w
-    weights = np.broadcast_to(w, fraction.shape)
-    small = np.minimum(np.abs(z_left), np.abs(z_right))
-    steep = (1.1 * small < np.maximum(np.abs(z_left), np.abs(z_right)))[:, 0]
-    alpha = np.empty(fraction.shape)
-    if not steep.all():
-        flat = ~steep
-        z = z_left[flat] + (z_right[flat] - z_left[flat]) * fraction[flat]
-        alpha[flat] = inverse_mirror(potential, z)
-    if steep.any():
-        fraction, weights = fraction.copy(), weights.copy()
-        a, b = inverse_mirror(potential, z_left[steep]), inverse_mirror(potential, z_right[steep])
-        alpha[steep] = a + (b - a) * fraction[steep]
-        rise = z_right[steep] - z_left[steep]
-        fraction[steep] = (mirror(potential, alpha[steep]) - z_left[steep]) / rise
-        weights[steep] = w * potential.hessian(alpha[steep]) * (b - a) / rise
-    return Nodes(left + (right - left) * fraction, alpha, (right - left) * weights)
+    left, right, z_left, z_right, _ = pieces
+    x, w = (0.5 * array[:, None] for array in gauss(count))
+    x, width, rise = 0.5 + x, right - left, z_right - z_left
+    sizes = np.abs(z_left), np.abs(z_right)
+    is_steep = 1.1 * np.minimum(*sizes) < np.maximum(*sizes)
+    flat, steep = np.flatnonzero(~is_steep), np.flatnonzero(is_steep)
+    fraction, alpha, weights = np.empty((3, count, len(left)))
+    if len(flat):
+        fraction[:, flat], weights[:, flat] = x, w
+        alpha[:, flat] = inverse_mirror(potential, z_left[flat] + rise[flat] * x)
+    if len(steep):
+        start, rise = z_left[steep], rise[steep]
+        a, b = inverse_mirror(potential, start), inverse_mirror(potential, z_right[steep])
+        between = a + (b - a) * x
+        alpha[:, steep] = between
+        fraction[:, steep] = (mirror(potential, between) - start) / rise
+        weights[:, steep] = potential.hessian(between) * (w * ((b - a) / rise))
+    return Nodes(left + width * fraction, alpha, width * weights)
 
 
 def mirror(potential: Potential, alpha: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ class PiecewiseLinear(Activation):
 
     def __call__(self, u: Array) -> Array:
         u = as_array(u)
-        return 0.5 * (1 + self.slope) * u + 0.5 * (1 - self.slope) * abs(u)
+        return array_namespace(u).maximum(u, self.slope * u)
 
     def derivative(self, u: Array) -> Array:
         u = as_array(u)

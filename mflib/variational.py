@@ -109,67 +109,69 @@ def solve(
     dual = Dual(points[order, 0], y[order], sigma.slope, potential, density)
     _check_mass(dual)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        xi, level, finer, iterations = _maximise(dual)
-        at = dual.evaluate(xi, finer)
+        at, level, iterations = _maximise(dual)
     errors = dual.separate(at.gradient)
     residual = float(np.abs(errors).max())
     converged = residual <= dual.tolerance()
     return Solution(
         cost=at.cost,
-        gap=float(abs(xi @ at.gradient)),
+        gap=float(abs(at.xi @ at.gradient)),
         residual=residual,
         iterations=iterations,
         status=Status.CONVERGED if converged else Status.STALLED,
         _dual=dual,
-        _xi=xi,
+        _xi=at.xi,
         _level=level,
         _errors=errors,
     )
 
 
-def _maximise(dual: Dual) -> tuple[np.ndarray, Level, Level, int]:
-    """Maximise the dual; returns the optimum, its level and the one that checked it."""
+def _maximise(dual: Dual) -> tuple[Evaluation, Level, int]:
+    """Maximise the dual; returns the optimum, seen by a finer level than the one that found it."""
     panels = sum(len(f.left) for f in dual.fields)
     xi, iterations = approximate(dual, count=4 if panels > 1000 else 16)
     *coarse, finest = zip(LEVELS[:-1], LEVELS[1:], strict=True)
+    at = dual.evaluate(xi, LEVELS[0])
     for level, finer in (*coarse, finest):
-        if (level, finer) != finest and not _resolves(dual, xi, level, finer):
-            continue
-        xi, error, steps = _newton(dual, xi, level, _MAX_ITERATIONS - iterations)
-        iterations += steps
-        check = dual.error(dual.evaluate(xi, finer).gradient)
-        if check <= max(0.1 * dual.tolerance(), 4 * error):
-            break
-    return xi, level, finer, iterations
+        check = dual.evaluate(xi, finer)
+        if (level, finer) == finest or _agree(dual, at, check):
+            at, error, steps = _newton(dual, at, level, _MAX_ITERATIONS - iterations)
+            iterations += steps
+            if at.xi is not xi:
+                xi, check = at.xi, dual.evaluate(at.xi, finer)
+            if dual.error(check.gradient) <= max(0.1 * dual.tolerance(), 4 * error):
+                break
+        at = check
+    return check, level, iterations
 
 
-def _resolves(dual: Dual, xi, level: Level, finer: Level) -> bool:
+def _agree(dual: Dual, coarse: Evaluation, fine: Evaluation) -> bool:
     """Whether two levels see the same h."""
-    coarse, fine = (dual.evaluate(xi, k).gradient for k in (level, finer))
-    return dual.error(coarse - fine) <= 1e-13 * np.abs(dual.y).max() + dual.rounding()
+    difference = dual.error(coarse.gradient - fine.gradient)
+    return difference <= 1e-13 * np.abs(dual.y).max() + dual.rounding()
 
 
-def _newton(dual: Dual, xi, level: Level, budget: int) -> tuple[np.ndarray, float, int]:
+def _newton(dual: Dual, at: Evaluation, level: Level, budget: int) -> tuple[Evaluation, float, int]:
     """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
-    at, scale = dual.evaluate(xi, level), np.abs(dual.y).max()
-    error = dual.error(at.gradient)
+    error, scale = dual.error(at.gradient), np.abs(dual.y).max()
     for iteration in range(budget):
+        if error <= 2e-14 * scale:  # rounding, and far less than is promised
+            return at, error, iteration
         step = dual.solve(at.mass, at.gradient)
-        if error <= 1e-15 * scale or not np.isfinite(step).all():
-            return xi, error, iteration
+        if not np.isfinite(step).all():
+            return at, error, iteration
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
-        new, at_new = _damped(dual, xi, step, at, level, tries=1 if close else 60)
-        error_new = dual.error(at_new.gradient)
+        new = _damped(dual, at, step, level, tries=1 if close else 60)
+        last, error_new = error, dual.error(new.gradient)
         if not (error_new < error or not close):
-            return xi, error, iteration
-        done = close and error_new > 0.5 * error
-        xi, at, error = new, at_new, error_new
-        if done:
-            return xi, error, iteration + 1
-    return xi, error, budget
+            return at, error, iteration
+        at, error = new, error_new
+        if close and error > 0.5 * last:
+            return at, error, iteration + 1
+    return at, error, budget
 
 
-def _damped(dual: Dual, xi, step, at: Evaluation, level: Level, tries: int):
+def _damped(dual: Dual, at: Evaluation, step, level: Level, tries: int) -> Evaluation:
     """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
 
     Slopes are compared, not values, which no longer differ near the optimum. Where a few large
@@ -178,14 +180,14 @@ def _damped(dual: Dual, xi, step, at: Evaluation, level: Level, tries: int):
     initial, t = at.gradient @ step, 1.0
     rounding = 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
     for _ in range(tries):
-        trial = dual.evaluate(xi + t * step, level)
+        trial = dual.evaluate(at.xi + t * step, level)
         fall = dual.error(trial.gradient) / dual.error(at.gradient)
         if initial > rounding and trial.gradient @ step >= -0.5 * initial:
             break
         if fall <= (0.25 if initial > rounding else 1 - 0.25 * t):
             break
         t *= 0.4
-    return xi + t * step, trial
+    return trial
 
 
 def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLinear:
@@ -273,7 +275,8 @@ class Solution:
         x = finite_array("x", x)
         flat, total = x.ravel(), np.zeros(x.size)
         for f in self._dual.fields:
-            alpha = inverse_mirror(self._dual.potential, self._pieces(f, flat, flat).z_left)
+            pieces = self._pieces(f, flat, flat, np.searchsorted(self._dual.x, flat))
+            alpha = inverse_mirror(self._dual.potential, pieces.z_left)
             total += (1 - self._dual.slope) * alpha * f.pdf(flat)
         return total.reshape(x.shape)
 
@@ -304,9 +307,8 @@ class Solution:
             "G3": float(moment**2 / d.density.moment(2)),
         }
 
-    def _pieces(self, f: Field, start: np.ndarray, stop: np.ndarray) -> Pieces:
+    def _pieces(self, f: Field, start: np.ndarray, stop: np.ndarray, element) -> Pieces:
         """The field from start to stop, each within one element."""
-        element = np.searchsorted(self._dual.x, 0.5 * (start + stop))
         z, ends = self._dual.nodal(f, self._xi), []
         for t in (start, stop):
             offset = t - f.grid[element]
@@ -315,15 +317,15 @@ class Solution:
         (left, z_left), (right, z_right) = ends
         return Pieces(left, right, z_left, z_right, element)
 
-    def _bend(self, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _bend(self, start, stop, element) -> tuple[np.ndarray, np.ndarray]:
         """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
         mass, moment = np.zeros(start.size), np.zeros(start.size)
         for f in self._dual.fields:
-            pieces = self._pieces(f, start, stop)
+            pieces = self._pieces(f, start, stop, element)
             offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
-            w = (1 - self._dual.slope) * w * alpha * f.pdf(f.grid[pieces.element, None] + offset)
-            mass += w.sum(axis=1)
-            moment += np.einsum("kn,kn->k", w, pieces.right[:, None] - offset)
+            w = (1 - self._dual.slope) * w * alpha * f.pdf(f.grid[element] + offset)
+            mass += w.sum(axis=0)
+            moment += np.einsum("nk,nk->k", w, pieces.right - offset)
         return mass, moment
 
     @cached_property
@@ -337,7 +339,8 @@ class Solution:
                 inner = (offset != 0) & (offset != np.diff(d.grid)[pieces.element])
                 ends.append((d.grid[pieces.element] + offset)[inner])
         knots = np.unique(np.concatenate(ends))
-        mass, moment = self._bend(knots[:-1], knots[1:])
+        element = np.searchsorted(d.x, 0.5 * (knots[:-1] + knots[1:]))
+        mass, moment = self._bend(knots[:-1], knots[1:], element)
         # h up to an affine function, which the values at the data fix anew in each interval
         slope = np.concatenate([[0.0], np.cumsum(mass)])
         value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(knots) + moment)])
@@ -351,14 +354,14 @@ class Solution:
             knots,
             value + missing[interval] + tilt[interval] * (knots - d.x[interval]),
             slope + tilt[interval],
+            np.append(element, len(d.x)),
         )
 
     def _left_slope(self, split_fields: list[Pieces]) -> float:
         r""":math:`h'(-\infty)`, where a right-facing unit has slope s and a left-facing one −1."""
         total = 0.0
-        for f, pieces, slope in zip(
-            self._dual.fields, split_fields, (self._dual.slope, -1.0), strict=True
-        ):
+        for f, pieces in zip(self._dual.fields, split_fields, strict=True):
+            slope = self._dual.slope if f.signs[0] == 1 else -1.0
             offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
             total += slope * float(Samples.at(f, pieces.element, offset, w).load(alpha).sum())
         return total
@@ -371,7 +374,7 @@ class Solution:
             t = flat[first : first + _CHUNK]
             k = np.clip(np.searchsorted(table.knots, t, side="right") - 1, 0, None)
             start = np.minimum(table.knots[k], t)  # left of all knots h is a straight line
-            mass, moment = self._bend(start, np.minimum(t, table.knots[-1]))
+            mass, moment = self._bend(start, np.minimum(t, table.knots[-1]), table.element[k])
             h = table.value[k] + table.slope[k] * (t - table.knots[k]) + moment
             result[:, first : first + _CHUNK] = h, table.slope[k] + mass
         return result[0].reshape(x.shape), result[1].reshape(x.shape)
@@ -384,3 +387,4 @@ class _Table:
     knots: np.ndarray
     value: np.ndarray
     slope: np.ndarray
+    element: np.ndarray  # of the interval that begins here

@@ -66,10 +66,10 @@ def jacobian(net, x) -> torch.Tensor:
     return torch.cat([blocks[name].reshape(len(x), -1) for name in parameters], dim=1)
 
 
-def model_of(net, x, y, potential, place) -> Model:
+def model_of(net, x, y, potential, place, rtol=1e-2) -> Model:
     points = np.reshape(x, (len(x), -1))
     options = {"scaled": False, "center": "initialization"} | place
-    return Model(net, points, np.asarray(y), potential, rate=1 / net.width, rtol=1e-2, **options)
+    return Model(net, points, np.asarray(y), potential, rate=1 / net.width, rtol=rtol, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -215,12 +215,12 @@ def figure_setting(activation):
     return scaled, *(datasets.figure2() if scaled else datasets.figure1())
 
 
-def sliding_state(case, least: int = 2) -> tuple[Model, Linearization]:
+def sliding_state(case, least: int = 2, rtol: float = 1e-2) -> tuple[Model, Linearization]:
     """Run until the flow slides along some kinks."""
     n, seed, activation, potential = case
     scaled, x, y = figure_setting(activation)
     net = mflib.ShallowNetwork(n, activation=activation, seed=seed)
-    model = model_of(net, x, y, UNSCALED[potential], {"scaled": scaled})
+    model = model_of(net, x, y, UNSCALED[potential], {"scaled": scaled}, rtol)
     at = model.start
     for step in np.geomspace(1, 6000, 40):
         at, error = flow.midpoint_step(model, at, step)
@@ -258,7 +258,7 @@ def test_held_kinks_project_the_jacobian(case):
 
 
 def test_steps_along_kinks_have_an_error_of_third_order():
-    model, at = sliding_state((100, 3, "abs", "(|x|^4 + x^2)/2"), least=4)
+    model, at = sliding_state((100, 0, "abs", "(|x|^4 + x^2)/2"), least=3, rtol=1e-4)
     steps = 1000 * 2.0 ** -np.arange(4)
     errors = [flow.midpoint_step(model, at, step)[1] for step in steps]
     assert experiments.fit_exponent(steps, errors).exponent == pytest.approx(3, abs=0.2)
@@ -287,7 +287,7 @@ def test_narrow_networks_follow_descent_in_small_steps(case):
     time, errors = 4000.0, []
     slow = descended(net, x, y, UNSCALED[potential], scaled, time, step=2.0)
     assert experiments.distance(slow, net) > 0.1
-    for rtol in (1e-2, 1e-4):
+    for rtol in (1e-3, 1e-4):
         run = mflib.mirror_flow(
             *(net, x, y),
             potential=UNSCALED[potential],
@@ -312,7 +312,7 @@ def test_narrow_networks_take_few_steps(width, activation, potential):
         net = mflib.ShallowNetwork(width, activation=activation, seed=seed)
         run = mflib.mirror_flow(net, x, y, potential=potential, scaled=scaled)
         assert run.status is FlowStatus.CONVERGED
-        assert run.steps <= (25 if scaled else 12)
+        assert run.steps <= (35 if scaled else 28)
 
 
 @pytest.mark.parametrize(("activation", "left"), [("relu", 0.0), ("abs", -1.0)])
@@ -347,6 +347,32 @@ def test_a_kink_is_held_where_both_velocities_point_to_it(activation, left):
             outcomes.append("left")
             assert not at.positive[[0, 3], 0].any()
     assert min(outcomes.count(which) for which in ("held", "right", "left")) > 10
+
+
+def active_run(width: int, travel: float, **options) -> mflib.Flow:
+    """Train on targets so large that parameters move by `travel`: kernel and kinks move along."""
+    x, y = datasets.figure1()
+    size = travel * width / 53  # n times the change of a parameter in the lazy limit, for y
+    net = mflib.ShallowNetwork(width, seed=0)
+    run = mflib.mirror_flow(net, x, size * y, loss_target=1e-8 * size**2, **options)
+    assert run.status is FlowStatus.CONVERGED
+    return run
+
+
+def test_the_default_tolerance_serves_the_active_regime():
+    run, exact = active_run(180, 3.0), active_run(180, 3.0, rtol=1e-4)
+    size = exact.network(np.linspace(-1, 1, 201)).abs().max()
+    assert experiments.distance(run.network, exact.network) < 0.01 * size
+    assert run.kernel_change == pytest.approx(exact.kernel_change, rel=0.01)
+    assert run.steps <= 20
+
+
+@pytest.mark.parametrize(("width", "rtol"), [(100, 1e-2), (180, 0.1)])
+def test_kinks_are_not_let_go_by_the_error_of_the_residual(width, rtol):
+    """At the end the residual's sign may be wrong; all kinks would leave, and the kernel jump."""
+    run = active_run(width, 3.0, rtol=rtol)
+    last = run.history["kernel_change"][-2:]
+    assert last[1] == pytest.approx(last[0], rel=0.05)
 
 
 def test_kinks_that_meet_at_repeated_inputs_are_held_once():
@@ -453,7 +479,7 @@ def test_a_linear_model_reaches_the_interpolant_of_least_divergence(name):
 
 
 def test_the_record_describes_the_run():
-    net = mflib.ShallowNetwork(300, output_scale=0.5, seed=1)
+    net = mflib.ShallowNetwork(1000, output_scale=0.5, seed=1)  # no kink is held in the end
     before = {name: value.clone() for name, value in net.state_dict().items()}
     run = mflib.mirror_flow(net, X, Y, potential=Regularized(Power(3), 1), scaled=True)
     for name, value in net.state_dict().items():
@@ -467,7 +493,7 @@ def test_the_record_describes_the_run():
     kernels = []
     for at in (net, run.network):
         j = jacobian(at, torch.tensor(X))
-        kernels.append(j / (3 * 300 * (flat(at) - flat(net)).abs() + 1) @ j.T)
+        kernels.append(j / (3 * 1000 * (flat(at) - flat(net)).abs() + 1) @ j.T)
     change = torch.linalg.norm(kernels[1] - kernels[0]) / torch.linalg.norm(kernels[0])
     assert run.kernel_change == pytest.approx(float(change), rel=1e-9)
     history = run.history

@@ -37,6 +37,37 @@ def test_panels_find_every_jump():
     assert worst < 1e-12
 
 
+def test_a_density_frozen_again_is_not_searched_again():
+    panels = smooth_panels(stats.norm(0.3, 0.7))
+    assert smooth_panels(stats.norm(0.3, 0.7)) is panels
+    for other in (stats.norm(0.3, 0.8), stats.norm(0.3, scale=0.7), stats.logistic(0.3, 0.7)):
+        assert smooth_panels(other) is not panels
+
+
+class Stretched(stats.rv_continuous):
+    """A family whose name and parameters do not tell its members apart; their bounds do."""
+
+    def _pdf(self, x):
+        return np.full_like(x, 1 / (self.b - self.a))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Stretched(a=0, b=1, name="s")(), Stretched(a=0, b=2, name="s")()),
+        *[
+            tuple(
+                stats.rv_histogram(([1.0, 2.0], edges), density=False)(**shift)
+                for edges in ([0.0, 0.3, 1.0], [0.0, 0.5, 2.0])
+            )
+            for shift in ({}, {"loc": 0.1})
+        ],
+    ],
+)
+def test_members_of_a_family_keep_their_own_panels(one, other):
+    assert smooth_panels(one)[-1] != smooth_panels(other)[-1]
+
+
 @pytest.mark.parametrize(
     "potential",
     [

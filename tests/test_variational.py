@@ -427,6 +427,19 @@ def test_leaky_relu_runs_from_abs_to_relu():
         np.testing.assert_array_equal(leaky(QUERY), variational.solve(X, Y, activation=name)(QUERY))
 
 
+@every_density
+def test_both_orientations_of_abs_are_one_field(density):
+    """A leaky ReLU next to the absolute value has two, and almost the same solution."""
+    model = {"potential": SCALED["power 3"], "density": density}
+    sol = variational.solve(X, Y, activation="abs", **model)
+    near = variational.solve(X, Y, activation=activations.leaky_relu(-1 + 1e-9), **model)
+    assert [len(s._dual.fields) for s in (sol, near)] == [1, 2]
+    np.testing.assert_allclose(near(QUERY), sol(QUERY), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(near.derivative(QUERY), sol.derivative(QUERY), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(near.curvature(QUERY), sol.curvature(QUERY), rtol=1e-6, atol=1e-6)
+    assert near.cost == pytest.approx(sol.cost, rel=1e-8)
+
+
 def test_zero_targets_give_zero():
     sol = variational.solve(X, 0 * Y, activation="abs", potential=SCALED["power 4"])
     assert sol.status is Status.CONVERGED
