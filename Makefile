@@ -15,6 +15,11 @@ SOURCES := _config.yml _toc.yml references.bib \
 
 export PYTHONUTF8 := 1
 
+# Tests and chapters: two processes, and in each of them one thread for linear algebra. More threads
+# only wait for each other there, and one rounds the same everywhere.
+JOBS ?= 2
+unit nbval notebooks: export OMP_NUM_THREADS := 1
+
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
@@ -34,7 +39,7 @@ types: $(VENV)/.done  ## type annotations
 
 unit: $(VENV)/.done  ## unit tests, doctests and their coverage
 	@echo "== unit tests"
-	MPLBACKEND=agg $(RUN) pytest --cov
+	MPLBACKEND=agg $(RUN) pytest --cov -n $(JOBS)
 
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"
@@ -44,7 +49,7 @@ nbval: export MPLBACKEND := module://matplotlib_inline.backend_inline
 nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outputs
 	@echo "== notebooks against their stored outputs"
 	$(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout 300 \
-		--nbval-sanitize-with tests/nbval.cfg chapters
+		--nbval-sanitize-with tests/nbval.cfg -n $(JOBS) --dist loadfile chapters
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb

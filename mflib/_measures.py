@@ -38,11 +38,8 @@ class Measure:
         """Return nodes that integrate activations with kinks at these points, too."""
         raise NotImplementedError
 
-    def refine(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
-        """Refine where alpha is not resolved; return whether there was anything to do.
-
-        For one vector of multipliers, shape (m,), or for several at once, shape (k, m).
-        """
+    def refine(self, multipliers: np.ndarray) -> bool:
+        """Refine where alpha is not resolved, once; return whether there was anything to do."""
         raise NotImplementedError
 
     def features(self, nodes: Nodes, points: np.ndarray) -> np.ndarray:
@@ -55,9 +52,7 @@ class Measure:
 
     def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
         """Refine for multipliers, shape (m,) or (k, m), until it makes no difference."""
-        for _ in range(MAX_REFINEMENTS):
-            if not self.refine(multipliers, tolerance):
-                break
+        raise NotImplementedError
 
     def cost(self, multipliers: np.ndarray) -> float:
         """Return the integral of the divergence of alpha from 0."""
@@ -88,8 +83,11 @@ class Neurons(Measure):
     def nodes(self, kinks: np.ndarray | None = None) -> Nodes:
         return self.empirical
 
-    def refine(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
+    def refine(self, multipliers: np.ndarray) -> bool:
         return False
+
+    def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
+        pass
 
 
 class Biases(Measure):
@@ -116,47 +114,62 @@ class Biases(Measure):
         return self._gauss(self.edges if kinks is None else self._with(self.edges, kinks[:, 0]))
 
     def _gauss(self, edges: np.ndarray) -> Nodes:
-        half = 0.5 * np.diff(edges)[:, None]
-        bias = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * _NODES).ravel()
-        mass = 0.5 * (half * _WEIGHTS).ravel() * self.density.pdf(bias)
-        sign = np.repeat([1.0, -1.0], len(bias))
-        return Nodes(sign[:, None], np.tile(bias, 2), np.tile(mass, 2))
+        return self._inside(edges[:-1], edges[1:], _NODES, _WEIGHTS)
 
-    def refine(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
-        """Halve each panel on which its halves and the whole disagree on the mass of alpha."""
-        several = np.atleast_2d(multipliers).T
-        middle = 0.5 * (self.edges[1:] + self.edges[:-1])
-        whole, noise = self._moments(self.edges, several)
-        parts, _ = self._moments(np.union1d(self.edges, middle), several)
-        error = np.abs(whole - parts.reshape(2, -1, 2, several.shape[1]).sum(axis=2))
-        error = np.maximum(error, self._hidden(several))
-        rough = (error > tolerance * np.abs(whole).sum(axis=(0, 1)) + noise).any(axis=(0, 2))
-        rough &= np.diff(self.edges) > 1e-14 * np.abs(self.edges).max()
-        self.edges = np.union1d(self.edges, middle[rough])
-        return bool(rough.any())
+    def _inside(self, low, high, at: np.ndarray, weights) -> Nodes:
+        """Lay nodes of both signs in panels from `low` to `high`, at places from -1 to 1."""
+        half = 0.5 * (high - low)[:, None]
+        bias = (0.5 * (high + low)[:, None] + half * at).ravel()
+        mass = 0.5 * (half * weights).ravel() * self.density.pdf(bias)
+        return Nodes(np.repeat([1.0, -1.0], len(bias))[:, None], np.tile(bias, 2), np.tile(mass, 2))
 
-    def _hidden(self, several: np.ndarray) -> np.ndarray:
+    def refine(self, multipliers: np.ndarray) -> bool:
+        before = len(self.edges)
+        self._halve(self.edges[:-1], self.edges[1:], multipliers[:, None], 1e-14)
+        return len(self.edges) > before
+
+    def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
+        several, scale = np.atleast_2d(multipliers).T, None
+        low, high = self.edges[:-1], self.edges[1:]
+        for _ in range(MAX_REFINEMENTS):  # what was found smooth stays so: look at the halves only
+            low, high, scale = self._halve(low, high, several, tolerance, scale)
+            if not len(low):
+                break
+
+    def _halve(self, low, high, several: np.ndarray, tolerance: float, scale=None) -> tuple:
+        """Halve each panel on which its halves and the whole disagree on the mass of alpha.
+
+        Returns the halves, and the mass of |alpha| that their errors are compared with.
+        """
+        middle = 0.5 * (low + high)
+        whole, noise = self._moments(low, high, several)
+        parts = sum(self._moments(*half, several)[0] for half in ((low, middle), (middle, high)))
+        scale = np.abs(whole).sum(axis=(0, 1)) if scale is None else scale
+        error = np.maximum(np.abs(whole - parts), self._hidden(low, high, several))
+        rough = (error > tolerance * scale + noise).any(axis=(0, 2))
+        rough &= high - low > 1e-14 * np.abs(self.edges).max()
+        low, middle, high = low[rough], middle[rough], high[rough]
+        self.edges = np.union1d(self.edges, middle)
+        return np.append(low, middle), np.append(middle, high), scale
+
+    def _hidden(self, low, high, several: np.ndarray) -> np.ndarray:
         """Mass of alpha that a kink or jump between an edge and the node next to it hides."""
-        half = 0.5 * np.diff(self.edges)[:, None]
-        middle = 0.5 * (self.edges[1:] + self.edges[:-1])[:, None]
 
         def integrand(at: np.ndarray) -> np.ndarray:
-            bias = (middle + half * at).ravel()
-            signs = np.repeat([1.0, -1.0], len(bias))[:, None]
-            nodes = Nodes(signs, np.tile(bias, 2), np.tile(0.5 * self.density.pdf(bias), 2))
+            nodes = self._inside(low, high, at, np.ones_like(at))
             values = nodes.mass[:, None] * self.alpha(nodes, several)
-            return values.reshape(2, len(half), len(at), several.shape[1])
+            return values.reshape(2, len(low), len(at), several.shape[1])
 
         inner = np.einsum("spnk,ne->spek", integrand(_NODES), _TO_ENDS)
-        return np.abs(integrand(_ENDS) - inner).max(axis=2) * half * (1 - _NODES[-1])
+        return np.abs(integrand(_ENDS) - inner).max(axis=2) * (1 - _NODES[-1])
 
-    def _moments(self, edges: np.ndarray, several: np.ndarray) -> tuple:
+    def _moments(self, low, high, several: np.ndarray) -> tuple:
         """Integrate alpha over each panel, for both signs; and what rounding in z does to it."""
-        nodes = self._gauss(edges)
+        nodes = self._inside(low, high, _NODES, _WEIGHTS)
         features = self.features(nodes, self.points)
         alpha = inverse_mirror(self.potential, features @ several)
         blur = 1e-15 * (np.abs(features) @ np.abs(several)) / self.potential.hessian(alpha)
-        shape = (2, len(edges) - 1, len(_NODES), several.shape[1])
+        shape = (2, len(low), len(_NODES), several.shape[1])
         return tuple((nodes.mass[:, None] * a).reshape(shape).sum(axis=2) for a in (alpha, blur))
 
 

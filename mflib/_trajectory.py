@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import integrate
+from threadpoolctl import threadpool_limits
 
 from mflib import activations
 from mflib._measures import Dual, Measure, measure_on
@@ -139,11 +140,13 @@ def trajectory(
     number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    model = _Model(measure, targets, stops)
-    if isinstance(potential, Quadratic):
-        rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
-        return _trajectory(model, stops, rows, [0.0])
-    return _trajectory(model, stops, *_integrate(model, potential, stops, rtol))
+    # products of small matrices: more threads would only wait for each other
+    with threadpool_limits(limits=1, user_api="blas"):
+        model = _Model(measure, targets, stops)
+        if isinstance(potential, Quadratic):
+            rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
+            return _trajectory(model, stops, rows, [0.0])
+        return _trajectory(model, stops, *_integrate(model, potential, stops, rtol))
 
 
 def _checked_times(times: ArrayLike) -> np.ndarray:

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from mflib._finite_width import GRID, distance, lazy_limit, sampling_law, split_error
+from mflib._finite_width import (
+    GRID,
+    distance,
+    lazy_limit,
+    on_grid,
+    sampling_law,
+    split_error,
+)
 from mflib._held_out import bend_density, held_out, leave_one_out, rms
 from mflib._sweep import sweep
 from mflib.flow import mirror_flow
@@ -85,9 +92,8 @@ def trial(
     for name in ("loss", "steps", "parameter_change", "kernel_change"):
         result[name] = getattr(run, name)
     if limit is not None:
-        starts_at_zero = not output_scale
-        change = run.network if starts_at_zero else lambda t: run.network(t) - net(t)
-        result["error"] = distance(change, limit)
+        change = on_grid(run.network) - on_grid(net)
+        result["error"] = float(np.abs(change - on_grid(limit)).max())
     return result
 
 

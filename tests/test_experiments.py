@@ -42,6 +42,19 @@ def test_distance_is_the_largest_difference_on_the_grid():
     assert experiments.distance(lambda t: t**2, net) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("activation", ["relu", "abs", mflib.activations.leaky_relu(0.3)])
+@pytest.mark.parametrize("width", [1, 40, 3000])
+def test_a_network_is_evaluated_by_its_kinks_as_by_its_formula(activation, width):
+    net = mflib.ShallowNetwork(width, activation=activation, output_scale=2.0, seed=1)
+    with torch.no_grad():
+        net.input_weight[::2] *= -0.01  # some kinks off the grid
+        net.input_weight[width // 2 :: 7] = 0.0  # and some units without any
+        net.input_bias[::5] = experiments.GRID[100]
+        expected = net(experiments.GRID).numpy()
+    found = experiments.on_grid(net)
+    np.testing.assert_allclose(found, expected, atol=1e-13 * width**0.5, rtol=0)
+
+
 def test_the_superposition_defect_is_zero_for_linear_maps_only():
     rng = np.random.default_rng(3)
     parts, shapes = rng.normal(size=(3, 5)), rng.normal(size=5)

@@ -46,7 +46,9 @@ LAYERS = {
     ),
     "ridges": ("_validation", "activations"),
     "_held_out": ("_validation",),
-    "_finite_width": ("_pool", "flow", "networks", "potentials", "representation"),
+    "_finite_width": (
+        *("_pool", "activations", "flow", "networks", "potentials", "representation"),
+    ),
 }
 
 

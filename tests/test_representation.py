@@ -8,6 +8,7 @@ from scipy import integrate, optimize, stats
 
 import mflib
 from mflib import activations, representation, variational
+from mflib._measures import measure_on
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.representation import Status
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, X, Y
@@ -362,3 +363,18 @@ def test_a_potential_by_default_is_the_quadratic():
     first = representation.solve(X, Y)
     second = representation.solve(X, Y, potential=Quadratic(), density=UNIFORM, activation="relu")
     np.testing.assert_array_equal(first(QUERY), second(QUERY))
+
+
+@pytest.mark.parametrize("potential", [Power(3), Power(4)], ids=repr)
+def test_settling_looks_at_all_that_must_be_refined(potential):
+    """Only the halves of rough panels are looked at again, and that is enough."""
+    x = np.array(X)[:, None]
+    multipliers = np.array([[30.0, -70.0, 0.3, 0.0, 1e3], [-2.0, 5.0, 1.0, 40.0, -0.7]])
+    sigma, phi = activations.get("relu"), Regularized(potential, 0.01)
+    settled, refined = (measure_on(x, sigma, phi, stats.norm(0.1, 0.6), None) for _ in range(2))
+    start = len(settled.edges)
+    settled.settle(multipliers)
+    while any([refined.refine(row) for row in multipliers]):  # all panels, each time
+        pass
+    assert len(settled.edges) > start + 20
+    np.testing.assert_array_equal(settled.edges, refined.edges)
