@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from mflib import representation
 from mflib._pool import one_thread
+from mflib._validation import count, dataset, function
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
@@ -42,12 +43,12 @@ def distance(first: Callable, second: Callable) -> float:
     return float(np.abs(_on_grid(first) - _on_grid(second)).max())
 
 
-def _on_grid(function: Callable) -> np.ndarray:
+def _on_grid(f: Callable) -> np.ndarray:
     """Evaluate on GRID in parts that stay in the cache: a wide network on all of it is large."""
-    at_once = max(1, 250_000 // getattr(function, "width", 25_000))
+    at_once = max(1, 250_000 // getattr(function("a function to compare", f), "width", 25_000))
     parts = np.array_split(GRID, -(-len(GRID) // at_once))
     with torch.no_grad(), one_thread():
-        return np.concatenate([np.asarray(function(part)) for part in parts])
+        return np.concatenate([np.asarray(f(part)) for part in parts])
 
 
 def lazy_limit(
@@ -100,6 +101,9 @@ def lazy_limit(
     >>> lazy([-0.5]).detach().numpy().round(9).tolist()
     [0.3]
     """
+    if not isinstance(net, ShallowNetwork):
+        raise TypeError(f"net must be a ShallowNetwork, got {type(net).__name__}.")
+    x, y = dataset(x, y)
     potential = Quadratic() if potential is None else potential
     one = float(net.activation(np.ones(1))[0])
     if output_bias and abs(one - 1) > 1e-12:
@@ -112,7 +116,7 @@ def lazy_limit(
         if output_bias:
             weight, bias = np.vstack([weight, 0 * weight[:1]]), np.append(bias, -1.0)
         # representation.solve gives each of its units the mass 1/len(bias), and here it is 1/n
-        targets = (np.asarray(y, dtype=float) - net(x).numpy()) * net.width / len(bias)
+        targets = (y - net(x).numpy()) * net.width / len(bias)
         sigma, neurons = net.activation, (weight, bias)
         fit = representation.solve(
             x, targets, activation=sigma, potential=potential, neurons=neurons
@@ -246,7 +250,8 @@ def sampling_law(
     potential = Quadratic() if potential is None else potential
     options = {"activation": activation, "density": density}
     multipliers = representation.solve(x, y, potential=potential, **options).multipliers
-    net = ShallowNetwork(units, seed=seed, **options)
+    net = ShallowNetwork(count("units", units), seed=seed, **options)
+    count("draws", draws)
     with torch.no_grad(), one_thread():
         at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
         alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))

@@ -108,6 +108,11 @@ class Model:
         none = torch.zeros(0, dtype=torch.long, device=device)
         self.free, self.no_reaction = Kinks(none, none), self.design[:0] @ self.design.T
         self.start = self.linearize(self.mirror.dual(theta), theta)
+        if not self.start.finite():
+            raise ValueError(
+                "net or its derivative is infinite or not a number at x: check its parameters, "
+                f"the activation {net.activation!r}, and the scale of x and y."
+            )
         self.tolerance = rtol * self.start.decay.function_norm(self.start.residual)
 
     def linearize(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> Linearization:

@@ -136,7 +136,7 @@ def trajectory(
     """
     points, targets = dataset(x, y, distinct=False)
     stops = _checked_times(times)
-    number("rtol", rtol, above=1e-13, cure="the rounding of sums")
+    rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
     model = _Model(measure, targets, stops)
