@@ -21,7 +21,7 @@ def as_array(x: Any) -> Any:
     """Leave floating arrays and tensors alone; make everything else float64, by default NumPy."""
     if type(x) is np.ndarray and x.dtype == np.float64:
         return x
-    if is_array_api_obj(x):
+    if is_array_api_obj(x) and not getattr(x, "is_meta", False):
         xp = array_namespace(x)
         if xp.isdtype(x.dtype, "real floating"):
             return x
@@ -31,13 +31,13 @@ def as_array(x: Any) -> Any:
 
 
 def as_arrays(x: Any, y: Any) -> tuple[Any, Any]:
-    """Bring two arguments to one namespace: a plain number joins the other's."""
-    if is_array_api_obj(x) == is_array_api_obj(y):
-        return as_array(x), as_array(y)
-    if is_array_api_obj(x):
-        x, y = as_array(x), as_array(y)
-        return x, array_namespace(x).asarray(y, dtype=x.dtype, device=x.device)
-    y, x = as_arrays(y, x)
+    """Bring two arguments to one namespace: numbers join arrays, and arrays tensors."""
+    rank_x, rank_y = (is_array_api_obj(a) + is_torch_array(a) for a in (x, y))
+    x, y = as_array(x), as_array(y)
+    if rank_x > rank_y:
+        y = array_namespace(x).asarray(np.array(y), dtype=x.dtype, device=x.device)
+    if rank_x < rank_y:
+        x = array_namespace(y).asarray(np.array(x), dtype=y.dtype, device=y.device)
     return x, y
 
 

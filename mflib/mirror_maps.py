@@ -94,10 +94,10 @@ def mirror_map(
     >>> mirror_map(Quadratic(), np.ones(3), scaled=True, center="initialization", width=3).scale
     3.0
     """
-    if getattr(initial, "is_meta", False):
-        raise TypeError("initial has no data, it lives on Torch's meta device; materialise it.")
     initial = as_array(initial.detach() if hasattr(initial, "detach") else initial)
     xp = array_namespace(initial)
+    if not bool(xp.all(xp.isfinite(initial))):
+        raise ValueError("the initial parameters must be finite; some are infinite or NaN.")
     check_potential(potential, xp)
     if not isinstance(center, str) or center not in ("initialization", "origin"):
         raise ValueError(f"center must be 'initialization' or 'origin', got {center!r}.")

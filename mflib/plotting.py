@@ -135,6 +135,8 @@ def power_law(
         raise TypeError(f"table must be a DataFrame, got {type(table).__name__}.")
     if missing := [name for name in ("width", y, by) if name not in table]:
         raise ValueError(f"table has no column {missing[0]!r}, only {list(table)}.")
+    if exponent is not None:
+        exponent = number("exponent", exponent, cure="it is a slope")
     for (label, rows), marker in zip(table.groupby(by, sort=False), "osD^v<>", strict=False):
         low, high = quantiles
         stats = rows.groupby("width")[y].quantile([low, 0.5, high]).unstack()
