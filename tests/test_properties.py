@@ -221,13 +221,12 @@ def test_more_accuracy_comes_when_asked(points, potential, place):
     net = mflib.ShallowNetwork(12, activation="tanh", output_scale=0.7, seed=3)
     options = {"potential": potential, **place, "max_time": 40.0, "loss_target": 1e-30}
     ends = []
-    for rtol in (1e-7, 0.3, 1e-2, 3e-4):
+    for rtol in (1e-8, 0.3, 1e-5):
         run = mflib.mirror_flow(net, *points, rtol=rtol, **options)
         ends.append(torch.cat([p.detach().flatten() for p in run.network.parameters()]))
-    rough, fair, fine = ((end - ends[0]).abs().max() for end in ends[1:])
+    rough, fine = ((end - ends[0]).abs().max() for end in ends[1:])
     start = torch.cat([p.detach().flatten() for p in net.parameters()])
     way = (ends[0] - start).abs().max()
     assert way > 1e-3
     assert fine <= 1e-2 * way
-    assert fine <= 0.6 * fair + 1e-6 * way
-    assert fair <= rough + 1e-6 * way
+    assert fine <= max(0.1 * rough, 1e-3 * way)
