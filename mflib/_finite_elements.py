@@ -167,7 +167,8 @@ class Dual:
 
     def tolerance(self) -> float:
         """The residual that CONVERGED promises: 1e-10 of the targets, or rounding of slopes."""
-        return float(1e-10 * np.abs(self.y).max()) + 10 * self.rounding()
+        largest = float(np.abs(self.y).max())
+        return min(1e-10 * largest + 10 * self.rounding(), 1e-6 * largest)
 
     def nodal(self, f: Field, xi: np.ndarray) -> np.ndarray:
         """Values of the field z on the grid: hats at interior points, two global features."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from mflib import activations, representation
 from mflib._pool import one_thread
+from mflib._validation import count, dataset, function
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
@@ -42,21 +43,25 @@ def distance(first: Callable, second: Callable) -> float:
     return float(np.abs(on_grid(first) - on_grid(second)).max())
 
 
-def on_grid(function: Callable) -> np.ndarray:
+def on_grid(f: Callable) -> np.ndarray:
     """Evaluate on GRID: a network by its kinks where it can be, all else in parts, to save memory.
 
     The parts of a network stay in the cache.
     """
+    function("a function to compare", f)
     with torch.no_grad(), one_thread():
-        if isinstance(function, ShallowNetwork) and len(function.input_weight.T) == 1:
-            if isinstance(function.activation, activations.PiecewiseLinear):
-                return _by_kinks(function)
-        at_once = max(1, 250_000 // getattr(function, "width", 2_500))
+        if (
+            isinstance(f, ShallowNetwork)
+            and len(f.input_weight.T) == 1
+            and isinstance(f.activation, activations.PiecewiseLinear)
+        ):
+            return _by_kinks(f, f.activation.slope)
+        at_once = max(1, 250_000 // getattr(f, "width", 2_500))
         parts = np.array_split(GRID, -(-len(GRID) // at_once))
-        return np.concatenate([np.asarray(function(part)) for part in parts])
+        return np.concatenate([np.asarray(f(part)) for part in parts])
 
 
-def _by_kinks(net: ShallowNetwork) -> np.ndarray:
+def _by_kinks(net: ShallowNetwork, leak: float) -> np.ndarray:
     r"""Evaluate a network of one input and piecewise linear units on GRID, in O(n) operations.
 
     With :math:`\sigma(u) = p u + q |u|` and :math:`|w x - b| = \pm(|w| x - b \sign w)`, plus to the
@@ -70,7 +75,7 @@ def _by_kinks(net: ShallowNetwork) -> np.ndarray:
         2 * np.bincount(cells, share, len(GRID) + 1).cumsum()[:-1] - share.sum()
         for share in (a * sign * w, a * sign * b)
     )
-    p, q = 0.5 * (1 + net.activation.slope), 0.5 * (1 - net.activation.slope)
+    p, q = 0.5 * (1 + leak), 0.5 * (1 - leak)
     return p * ((a @ w) * GRID - a @ b) + q * (slope * GRID - height) + float(net.output_bias)
 
 
@@ -124,6 +129,9 @@ def lazy_limit(
     >>> lazy([-0.5]).detach().numpy().round(9).tolist()
     [0.3]
     """
+    if not isinstance(net, ShallowNetwork):
+        raise TypeError(f"net must be a ShallowNetwork, got {type(net).__name__}.")
+    x, y = dataset(x, y)
     potential = Quadratic() if potential is None else potential
     one = float(net.activation(np.ones(1))[0])
     if output_bias and abs(one - 1) > 1e-12:
@@ -136,7 +144,7 @@ def lazy_limit(
         if output_bias:
             weight, bias = np.vstack([weight, 0 * weight[:1]]), np.append(bias, -1.0)
         # representation.solve gives each of its units the mass 1/len(bias), and here it is 1/n
-        targets = (np.asarray(y, dtype=float) - net(x).numpy()) * net.width / len(bias)
+        targets = (y - net(x).numpy()) * net.width / len(bias)
         sigma, neurons = net.activation, (weight, bias)
         fit = representation.solve(
             x, targets, activation=sigma, potential=potential, neurons=neurons
@@ -207,9 +215,7 @@ def split_error(
         lazy_limit(net, x, y, potential=effective, output_bias=with_bias)
         for with_bias in (False, True)
     )
-    network, lazy, lazy_with_bias, exact = (
-        on_grid(f) for f in (run.network, own, bias_too, limit)
-    )
+    network, lazy, lazy_with_bias, exact = (on_grid(f) for f in (run.network, own, bias_too, limit))
     return {
         "status": run.status.name,
         "error": float(np.abs(network - exact).max()),
@@ -270,7 +276,8 @@ def sampling_law(
     potential = Quadratic() if potential is None else potential
     options = {"activation": activation, "density": density}
     multipliers = representation.solve(x, y, potential=potential, **options).multipliers
-    net = ShallowNetwork(units, seed=seed, **options)
+    net = ShallowNetwork(count("units", units), seed=seed, **options)
+    count("draws", draws)
     with torch.no_grad(), one_thread():
         at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
         alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from mflib._validation import dataset, number
+from mflib._validation import dataset, finite_array, function, number
 
 __all__ = ["bend_density", "held_out", "leave_one_out", "rms"]
 
@@ -44,16 +44,17 @@ def held_out(
     >>> held_out(line, [0, 1, 2, 3], [0, 1, 5, 3], [0, 1, 3]).round(12).tolist()
     [-3.0]
     """
-    inputs, targets = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    positions = np.asarray(taken)
+    inputs, targets = dataset(x, y, distinct=False)
+    inputs = inputs if np.ndim(x) == 2 else inputs[:, 0]
+    positions = finite_array("taken", taken)
     given = np.isin(np.arange(len(targets)), positions)
     if given.all() or given.sum() != positions.size or positions.size == 0:
         raise ValueError(
             f"taken must name some, not all, of the positions 0 to {len(targets) - 1}, each once, "
             f"got {positions.tolist()}."
         )
-    function = fit(inputs[given], targets[given])
-    return np.asarray(function(inputs[~given])) - targets[~given]
+    prediction = function("fit", fit)(inputs[given], targets[given])
+    return np.asarray(prediction(inputs[~given])) - targets[~given]
 
 
 def leave_one_out(
@@ -82,7 +83,12 @@ def leave_one_out(
     >>> leave_one_out(line, [0, 1, 2, 3], [0, 1, 5, 3]).tolist()
     [1.5, -3.0]
     """
-    inputs = np.asarray(x, dtype=float)
+    inputs = finite_array("x", x)
+    if inputs.ndim != 1 or np.unique(inputs).size < 3:
+        raise ValueError(
+            f"x must have shape (m,) and three different entries, got {inputs.tolist()}; use "
+            "held_out for several inputs."
+        )
     everyone = np.arange(len(inputs))
     inner = everyone[(inputs > inputs.min()) & (inputs < inputs.max())]
     return np.concatenate([held_out(fit, inputs, y, everyone[everyone != i]) for i in inner])
@@ -104,7 +110,10 @@ def rms(errors: ArrayLike) -> float:
     >>> rms([3.0, -4.0, 0.0, 0.0])
     2.5
     """
-    return float(np.sqrt(np.mean(np.square(errors))))
+    values = finite_array("errors", errors)
+    if not values.size:
+        raise ValueError("errors is empty: give at least one.")
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def bend_density(x: ArrayLike, y: ArrayLike, floor: float):
@@ -138,7 +147,9 @@ def bend_density(x: ArrayLike, y: ArrayLike, floor: float):
     [0.0, 0.4375, 1.0]
     """
     points, targets = dataset(x, y)
-    number("floor", floor, above=0.0, cure="data need kinks everywhere")
+    if points.shape[1] != 1:
+        raise ValueError(f"x must have shape (m,), got {points.shape}.")
+    floor = number("floor", floor, above=0.0, cure="data need kinks everywhere")
     order = np.argsort(points[:, 0])
     nodes = points[order, 0]
     turn = np.abs(np.diff(np.diff(targets[order]) / np.diff(nodes)))

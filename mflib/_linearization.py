@@ -109,6 +109,11 @@ class Model:
         self.free, self.no_reaction = Kinks(none, none), self.design[:0] @ self.design.T
         self.start = self.linearize(self.mirror.dual(theta), theta)
         self.rtol = rtol
+        if not self.start.finite():
+            raise ValueError(
+                "net or its derivative is infinite or not a number at x: check its parameters, "
+                f"the activation {net.activation!r}, and the scale of x and y."
+            )
 
     def linearize(self, zeta: torch.Tensor, theta: torch.Tensor | None = None) -> Linearization:
         """Linearize at zeta, where no kink is held."""

@@ -179,6 +179,13 @@ def measure_on(
     """Check what describes a measure, and make it."""
     sigma = activations.get(activation)
     check_at_zero(potential)
+    measure = _described(points, sigma, potential, density, neurons)
+    if not np.isfinite(measure.features(measure.nodes(), points)).all():
+        raise ValueError(f"activation {sigma!r} is infinite or not a number at some w . x - b.")
+    return measure
+
+
+def _described(points, sigma, potential, density, neurons) -> Measure:
     if neurons is not None:
         if density is not None:
             raise ValueError("density and neurons are both given; give one of them.")

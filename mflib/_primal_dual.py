@@ -43,7 +43,8 @@ def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
     while systems < _MAX_SYSTEMS:
         z = grid.field(xi)
         beta = inverse_mirror(phi, z)
-        last, gap = gap, grid.sum(phi.bregman(alpha, beta)) / grid.sum(phi.bregman(alpha, zero))
+        cost = grid.sum(phi.bregman(alpha, zero))
+        last, gap = gap, grid.sum(phi.bregman(alpha, beta)) / cost if cost else 0.0
         if not gap > _GAP or 1e-6 > gap > 0.5 * last:
             break
         weight = _secant(phi, alpha, beta, z)

@@ -137,6 +137,11 @@ def _panel_moments(density, panels: np.ndarray) -> np.ndarray:
     half = 0.5 * (panels[:, 1] - panels[:, 0])
     t = panels.mean(axis=1)[:, None] + half[:, None] * _PANEL_NODES
     mass = density.pdf(t) * half[:, None] * _PANEL_WEIGHTS
+    if not np.isfinite(mass).all():
+        raise ValueError(
+            f"density has an infinite pdf at {t[~np.isfinite(mass)][0]:g}; this solver needs it "
+            "bounded: use another density, or representation.solve."
+        )
     return np.stack([mass.sum(axis=1), (mass * t**2).sum(axis=1)], axis=1)
 
 
@@ -195,7 +200,8 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     inner = np.abs(inverse_mirror(potential, z_inner))
     fall = np.maximum(np.abs(outer), 1e-300) / np.maximum(inner, 1e-300)
     reach = np.log(fall) / np.log(level.ratio)
-    count = np.where(outer != 0, np.clip(np.ceil(reach - 1e-9) - 1, 0, level.cuts), 0).astype(int)
+    cuts = np.fmin(np.fmax(np.ceil(reach - 1e-9) - 1, 0), level.cuts)  # none of what is no number
+    count = np.where(outer != 0, cuts, 0).astype(int)
     piece = np.repeat(np.arange(len(left)), count + 1)
     first = np.cumsum(count + 1) - count - 1
     cut = np.arange(len(piece)) - first[piece]  # 0, ..., count within each piece

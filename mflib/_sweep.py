@@ -84,6 +84,13 @@ def sweep(
             f"executor must be a concurrent.futures.Executor or 'serial', got {executor!r}; "
             "a dask Client has get_executor()."
         )
+    if not callable(function):
+        raise TypeError(f"function must be a function, got {function!r}.")
+    if not isinstance(parameters, Mapping):
+        raise TypeError(f"parameters must map names to values, got {type(parameters).__name__}.")
+    for name, values in parameters.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"parameters[{name!r}] must be values in a list, got {values!r}.")
     labelled = {
         name: list(values.items()) if isinstance(values, Mapping) else [(v, v) for v in values]
         for name, values in parameters.items()

@@ -137,7 +137,7 @@ def trajectory(
     """
     points, targets = dataset(x, y, distinct=False)
     stops = _checked_times(times)
-    number("rtol", rtol, above=1e-13, cure="the rounding of sums")
+    rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
     # products of small matrices: more threads would only wait for each other

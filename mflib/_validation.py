@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import reprlib
+from typing import Any, SupportsFloat
 
 import array_api_compat
 import numpy as np
-from array_api_compat import is_array_api_obj
+from array_api_compat import is_array_api_obj, is_torch_array
 from numpy.typing import ArrayLike
 
 
@@ -17,50 +18,110 @@ def array_namespace(x: Any) -> Any:
 
 
 def as_array(x: Any) -> Any:
-    """Leave floating arrays and tensors alone; make everything else a float64 NumPy array."""
+    """Leave floating arrays and tensors alone; make everything else float64, by default NumPy."""
     if type(x) is np.ndarray and x.dtype == np.float64:
         return x
-    if is_array_api_obj(x):
+    if is_array_api_obj(x) and not getattr(x, "is_meta", False):
         xp = array_namespace(x)
-        return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, xp.float64)
-    return np.asarray(x, dtype=np.float64)
+        if xp.isdtype(x.dtype, "real floating"):
+            return x
+        if xp.isdtype(x.dtype, ("bool", "integral")):
+            return xp.astype(x, xp.float64)
+    return real_array("the argument", x)
 
 
 def as_arrays(x: Any, y: Any) -> tuple[Any, Any]:
-    """Bring two arguments to one namespace: a plain number joins the other's."""
-    if is_array_api_obj(x) == is_array_api_obj(y):
-        return as_array(x), as_array(y)
-    if is_array_api_obj(x):
-        x = as_array(x)
-        return x, array_namespace(x).asarray(y, dtype=x.dtype, device=x.device)
-    y, x = as_arrays(y, x)
+    """Bring two arguments to one namespace: numbers join arrays, and arrays tensors."""
+    rank_x, rank_y = (is_array_api_obj(a) + is_torch_array(a) for a in (x, y))
+    x, y = as_array(x), as_array(y)
+    if rank_x > rank_y:
+        y = array_namespace(x).asarray(np.array(y), dtype=x.dtype, device=x.device)
+    if rank_x < rank_y:
+        x = array_namespace(y).asarray(np.array(x), dtype=y.dtype, device=y.device)
     return x, y
 
 
-def number(name: str, value: Any, *, above: float, cure: str) -> float:
-    """Return value as a finite float above a bound, or raise."""
+def _floats(value: Any) -> np.ndarray | None:
+    """Return a float64 copy of what is real numbers, and None of anything else."""
     try:
-        result = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a real number, got {value!r}.") from None
-    if not (math.isfinite(result) and result > above):
-        raise ValueError(f"{name} must be finite and > {above:g} ({cure}), got {value!r}.")
-    return result
+        if is_torch_array(value):  # from any device, of any precision, without its history
+            value = value.detach().cpu()
+            value = value.double() if value.is_floating_point() else value
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufO":  # NumPy would read strings and dates as numbers
+            return None
+        if array.dtype.kind == "O" and not all(map(_is_real, array.flat)):
+            return None
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last is Torch's, of no data
+        return None
+
+
+def _is_real(entry: Any) -> bool:
+    return isinstance(entry, SupportsFloat) and not isinstance(entry, complex)
+
+
+def real_array(name: str, value: Any) -> np.ndarray:
+    """Return value as a new float64 array, finite or not, or raise."""
+    array = _floats(value)
+    if array is None:
+        raise TypeError(f"{name} must be an array of real numbers, got {reprlib.repr(value)}.")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries; remove or replace them.")
+    return array
 
 
 def finite_array(name: str, value: ArrayLike) -> np.ndarray:
-    """Return value as a finite float64 array, or raise."""
-    try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be an array of real numbers, got {value!r}.") from None
+    """Return value as a new finite float64 array, or raise."""
+    array = real_array(name, value)
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)].flat[0]
         raise ValueError(f"{name} contains {bad}; remove or replace what is not finite.")
     return array
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+    cure: str,
+) -> float:
+    """Return value as a finite float within bounds, or raise."""
+    array = _floats(value)
+    if array is None or array.ndim:
+        raise TypeError(f"{name} must be a real number, got {reprlib.repr(value)}.")
+    result = float(array)
+    if not (math.isfinite(result) and result > above and least <= result <= most):
+        bounds = {" and >": above, " and >=": least, " and <=": most}
+        allowed = "".join(f"{sign} {b:g}" for sign, b in bounds.items() if math.isfinite(b))
+        raise ValueError(f"{name} must be finite{allowed} ({cure}), got {value!r}.")
+    return result
+
+
+def count(name: str, value: Any, *, least: int = 1) -> int:
+    """Return value as an int of at least 1, or another bound, or raise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {reprlib.repr(value)}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return value as a bool, or raise: a word such as "no" would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {reprlib.repr(value)}.")
+    return bool(value)
+
+
+def function(name: str, value: Any) -> Any:
+    """Return value if it can be called, or raise."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {reprlib.repr(value)}.")
+    return value
 
 
 def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +149,9 @@ def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.nd
         )
     if x.size == 0:
         raise ValueError("x is empty: give at least one data point.")
+    for name, values in (("x", x), ("y", y)):
+        if (largest := np.abs(values).max()) > 1e150:
+            raise ValueError(f"{name} reaches {largest:g}, whose square overflows; rescale it.")
     if distinct:
         values, counts = np.unique(x, axis=0, return_counts=True)
         if (counts > 1).any():
@@ -98,37 +162,42 @@ def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.nd
     return x, y
 
 
+_METHODS = (
+    *("pdf", "cdf", "sf", "ppf", "isf"),
+    *("rvs", "support", "std", "median", "moment"),
+)
+
+
 def frozen_density(density: Any) -> Any:
     """Return a frozen continuous scipy.stats distribution with a finite second moment, or raise."""
-    missing = [
-        name
-        for name in ("pdf", "cdf", "rvs", "support", "std", "median", "moment")
-        if not callable(getattr(density, name, None))
-    ]
+    missing = [name for name in _METHODS if not callable(getattr(density, name, None))]
     if missing:
         raise TypeError(
             "density must be a frozen continuous scipy.stats distribution such as "
             f"stats.uniform(-1, 2); {density!r} has no {', '.join(missing)}."
         )
-    try:
-        spread = float(density.std())
-    except TypeError:
-        raise TypeError(
-            f"density must be a frozen distribution with its parameters, such as stats.norm(0, 1); "
-            f"got {density!r}."
-        ) from None
+    with np.errstate(all="ignore"):
+        try:
+            spread, middle = float(density.std()), float(density.median())
+        except TypeError:
+            raise TypeError(
+                "density must be a frozen distribution with its parameters, such as "
+                f"stats.norm(0, 1); got {density!r}."
+            ) from None
+        inside = np.asarray(density.pdf(middle + spread * np.array([-0.7, 0.1, 0.6])))
     if not (math.isfinite(spread) and spread > 0):
         raise ValueError(
             f"density must have a finite positive variance, but its standard deviation is "
             f"{spread}; the theory needs E[B^2]: choose lighter tails or check the parameters."
         )
+    if not abs(middle) + spread < 1e100:
+        raise ValueError(
+            f"density has median {middle:g} and standard deviation {spread:g}, whose squares "
+            "overflow; rescale the inputs and the density."
+        )
+    if not (np.isfinite(inside) & (inside >= 0)).all():
+        raise ValueError(
+            f"density.pdf must be finite and not negative, but around the median it is "
+            f"{inside.tolist()}; check density {density!r}."
+        )
     return density
-
-
-def count(name: str, value: int) -> int:
-    """Return value as an int of at least 1, or raise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}.")
-    return int(value)

@@ -8,12 +8,11 @@ s = 0, the absolute value s = −1, leaky ReLU lies between.
 from __future__ import annotations
 
 import abc
-import math
-from typing import Any, SupportsFloat
+from typing import Any
 
 from array_api_compat import array_namespace
 
-from mflib._validation import as_array
+from mflib._validation import as_array, number
 
 __all__ = [
     "Activation",
@@ -84,13 +83,11 @@ class PiecewiseLinear(Activation):
     """
 
     def __init__(self, slope: float) -> None:
-        if not isinstance(slope, SupportsFloat):
-            raise TypeError(f"slope must be a real number, got {slope!r}.")
-        if not (math.isfinite(slope) and -1 <= slope < 1):
+        self.slope = number("slope", slope, cure="it lies in [-1, 1)")
+        if not -1 <= self.slope < 1:
             raise ValueError(
                 f"slope must lie in [-1, 1) (at 1 the activation has no kink), got {slope!r}."
             )
-        self.slope = float(slope)
 
     def __call__(self, u: Array) -> Array:
         u = as_array(u)

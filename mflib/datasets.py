@@ -9,6 +9,8 @@ from importlib import resources
 
 import numpy as np
 
+from mflib._validation import number
+
 __all__ = ["figure1", "figure2", "motorcycle", "titanium"]
 
 
@@ -30,6 +32,7 @@ def figure1(shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     >>> y.round(2).tolist()
     [-0.15, -0.15, 0.15, -0.15, -0.15]
     """
+    shift = number("shift", shift, cure="it is added to the targets")
     return np.array([-1.0, -0.2, 0.0, 0.2, 1.0]), np.array([0, 0, 0.3, 0, 0]) - 0.15 + shift
 
 

@@ -19,6 +19,7 @@ from mflib._finite_width import (
 )
 from mflib._held_out import bend_density, held_out, leave_one_out, rms
 from mflib._sweep import sweep
+from mflib._validation import count, finite_array, function, number
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential
@@ -92,6 +93,7 @@ def trial(
     for name in ("loss", "steps", "parameter_change", "kernel_change"):
         result[name] = getattr(run, name)
     if limit is not None:
+        function("limit", limit)
         change = on_grid(run.network) - on_grid(net)
         result["error"] = float(np.abs(change - on_grid(limit)).max())
     return result
@@ -128,8 +130,10 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
     >>> superposition_defect(lambda y: lambda t: y[0] ** 2 + 0 * t, [[1.0], [2.0]])
     0.8
     """
-    parts = np.asarray(parts, dtype=float)
-    values = [np.asarray(solve(part)(GRID)) for part in parts]
+    parts = finite_array("parts", parts)
+    if parts.ndim != 2:
+        raise ValueError(f"parts must have shape (k, m), got {parts.shape}.")
+    values = [np.asarray(function("solve", solve)(part)(GRID)) for part in parts]
     size = sum(float(np.abs(h).max()) for h in values)
     if size == 0:
         raise ValueError("parts give functions that vanish on GRID; give targets that are not 0.")
@@ -168,10 +172,12 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
     >>> round(fit.exponent, 6), round(fit.factor, 6)
     (-1.0, 3.0)
     """
-    n, y = np.asarray(n, dtype=float), np.asarray(y, dtype=float)
-    if n.size < 3 or n.shape != y.shape or not ((n > 0).all() and (y > 0).all()):
+    n, y = finite_array("n", n), finite_array("y", y)
+    shapes = n.ndim == 1 and n.size >= 3 and n.shape == y.shape
+    if not shapes or min(n.min(), y.min()) <= 0 or np.ptp(n) == 0:
         raise ValueError(
-            "n and y must be positive, of equal length, and have at least three points."
+            "n and y must be positive, of equal length, and have at least three points, n not all "
+            "the same."
         )
     line = stats.linregress(np.log(n), np.log(y))
     return Exponent(float(line.slope), float(line.stderr), float(np.exp(line.intercept)))
@@ -225,7 +231,7 @@ def exponent_interval(
     >>> round(fit.exponent, 3), fit.low < -0.5 < fit.high
     (-0.5, True)
     """
-    n, y = np.asarray(n, dtype=float), np.asarray(y, dtype=float)
+    n, y = finite_array("n", n), finite_array("y", y)
     if n.ndim != 1 or n.shape != y.shape or not ((n > 0).all() and (y > 0).all()):
         raise ValueError("n and y must be positive and of equal length.")
     sizes, place, counts = np.unique(n, return_inverse=True, return_counts=True)
@@ -234,6 +240,8 @@ def exponent_interval(
             "n must have at least two different values, each with at least two measurements, got "
             f"{dict(zip(sizes.tolist(), counts.tolist(), strict=True))} measurements."
         )
+    level = number("level", level, cure="it is a probability")
+    count("resamples", resamples), count("seed", seed, least=0)
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
     centred = np.log(sizes) - np.average(np.log(sizes), weights=counts)

@@ -20,7 +20,6 @@ import enum
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -183,14 +182,12 @@ def mirror_flow(
             f"x has {points.shape[1]} inputs per data point and net takes "
             f"{net.input_weight.shape[1]}; set input_dim of ShallowNetwork accordingly."
         )
-    for name, value in (("loss_target", loss_target), ("rtol", rtol)):
-        number(name, value, above=0.0, cure="give a positive number")
-    if not isinstance(max_time, SupportsFloat):
-        raise TypeError(f"max_time must be a real number, got {max_time!r}.")
-    if not float(max_time) > 0:
-        raise ValueError(f"max_time must be positive, got {max_time!r}; math.inf sets no limit.")
+    loss_target = number("loss_target", loss_target, above=0.0, cure="give a positive number")
+    rtol = number("rtol", rtol, above=0.0, cure="give a positive number")
+    if not (isinstance(max_time, float) and max_time == math.inf):
+        max_time = number("max_time", max_time, above=0.0, cure="math.inf sets no limit")
     rate = 1 / net.width if learning_rate is None else learning_rate
-    number("learning_rate", rate, above=0.0, cure="give a positive number")
+    rate = number("learning_rate", rate, above=0.0, cure="give a positive number")
     stops = _checked_times(save_at, max_time)
     potential = Quadratic() if potential is None else potential
     with torch.no_grad(), _threads(net.width * len(targets) ** 2):
@@ -239,7 +236,8 @@ def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Lineari
     new = model.reach(at, middle, decay.integral(step))
     if not new.finite():
         return at, math.inf
-    return new, model.share(new.residual - decay.residual(step), decay)
+    error = model.share(new.residual - decay.residual(step), decay)
+    return new, error if math.isfinite(error) else math.inf
 
 
 class _StepSizes:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
 from mflib._validation import finite_array, frozen_density
-from mflib.potentials import Potential
+from mflib.potentials import Potential, check_potential
 
 __all__ = ["ReluCost", "relu_cost", "share_curvature"]
 
@@ -86,11 +86,12 @@ def share_curvature(
     """
     named = {"bend": bend, "tilt": tilt, "right": right, "left": left}
     u, tau, p_right, p_left = np.broadcast_arrays(*(finite_array(*pair) for pair in named.items()))
+    check_potential(potential)
     total = p_right + p_left
-    if not (total > 0).all():
+    if not ((total > 0) & (p_right >= 0) & (p_left >= 0)).all():
         raise ValueError(
-            "right + left must be positive, got 0: where there are no kinks there is no curvature "
-            "to share; leave such places out."
+            "right + left must be positive, and neither negative: where there are no kinks there "
+            "is no curvature to share; leave such places out."
         )
     mean, share = u / total, p_right / total
     offset = potential.gradient(np.zeros(1))[0]
@@ -157,8 +158,16 @@ def relu_cost(
     >>> bool(abs(relu_cost(h, x, **model).cost / h.cost - 1) < 1e-9)
     True
     """
-    problem = _Moments(h, finite_array("knots", knots), potential, frozen_density(density))
-    C, S = (0.0, 0.0) if tilt is None else map(float, tilt)
+    missing = [name for name in ("__call__", "curvature", "slopes") if not hasattr(h, name)]
+    if missing:
+        raise TypeError(f"h must be such as a variational.Solution; {h!r} has no {missing[0]}.")
+    check_potential(potential)
+    points = finite_array("knots", knots).ravel()
+    problem = _Moments(h, points, potential, frozen_density(density))
+    given = finite_array("tilt", (0.0, 0.0) if tilt is None else tilt)
+    if given.shape != (2,):
+        raise ValueError(f"tilt must be a pair of numbers, got {tilt!r}.")
+    C, S = given.tolist()
     rough = True
     while rough:
         C, S = problem.maximise(C, S) if tilt is None else (C, S)

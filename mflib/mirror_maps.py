@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mflib._validation import array_namespace
-from mflib.potentials import Potential
+from mflib._validation import array_namespace, as_array, count, flag
+from mflib.potentials import Potential, check_potential
 
 __all__ = ["MirrorMap", "mirror_map"]
 
@@ -94,18 +94,20 @@ def mirror_map(
     >>> mirror_map(Quadratic(), np.ones(3), scaled=True, center="initialization", width=3).scale
     3.0
     """
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
-    if center not in ("initialization", "origin"):
+    initial = as_array(initial.detach() if hasattr(initial, "detach") else initial)
+    xp = array_namespace(initial)
+    if not bool(xp.all(xp.isfinite(initial))):
+        raise ValueError("the initial parameters must be finite; some are infinite or NaN.")
+    check_potential(potential, xp)
+    if not isinstance(center, str) or center not in ("initialization", "origin"):
         raise ValueError(f"center must be 'initialization' or 'origin', got {center!r}.")
-    if scaled and center == "origin":
+    if flag("scaled", scaled) and center == "origin":
         raise ValueError(
             "center='origin' is for unscaled potentials only, got scaled=True; "
             "use center='initialization'."
         )
-    xp = array_namespace(initial)
     centre = xp.asarray(initial, copy=True) if center == "initialization" else 0.0 * initial
-    result = MirrorMap(potential, centre, float(width) if scaled else 1.0)
+    result = MirrorMap(potential, centre, float(count("width", width)) if scaled else 1.0)
     metric = result.metric(initial)
     if not bool(xp.all(xp.isfinite(metric) & (metric > 0))):
         raise ValueError(

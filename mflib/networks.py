@@ -5,12 +5,14 @@ r"""The shallow network and its initialization (eq. (2) of the paper).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy import stats
 
 from mflib import activations
-from mflib._validation import count, frozen_density, number
+from mflib._validation import count, frozen_density, number, real_array
 
 __all__ = ["ShallowNetwork"]
 
@@ -75,10 +77,10 @@ class ShallowNetwork(torch.nn.Module):
     ) -> None:
         super().__init__()
         n, dim = count("width", width), count("input_dim", input_dim)
-        scale = number("output_scale", output_scale, above=-1e-300, cure="0 starts at zero")
+        scale = number("output_scale", output_scale, least=0.0, cure="0 starts at zero")
         density = frozen_density(stats.uniform(-1, 2) if density is None else density)
         self.activation = activations.get(activation)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(count("seed", seed, least=0))
         direction = rng.standard_normal((n, dim))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         bias = density.rvs(size=n, random_state=rng)
@@ -114,7 +116,7 @@ class ShallowNetwork(torch.nn.Module):
     def preactivation(self, x) -> torch.Tensor:
         """Evaluate w_k . x_i - b_k, shape (m, n)."""
         weight = self.input_weight
-        x = torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
+        x = _tensor(x).to(dtype=weight.dtype, device=weight.device)
         if x.ndim == 1 and weight.shape[1] == 1:
             x = x[:, None]
         if x.ndim != 2 or x.shape[1] != weight.shape[1]:
@@ -123,6 +125,15 @@ class ShallowNetwork(torch.nn.Module):
                 "one row for each point."
             )
         return torch.addmm(-self.input_bias, x, weight.T)
+
+
+def _tensor(x: Any) -> torch.Tensor:
+    """Return x as a tensor; one that is a tensor keeps its history."""
+    if not isinstance(x, torch.Tensor):
+        return torch.from_numpy(real_array("x", x))
+    if x.is_complex() or x.is_meta:
+        raise TypeError(f"x must be real numbers with data, got {x.dtype} on device {x.device}.")
+    return x
 
 
 def _parameter(values) -> torch.nn.Parameter:

@@ -18,6 +18,8 @@ from cycler import cycler
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from mflib._validation import count, finite_array, number, real_array
+
 if TYPE_CHECKING:
     from IPython.display import HTML
 
@@ -68,6 +70,8 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     >>> plt.close(fig)
     """
     plt.style.use(STYLE)
+    count("columns", columns), count("rows", rows)
+    height = number("height", height, above=0.0, cure="it is in inches")
     width = 5.2 if columns == 1 else min(3.4 * columns, 9.6)
     return plt.subplots(rows, columns, figsize=(width, height * rows), **options)
 
@@ -89,6 +93,9 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
     >>> plt.close(fig)
     """
     style = {"color": "black", "marker": "o", "markersize": 5, "linestyle": "none", "zorder": 5}
+    x, y = real_array("x", x), real_array("y", y)
+    if x.shape != y.shape:
+        raise ValueError(f"x and y must have the same shape, got {x.shape} and {y.shape}.")
     ax.plot(x, y, **{**style, "label": "data", **options})
 
 
@@ -124,6 +131,12 @@ def power_law(
     >>> power_law(ax, table, "error", by="kind", exponent=-1)
     >>> plt.close(fig)
     """
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"table must be a DataFrame, got {type(table).__name__}.")
+    if missing := [name for name in ("width", y, by) if name not in table]:
+        raise ValueError(f"table has no column {missing[0]!r}, only {list(table)}.")
+    if exponent is not None:
+        exponent = number("exponent", exponent, cure="it is a slope")
     for (label, rows), marker in zip(table.groupby(by, sort=False), "osD^v<>", strict=False):
         low, high = quantiles
         stats = rows.groupby("width")[y].quantile([low, 0.5, high]).unstack()
@@ -205,15 +218,21 @@ def slider(
     """
     from IPython.display import HTML  # there wherever a notebook runs, and needed nowhere else
 
-    x = np.asarray(x, dtype=float)
-    curves = {ylabel: np.asarray(rows, dtype=float) for ylabel, rows in panels.items()}
+    x = finite_array("x", x)
+    if x.ndim != 1 or x.size < 2 or not (np.diff(x) > 0).all():
+        raise ValueError(f"x must be at least two increasing abscissae, got shape {x.shape}.")
+    if not isinstance(panels, Mapping) or not panels:
+        raise TypeError(f"panels must map labels to curves, got {type(panels).__name__}.")
+    curves = {ylabel: finite_array(f"panels[{ylabel!r}]", r) for ylabel, r in panels.items()}
     for ylabel, rows in curves.items():
         if rows.shape != (len(values), len(x)):
             raise ValueError(
                 f"panels[{ylabel!r}] has shape {rows.shape}, but {len(values)} values and "
                 f"{len(x)} abscissae need {(len(values), len(x))}."
             )
-    if not 0 <= start < len(values):
+    if not all(isinstance(text, str) for text in values):
+        raise TypeError(f"values must be texts, got {values!r}.")
+    if not 0 <= count("start", start, least=0) < len(values):
         raise ValueError(f"start must be between 0 and {len(values) - 1}, got {start!r}.")
     fixed_label, fixed = reference or ("", {})
     drawn, frames = [], []

@@ -28,6 +28,8 @@ __all__ = [
 
 Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in
 
+_RANGE = {"least": 1e-100, "most": 1e100}  # beyond, powers of parameters are no numbers
+
 
 class Potential(abc.ABC):
     r"""A smooth strictly convex function :math:`\varphi` of one real variable.
@@ -261,7 +263,7 @@ class Hypentropy(Potential):
     """
 
     def __init__(self, beta: float) -> None:
-        self.beta = number("beta", beta, above=0.0, cure="it is a scale")
+        self.beta = number("beta", beta, above=0.0, **_RANGE, cure="it is a scale")
 
     def value(self, x: Array) -> Array:
         x = as_array(x)
@@ -325,7 +327,8 @@ class Regularized(Potential):
         if not isinstance(psi, Potential):
             raise TypeError(f"psi must be a Potential, got {psi!r}; use e.g. Power(4).")
         self.psi = psi
-        self.omega = number("omega", omega, above=0.0, cure="it keeps the Hessian positive")
+        cure = "it keeps the Hessian positive"
+        self.omega = number("omega", omega, above=0.0, **_RANGE, cure=cure)
 
     def value(self, x: Array) -> Array:
         x = as_array(x)
@@ -377,14 +380,65 @@ class Regularized(Potential):
 
 def check_at_zero(potential: Any) -> None:
     """Raise unless training can start at the centre of a potential."""
-    if not isinstance(potential, Potential):
-        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    check_potential(potential)
     with np.errstate(divide="ignore"):
         curvature = float(potential.hessian(np.zeros(1))[0])
     if not (np.isfinite(curvature) and curvature > 0):
         raise ValueError(
             f"potential {potential!r} has Hessian {curvature:g} at 0, where training starts; "
             "it must be finite and positive: use Regularized(potential, omega)."
+        )
+
+
+_PROBES = np.array([-0.91, -0.37, -0.052, 0.0013, 0.067, 0.41, 0.88])
+
+
+def check_potential(potential: Any, xp: Any = np) -> None:
+    """Raise unless a potential is one at a few points, where most mistakes of one's own show."""
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    if type(potential) is Regularized:
+        return check_potential(potential.psi, xp)
+    if type(potential) in (Quadratic, Power, Hypentropy):
+        return None
+    step = 1e-5 * np.abs(_PROBES)
+    x = np.stack([_PROBES - step, _PROBES, _PROBES + step])
+    with np.errstate(all="ignore"):
+        value, gradient, hessian = (
+            _probe(potential, name, xp.asarray(x)) for name in ("value", "gradient", "hessian")
+        )
+        slope, curvature = 2 * step * gradient[1], 2 * step * hessian[1]
+        _refute(potential, "value is not finite", ~np.isfinite(value[1]))
+        _refute(potential, "gradient is not finite", ~np.isfinite(gradient[1]))
+        _refute(potential, "hessian is negative or not a number", ~(hessian[1] >= 0))
+        _refute(potential, "gradient is not the slope of value", _differ(value, slope))
+        _refute(potential, "hessian is not the slope of gradient", _differ(gradient, curvature))
+        back = potential.gradient(potential.inverse_gradient(xp.asarray(gradient[1])))
+        apart = np.abs(np.asarray(back) - gradient[1])
+        wrong = ~(apart <= 1e-6 * np.abs(gradient).max())
+        _refute(potential, "inverse_gradient does not invert gradient", wrong)
+
+
+def _probe(potential: Potential, name: str, x: Array) -> np.ndarray:
+    result = getattr(potential, name)(x)
+    if getattr(result, "shape", None) != x.shape:
+        raise TypeError(
+            f"potential {potential!r}: its {name} must act elementwise, but for an array of shape "
+            f"{tuple(x.shape)} it is {result!r}."
+        )
+    return np.asarray(result)
+
+
+def _differ(f: np.ndarray, rise: np.ndarray) -> np.ndarray:
+    rounding = 1e-14 * np.abs(f[1])
+    return ~(np.abs(f[2] - f[0] - rise) <= 1e-3 * np.abs(rise) + rounding)
+
+
+def _refute(potential: Potential, fault: str, where: np.ndarray) -> None:
+    if where.any():
+        raise ValueError(
+            f"potential {potential!r}: its {fault} at x = {_PROBES[where][0]:g}; it must be smooth "
+            "and strictly convex, and its methods must fit each other."
         )
 
 

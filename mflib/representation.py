@@ -151,7 +151,7 @@ def solve(
     >>> rep([0.1]).round(6).tolist(), rep.status.name
     ([1.0], 'CONVERGED')
     """
-    root = _root_of(ridge, np.size(y))
+    root = _root_of(ridge, finite_array("y", y).size)
     points, targets = dataset(x, y, distinct=not root.size)
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
@@ -194,7 +194,8 @@ def kernel(
     >>> kernel([0.0, 1.0]).round(6).tolist()  # ReLU, x^2
     [[0.083333, 0.104167], [0.104167, 0.333333]]
     """
-    points, _ = dataset(x, np.zeros(np.shape(x)[:1]), distinct=False)
+    x = finite_array("x", x)
+    points, _ = dataset(x, np.zeros(x.shape[:1]), distinct=False)
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
     measure.potential = Quadratic()

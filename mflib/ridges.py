@@ -145,7 +145,7 @@ def cubic_kernel(
     [[0.25]]
     """
     first, second = finite_array("first", first), finite_array("second", second)
-    number("reach", reach, above=0.0, cure="it bounds the biases")
+    reach = number("reach", reach, above=0.0, cure="it bounds the biases")
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise ValueError(
             f"first and second must have shapes (k, D) and (l, D), got {first.shape} and "

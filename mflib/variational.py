@@ -249,7 +249,7 @@ class Solution:
         Newton steps.
     status : Status
         CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
-        data's slopes where points nearly coincide.
+        data's slopes where points nearly coincide, but never above 1e-6 of the largest target.
     """
 
     cost: float

@@ -101,7 +101,7 @@ def test_fit_recovers_a_power_law_and_the_error_of_noise():
         ([1, 2, 3], [1, 2]),
         ([1, 2, 0], [1, 2, 3]),
         ([1, 2, 3], [1, -2, 3]),
-        ([1, 2, 3], [1, np.nan, 3]),
+        ([1, 1, 1], [1, 2, 3]),
     ],
 )
 def test_bad_fits(n, y):

@@ -22,7 +22,7 @@ LAYERS = {
     "_sweep": ("_cache", "_pool"),
     "potentials": ("_validation",),
     "activations": ("_validation",),
-    "datasets": (),
+    "datasets": ("_validation",),
     "networks": ("_validation", "activations"),
     "mirror_maps": ("_validation", "potentials"),
     "_kinks": ("mirror_maps",),
@@ -47,7 +47,8 @@ LAYERS = {
     "ridges": ("_validation", "activations"),
     "_held_out": ("_validation",),
     "_finite_width": (
-        *("_pool", "activations", "flow", "networks", "potentials", "representation"),
+        *("_pool", "_validation", "activations", "flow"),
+        *("networks", "potentials", "representation"),
     ),
 }
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import Phase, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
@@ -12,6 +12,7 @@ from mflib._measures import measure_on
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.representation import Status
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, X, Y
+from tests.strategies import data, potentials, repeatable, sigmas
 
 QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
 
@@ -30,31 +31,7 @@ def test_reference_limits(problem):
 # Against the solver in function space, with which it shares no code.
 
 
-@st.composite
-def data(draw):
-    """One to six points, not too close, and targets that are not all small."""
-    gaps = draw(st.lists(st.floats(0.2, 1.0), min_size=1, max_size=6))
-    places = np.cumsum(gaps)
-    x = -0.95 + draw(st.floats(0.0, 0.9)) + (places - places[0]) * 0.95 / max(places[-1], 1.0)
-    y = draw(st.lists(st.floats(-2, 2, width=16), min_size=len(gaps), max_size=len(gaps)))
-    assume(np.abs(y).max() > 0.1)
-    order = draw(st.permutations(range(len(x))))
-    return x[order], np.array(y)[order]
-
-
-potentials = st.one_of(
-    st.sampled_from(list(SCALED.values())),
-    st.builds(Regularized, st.builds(Power, st.floats(2.2, 6)), st.floats(0.05, 5)),
-    st.builds(Hypentropy, st.floats(0.1, 10)),
-)
-sigmas = st.one_of(
-    st.sampled_from([activations.relu, activations.absolute]),
-    st.builds(activations.leaky_relu, st.floats(-0.9, 0.6)),
-)
-
-
-# without shrinking, which would solve thousands of problems: the first failure is small enough
-@settings(max_examples=25, derandomize=True, deadline=None, phases=[Phase.generate])
+@repeatable(25)
 @given(data(), sigmas, potentials, st.sampled_from(list(DENSITIES)))
 def test_both_solvers_agree(points, activation, potential, name):
     assume(not (isinstance(potential, Hypentropy) and name == "student"))

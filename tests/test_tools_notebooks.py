@@ -115,6 +115,18 @@ def split_stream(cells):
     cells[0]["outputs"] = parts
 
 
+def edit_text(cells):
+    cells[0]["outputs"][0]["text"] = ["one\n", "three\n"]
+
+
+def edit_picture(cells):
+    cells[1]["outputs"][0]["data"]["image/png"] = "AAAA"
+
+
+def empty_outputs(cells):
+    cells[0]["outputs"] = []
+
+
 def change_source(cells):
     cells[0]["source"] = ["print(2)"]
 
@@ -147,12 +159,42 @@ def test_a_second_execution_gives_the_same_bytes(book, executed):
         (warn, "stores text on stderr; mend the cause of the warning"),
         (fail, "stores an error; mend the cell"),
         (split_stream, "is not in normal form (saved by another tool?); run `make notebooks`"),
+        (edit_text, "its outputs are not those that were executed; run `make notebooks`"),
+        (edit_picture, "its outputs are not those that were executed; run `make notebooks`"),
+        (empty_outputs, "its outputs are not those that were executed; run `make notebooks`"),
         (change_source, "text differs from its source; run `make notebooks`"),
     ],
 )
 def test_a_tampered_notebook_is_reported(book, capsys, change, finding):
     tamper(book, change)
     assert finding in report(book, capsys)
+
+
+@pytest.mark.parametrize("change", [edit_text, edit_picture, empty_outputs])
+def test_outputs_that_were_edited_are_never_kept(book, capsys, executed, change):
+    tamper(book, change)
+    edit(book / "chapters/a.md", "Its figure.", "A figure.")
+    assert "its outputs were edited" in report(book, capsys, "refresh")
+    mended = (book / "chapters/a.ipynb").read_text("utf-8").replace("A figure.", "Its figure.")
+    outputs = [
+        json.loads(text)["cells"][1]["outputs"] for text in (mended, executed["chapters/a.ipynb"])
+    ]
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("key", ["mflib", "data", "outputs"])
+def test_a_wrong_digest_is_reported(book, capsys, key):
+    path = book / "chapters/a.ipynb"
+    stored = json.loads(path.read_text("utf-8"))["metadata"]["executed_with"][key]
+    edit(path, stored, stored[::-1])
+    assert "run `make notebooks`" in report(book, capsys)
+
+
+def test_a_chapter_on_no_page_is_reported(book, capsys):
+    (book / "_toc.yml").write_text("root: chapters/b.ipynb\n", "utf-8")
+    assert report(book, capsys) == "is on no page; add it to _toc.yml"
+    (book / "_toc.yml").write_text("root: chapters/a.ipynb\n", "utf-8")
+    assert report(book, capsys) == "1 notebooks are as they should be"
 
 
 def test_a_missing_notebook_is_reported(book, capsys):
@@ -201,7 +243,18 @@ def test_comments_and_docstrings_leave_notebooks_current(book, capsys, new):
         ("    name: fig-square\n", "", f"{FIGURE}: figure without mystnb figure name"),
         ("    caption: A square.\n", "", f"{FIGURE}: figure without mystnb figure caption"),
         ("    alt: A grey square.", "    width: 9px", f"{FIGURE}: figure without mystnb image alt"),
+        ("alt: A grey square.", "alt: ' '", f"{FIGURE}: figure without mystnb image alt; add one"),
+        ("Its figure.", r"Let $\bm x = 1$.", r"MathJax knows no \bm; mend it, or define it in"),
+        ("Its figure.", "{math}`\\RR`", r"MathJax knows no \RR; mend it, or define it in _config"),
         ("---\nmystnb", "---\ntags: [nbval-skip]\nmystnb", "remove the tag nbval-skip"),
+        *(
+            (
+                "---\nmystnb",
+                f"---\ntags: [x, {tag}]\nmystnb",
+                f"{FIGURE}: remove the tag {tag}, nbval",
+            )
+            for tag in ("nbval-ignore-output", "nbval-raises-exception", "skip-execution")
+        ),
         ("---\nmystnb", "---\ntags: [raises-exception]\nmystnb", "remove the tag raises-exception"),
     ],
 )
@@ -216,6 +269,14 @@ def test_a_broken_rule_of_metadata_is_reported(book, capsys, old, new, finding):
     [
         ("# NBVAL_IGNORE_OUTPUT\n1", "remove the marker, nbval must compare every cell"),
         ("warnings.filterwarnings('ignore')", "mend the cause of the warning"),
+        ("x = 1\n#NBVAL_SKIP", "remove the marker, nbval must compare every cell"),
+        ("# PYTEST_VALIDATE_IGNORE_OUTPUT", "remove the marker, nbval must compare every cell"),
+        ("warnings.simplefilter(action='ignore')", "mend the cause of the warning"),
+        ("x = 1\nwith np.errstate(all='ignore'):\n    y = 2", "mend the cause of the warning"),
+        ("with contextlib.redirect_stderr(None):\n    x = 1", "mend the cause of the warning"),
+        ("x = 1\n!rm data.csv", "use Python alone: no shell, no magic"),
+        ("%%capture\nx = 1", "use Python alone: no shell, no magic"),
+        ("os.system('ls')", "use Python alone: no shell, no magic"),
         ("plot();", "drop the final semicolon"),
         ("x = 1\n" * 16, "16 lines, at most 15"),
     ],
@@ -225,6 +286,24 @@ def test_a_broken_rule_of_code_is_reported(source, finding):
     twin = notebooks.nbformat.v4.new_notebook(cells=[cell])
     (line,) = [*notebooks.unvalidated(twin), *notebooks.long_cells(twin)]
     assert finding in line
+
+
+@pytest.mark.parametrize(
+    "source", ["warnings.simplefilter('error')", "print('100 %')", "x != 1", "a = 7 % 2"]
+)
+def test_what_breaks_no_rule_is_accepted(source):
+    cell = notebooks.nbformat.v4.new_code_cell(source, execution_count=1)
+    assert not list(notebooks.unvalidated(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+
+
+def test_macros_of_mathjax_and_of_the_book_are_known(book, capsys):
+    settings = "sphinx: {config: {mathjax3_config: {tex: {macros: {RR: R}}}}}\n"
+    (book / "_config.yml").write_text(settings, "utf-8")
+    edit(
+        book / "chapters/a.md", "Its figure.", r"$\RR \ni \alpha \mapsto \langle a \rangle$ `\foo`."
+    )
+    report(book, capsys, "refresh")
+    assert report(book, capsys) == "1 notebooks are as they should be"
 
 
 def test_a_tag_allows_a_long_cell():

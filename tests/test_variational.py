@@ -381,10 +381,10 @@ def test_a_point_on_the_curve_changes_nothing(activation, potential, stretched):
 def test_a_multiple_of_the_potential_changes_only_the_cost(activation, potential, stretched):
     class Triple(Lopsided):
         def value(self, x):
-            return 3 * potential.value(x)
+            return 3 * potential.value(x) + 0.8 * x  # nor does an affine term
 
         def gradient(self, x):
-            return 3 * potential.gradient(x) + 0.8  # nor does an affine term
+            return 3 * potential.gradient(x) + 0.8
 
         def hessian(self, x):
             return 3 * potential.hessian(x)

@@ -11,6 +11,7 @@ nbval re-executes it, so the twin must be complete, reproducible and honest.
 import argparse
 import ast
 import hashlib
+import json
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from tools.mathematics import undefined_macros
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 300
@@ -38,7 +41,9 @@ LANGUAGE = {
 UNCHECKED_TAGS = re.compile(r"nbval-|raises-exception$|skip-execution$")
 UNWANTED_CODE = {
     r"NBVAL_|PYTEST_VALIDATE_IGNORE_OUTPUT": "remove the marker, nbval must compare every cell",
-    r"(filterwarnings|simplefilter)\(\s*[\"']ignore": "mend the cause of the warning",
+    r"(filterwarnings|simplefilter)\((?!\s*[\"']error)": "mend the cause of the warning",
+    r"\b(catch_warnings|redirect_stderr|errstate|seterr)\b": "mend the cause of the warning",
+    r"^\s*(!|%)|\b(subprocess|os\.system)\b": "use Python alone: no shell, no magic",
     r";\s*$": "drop the final semicolon (end plots with plt.show()), nbval cannot reproduce it",
 }
 
@@ -143,6 +148,12 @@ def fingerprint(root: Path) -> dict[str, str]:
     }
 
 
+def outputs_digest(notebook: NotebookNode) -> str:
+    """Return a digest of all outputs, the pictures among them, as they are stored."""
+    stored = nbformat.reads(serialise(notebook), as_version=4)
+    return digest(json.dumps(cell.outputs, sort_keys=True) for cell in code_cells(stored))[:16]
+
+
 def reasons_to_execute(
     source: NotebookNode, twin: NotebookNode | None, inputs: dict[str, str]
 ) -> list[str]:
@@ -151,6 +162,8 @@ def reasons_to_execute(
         return ["it has no notebook yet"]
     stored = twin.metadata.get("executed_with", {})
     reasons = [f"{name} changed" for name in inputs if inputs[name] != stored.get(name)]
+    if edited(twin):
+        reasons.append("its outputs were edited")
     if [cell.source for cell in code_cells(source)] != [cell.source for cell in code_cells(twin)]:
         reasons.insert(0, "its code changed")
     elif any(unexecuted(twin)):
@@ -173,8 +186,9 @@ def refresh(path: Path, inputs: dict[str, str], execute_anyway: bool) -> str:
         execute(source, path)
     else:
         keep_outputs(source, twin)
-    source.metadata["executed_with"] = inputs
-    text = serialise(normalise(source))
+    result = normalise(source)
+    result.metadata["executed_with"] = inputs | {"outputs": outputs_digest(result)}
+    text = serialise(result)
     if reasons:
         done = f"executed in {time.perf_counter() - start:.1f} s: {', '.join(reasons)}"
     elif text != target.read_text("utf-8"):
@@ -221,11 +235,15 @@ def faults(path: Path, inputs: dict[str, str]) -> Iterator[str]:
         yield "does not exist; run `make notebooks`"
         return
     stale = list(differences(source, twin)) + list(outdated(twin, inputs))
-    yield from stale
     if not stale and serialise(normalise(twin)) != target.read_text("utf-8"):
-        yield "is not in normal form (saved by another tool?); run `make notebooks`"
-    for rule in (unexecuted, noisy, unvalidated, bare_figures, long_cells):
-        yield from rule(twin)
+        stale = ["is not in normal form (saved by another tool?); run `make notebooks`"]
+    yield from stale
+    rules = (unexecuted, noisy, unvalidated, bare_figures, long_cells)
+    found = [line for rule in rules for line in rule(twin)]
+    yield from found
+    yield from red_mathematics(twin, path.parents[1])
+    if not stale and not found and edited(twin):
+        yield "its outputs are not those that were executed; run `make notebooks`"
 
 
 def differences(source: NotebookNode, twin: NotebookNode) -> Iterator[str]:
@@ -252,6 +270,11 @@ def outdated(twin: NotebookNode, inputs: dict[str, str]) -> Iterator[str]:
             yield f"was executed with another {name}; run `make notebooks`"
 
 
+def edited(twin: NotebookNode) -> bool:
+    """Whether outputs were changed after the execution: nbval does not compare figures."""
+    return twin.metadata.get("executed_with", {}).get("outputs") != outputs_digest(twin)
+
+
 def unexecuted(twin: NotebookNode) -> Iterator[str]:
     """Yield the first cell out of the order 1, 2, ...: nbval skips cells without a count."""
     for count, (index, cell) in enumerate(numbered_code_cells(twin), start=1):
@@ -275,7 +298,7 @@ def unvalidated(twin: NotebookNode) -> Iterator[str]:
         for tag in filter(UNCHECKED_TAGS.match, cell.metadata.get("tags", [])):
             yield f"{where(index, cell)}: remove the tag {tag}, nbval must compare every cell"
         for pattern, advice in UNWANTED_CODE.items():
-            if re.search(pattern, cell.source):
+            if re.search(pattern, cell.source, re.MULTILINE):
                 yield f"{where(index, cell)}: {advice}"
 
 
@@ -287,8 +310,17 @@ def bare_figures(twin: NotebookNode) -> Iterator[str]:
             continue
         labels = cell.metadata.get("mystnb", {})
         for group, key in (("figure", "caption"), ("figure", "name"), ("image", "alt")):
-            if not labels.get(group, {}).get(key):
+            if not str(labels.get(group, {}).get(key) or "").strip():
                 yield f"{where(index, cell)}: figure without mystnb {group} {key}; add one"
+
+
+def red_mathematics(twin: NotebookNode, root: Path) -> Iterator[str]:
+    """Yield macros that show up red on the page."""
+    for index, cell in enumerate(twin.cells):
+        if cell.cell_type == "markdown":
+            for name in undefined_macros(cell.source, root):
+                advice = "mend it, or define it in _config.yml"
+                yield f"{where(index, cell)}: MathJax knows no \\{name}; {advice}"
 
 
 def long_cells(twin: NotebookNode) -> Iterator[str]:
@@ -302,6 +334,14 @@ def long_cells(twin: NotebookNode) -> Iterator[str]:
 def orphans(root: Path, sources: Iterable[Path]) -> Iterator[Path]:
     expected = {path.with_suffix(".ipynb") for path in sources}
     yield from (path for path in sorted(root.glob("chapters/*.ipynb")) if path not in expected)
+
+
+def unlisted(root: Path, sources: Iterable[Path]) -> Iterator[Path]:
+    toc = root / "_toc.yml"
+    listed = toc.read_text("utf-8") if toc.exists() else None
+    for path in (path.with_suffix(".ipynb") for path in sources):
+        if listed is not None and str(path.relative_to(root).as_posix()) not in listed:
+            yield path
 
 
 # Cells
@@ -343,6 +383,8 @@ def run_check(root: Path, sources: list[Path]) -> int:
         for path in sources
         for fault in faults(path, inputs)
     ]
+    for path in unlisted(root, sources):
+        lines.append(f"{path.relative_to(root)}: is on no page; add it to _toc.yml")
     for path in orphans(root, chapter_sources(root)):
         lines.append(f"{path.relative_to(root)}: has no source; restore its .md or remove it")
     print("\n".join(lines) or f"{len(sources)} notebooks are as they should be")

@@ -1,0 +1,235 @@
+"""Every public function with good arguments, and the numbers of what it returns."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+import mflib
+from mflib import (
+    activations,
+    datasets,
+    experiments,
+    functionals,
+    mirror_maps,
+    plotting,
+    representation,
+    ridges,
+    variational,
+)
+from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
+from tests.problems import UNIFORM, Lopsided, X, Y
+
+QUERY = np.array([-0.9, -0.2, 0.31, 0.77])
+NET = mflib.ShallowNetwork(30, seed=0)
+SOLUTION = variational.solve(X, Y)
+DATA = {"x": X, "y": Y}
+MODEL = {"potential": Quadratic(), "density": UNIFORM}
+ONE = np.ones(5)
+
+
+def _straight(x, y):
+    return lambda t: np.interp(t, np.sort(x), y)
+
+
+def _optimizer(**arguments):
+    arguments = {"params": [torch.nn.Parameter(torch.ones(3, dtype=torch.float64))]} | arguments
+    return mflib.MirrorDescent(**arguments)
+
+
+def _at(method):
+    return lambda **arguments: method(**arguments)
+
+
+def _points(**arguments):
+    _, ax = plotting.figure()
+    plotting.points(ax, **arguments)
+    return ax.lines[0].get_xydata()
+
+
+def _power_law(**arguments):
+    _, ax = plotting.figure()
+    plotting.power_law(ax, **arguments)
+    return ax.lines[0].get_xydata()
+
+
+TABLE = pd.DataFrame({"width": [1, 2, 1, 2], "error": [1.0, 0.5, 2.0, 1.0], "kind": list("aabb")})
+SLIDER = {
+    "x": X[np.argsort(X)],
+    "panels": {"y": [X, Y]},
+    "values": ["a", "b"],
+    **{"name": "n", "label": "l", "description": "d", "start": 0},
+}
+
+# name: (the call, its good arguments)
+CALLS = {
+    "potentials.Potential": (Lopsided().bregman, {"x": X, "y": Y}),
+    "potentials.Quadratic": (Quadratic().bregman, {"x": X, "y": Y}),
+    "potentials.Power": (Power, {"exponent": 3.0}),
+    "potentials.Hypentropy": (Hypentropy, {"beta": 3.0}),
+    "potentials.Regularized": (Regularized, {"psi": Power(4), "omega": 3.0}),
+    "activations.Activation": (activations.tanh.derivative, {"u": X}),
+    "activations.PiecewiseLinear": (activations.PiecewiseLinear, {"slope": 0.25}),
+    "activations.leaky_relu": (activations.leaky_relu, {"slope": 0.25}),
+    "activations.get": (activations.get, {"activation": "relu"}),
+    "activations.relu": (activations.relu, {"u": X}),
+    "activations.absolute": (activations.absolute, {"u": X}),
+    "activations.elu": (activations.elu, {"u": X}),
+    "activations.softplus": (activations.softplus, {"u": X}),
+    "activations.tanh": (activations.tanh, {"u": X}),
+    "activations.sine": (activations.sine, {"u": X}),
+    "mirror_maps.MirrorMap": (
+        lambda theta: mirror_maps.MirrorMap(Quadratic(), np.ones(5), 2.0).dual(theta),
+        {"theta": X},
+    ),
+    "mirror_maps.mirror_map": (
+        mirror_maps.mirror_map,
+        {
+            "potential": Quadratic(),
+            "initial": X,
+            "scaled": True,
+            "center": "initialization",
+            "width": 3,
+        },
+    ),
+    "ShallowNetwork": (
+        mflib.ShallowNetwork,
+        {
+            "width": 3,
+            "input_dim": 3,
+            "seed": 3,
+            "output_scale": 3.0,
+            "activation": "relu",
+            "density": UNIFORM,
+        },
+    ),
+    "ShallowNetwork.forward": (NET.forward, {"x": X}),
+    "MirrorDescent": (
+        _optimizer,
+        {"lr": 3.0, "potential": Quadratic(), "scaled": True, "center": "initialization"}
+        | {"width": 3},
+    ),
+    "mirror_flow": (
+        mflib.mirror_flow,
+        {"net": NET, **DATA, "potential": Quadratic(), "scaled": False, "center": "origin"}
+        | {"loss_target": 1e-7, "rtol": 3.0, "learning_rate": 3.0, "max_time": 3.0}
+        | {"save_at": [1.0, 2.0]},
+    ),
+    "variational.solve": (variational.solve, {**DATA, **MODEL, "activation": "relu"}),
+    "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "representation.solve": (
+        representation.solve,
+        {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
+    ),
+    "representation.Representation": (representation.solve(X, Y), {"x": QUERY}),
+    "representation.kernel": (representation.kernel, {"x": X, **MODEL, "activation": "relu"}),
+    "representation.trajectory": (
+        representation.trajectory,
+        {**DATA, "times": [1.0, 3.0], **MODEL, "activation": "relu", "rtol": 3.0},
+    ),
+    "representation.Trajectory": (representation.trajectory(X, Y, [1.0, 3.0]), {"x": QUERY}),
+    "functionals.share_curvature": (
+        functionals.share_curvature,
+        {"bend": X, "tilt": Y, "right": ONE, "left": ONE, "potential": Quadratic()},
+    ),
+    "functionals.relu_cost": (
+        functionals.relu_cost,
+        {"h": SOLUTION, "knots": X, **MODEL, "tilt": (0.1, 0.2)},
+    ),
+    "ridges.stretched": (ridges.stretched, {"direction": np.ones((2, 3)), "factors": [1.0, 2, 3]}),
+    "ridges.grid": (
+        ridges.grid,
+        {"angles": 3, "biases": 3, "density": UNIFORM, "stretch": [1.0, 2.0]},
+    ),
+    "ridges.cubic_kernel": (
+        ridges.cubic_kernel,
+        {"first": X[:, None], "second": X[:2, None], "reach": 3.0, "activation": "relu"},
+    ),
+    "experiments.distance": (
+        experiments.distance,
+        {"first": np.sin, "second": np.cos},
+    ),
+    "experiments.rms": (experiments.rms, {"errors": X}),
+    "experiments.fit_exponent": (experiments.fit_exponent, {"n": np.exp(X), "y": np.exp(Y)}),
+    "experiments.exponent_interval": (
+        experiments.exponent_interval,
+        {
+            "n": np.array([1.0, 1, 2, 2, 2]),
+            "y": np.exp(Y),
+            "level": 0.5,
+            "resamples": 30,
+            "seed": 3,
+        },
+    ),
+    "experiments.superposition_defect": (
+        experiments.superposition_defect,
+        {"solve": lambda y: lambda t: y.sum() ** 2 + t, "parts": np.ones((2, 3))},
+    ),
+    "experiments.held_out": (
+        experiments.held_out,
+        {"fit": _straight, **DATA, "taken": [0, 1, 3]},
+    ),
+    "experiments.leave_one_out": (experiments.leave_one_out, {"fit": _straight, **DATA}),
+    "experiments.bend_density": (experiments.bend_density, {**DATA, "floor": 0.5}),
+    "experiments.lazy_limit": (
+        experiments.lazy_limit,
+        {"net": NET, **DATA, "potential": Quadratic()},
+    ),
+    "experiments.trial": (
+        experiments.trial,
+        {"width": 30, "seed": 3, **DATA, **MODEL, "limit": SOLUTION, "activation": "relu"},
+    ),
+    "experiments.split_error": (
+        experiments.split_error,
+        {"width": 30, "seed": 3, **DATA, **MODEL, "limit": SOLUTION, "activation": "relu"},
+    ),
+    "experiments.sampling_law": (
+        experiments.sampling_law,
+        {**DATA, **MODEL, "activation": "relu", "units": 30, "draws": 3, "seed": 3},
+    ),
+    "experiments.sweep": (
+        experiments.sweep,
+        {"function": lambda a: {"b": a}, "parameters": {"a": [1, 2]}, "executor": "serial"},
+    ),
+    "plotting.figure": (plotting.figure, {"columns": 3, "rows": 3, "height": 3.0}),
+    "plotting.points": (_points, {"x": X, "y": Y}),
+    "plotting.power_law": (
+        _power_law,
+        {"table": TABLE, "y": "error", "by": "kind", "exponent": 3.0},
+    ),
+    "plotting.slider": (plotting.slider, SLIDER),
+    "datasets.figure1": (datasets.figure1, {"shift": 3.0}),
+}
+
+
+def numbers(result) -> np.ndarray:
+    """Return the numbers of a result, for comparison."""
+    if isinstance(result, variational.Solution | representation.Representation):
+        return np.append(result(QUERY), result.cost)
+    if isinstance(result, representation.Trajectory):
+        return np.append(result(QUERY), result.loss)
+    if isinstance(result, mflib.Flow):
+        return np.append(numbers(result.network), [result.loss, result.time])
+    if isinstance(result, torch.nn.Module):
+        return np.concatenate([p.detach().numpy().ravel() for p in result.parameters()])
+    if isinstance(result, Potential):
+        return result.gradient(X)
+    if isinstance(result, activations.Activation):
+        return result(X)
+    if isinstance(result, mirror_maps.MirrorMap):
+        return np.append(result.centre, result.scale)
+    if isinstance(result, mflib.MirrorDescent):
+        return np.array([result.defaults["lr"], result.width, result.scale])
+    if isinstance(result, torch.Tensor):
+        return result.detach().double().numpy().ravel()
+    if hasattr(result, "cdf"):
+        return result.cdf(X)
+    if hasattr(result, "data") and isinstance(result.data, str):
+        return np.array([len(result.data)], dtype=float)
+    if isinstance(result, dict):
+        return np.array([v for v in result.values() if not isinstance(v, str)], dtype=float)
+    if isinstance(result, tuple) and isinstance(result[0], plt.Figure):
+        return result[0].get_size_inches()
+    if isinstance(result, tuple):
+        return np.concatenate([np.ravel(part) for part in result])
+    return np.ravel(np.asarray(result, dtype=float))

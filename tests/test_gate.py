@@ -1,0 +1,116 @@
+"""Two gates of other makes, tried on tampered books: nbval, and the build with warnings as errors.
+
+What the third one, `tools.notebooks check`, finds is in test_tools_notebooks.py.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPE = (ROOT / "Makefile").read_text("utf-8")
+
+
+def notebook(path: Path, source: str, shown: str | None) -> None:
+    """Write a notebook of one executed cell."""
+    outputs = [] if shown is None else [nbformat.v4.new_output("stream", text=shown)]
+    cell = nbformat.v4.new_code_cell(source, execution_count=1, outputs=outputs, id="a")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+
+
+def test_nbval_fails_where_outputs_differ(tmp_path):
+    """A digit edited, text taken away, text added, an error, a warning."""
+    tampered = {
+        "digit": ("print(0.123)", "0.124\n"),
+        "emptied": ("print(0.123)", None),
+        "invented": ("x = 1", "0.123\n"),
+        "fails": ("1 / 0", None),
+        "warns": ("import warnings\nwarnings.warn('careful')", None),
+    }
+    notebook(tmp_path / "good.ipynb", "print(0.123)", "0.123\n")
+    for name, (source, shown) in tampered.items():
+        notebook(tmp_path / f"{name}.ipynb", source, shown)
+    options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
+    assert all(option in RECIPE for option in options)
+    sanitiser = ["--nbval-sanitize-with", str(ROOT / "tests/nbval.cfg")]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-c", "/dev/null"]
+        + [f"--rootdir={tmp_path}", *options, *sanitiser, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1, run.stdout
+    for name in tampered:
+        assert f"FAILED {name}.ipynb::Cell 0" in run.stdout
+    assert "PASSED good.ipynb::Cell 0" in run.stdout
+    assert "0.124" in run.stdout
+
+
+GOOD = """\
+(good-page)=
+# A page
+
+```{math}
+:label: one
+
+x = 1
+```
+
+By {eq}`one`, {cite:t}`liang2025implicit` and {ref}`good-page` all is well.
+
+```{bibliography}
+```
+"""
+BROKEN = {
+    "{eq}`two`": "equation not found: two",
+    "{ref}`bad-page`": "undefined label: 'bad-page'",
+    "{numref}`fig-none`": "undefined label: 'fig-none'",
+    "{cite:t}`nobody1900`": 'could not find bibtex key "nobody1900"',
+    "{doc}`nowhere`": "unknown document: 'nowhere'",
+    "{func}`mflib.nothing`": "reference target not found: mflib.nothing",
+    "{prf:ref}`thm-none`": "thm-none",
+    "![A curve](none.png)": "image file not readable: none.png",
+    "```{nothing}\n```": "Unknown directive type: 'nothing'",
+}
+
+
+def build(book: Path, page: str) -> tuple[int, str]:
+    """Build a book of one page as the Makefile does, with the settings of this one."""
+    for name in ("_config.yml", "references.bib"):
+        shutil.copy(ROOT / name, book / name)
+    shutil.copytree(ROOT / "_ext", book / "_ext")
+    shutil.copytree(ROOT / "chapters/_static", book / "chapters/_static")
+    (book / "_toc.yml").write_text("format: jb-book\nroot: page.md\n", "utf-8")
+    (book / "page.md").write_text(page, "utf-8")
+    assert "jupyter-book build . --all -W -n --keep-going" in RECIPE
+    command = "from jupyter_book.cli.main import main; main()"
+    options = ["build", ".", "--all", "-W", "-n", "--keep-going"]
+    run = subprocess.run(
+        [sys.executable, "-c", command, *options], cwd=book, capture_output=True, text=True
+    )
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_a_sound_page_builds(tmp_path):
+    status, output = build(tmp_path, GOOD)
+    assert status == 0, output
+
+
+def test_the_build_fails_at_every_broken_reference(tmp_path):
+    status, output = build(tmp_path, GOOD + "\n\n".join(["", *BROKEN]))
+    assert status != 0
+    for reference, line in BROKEN.items():
+        assert line in output, f"{reference} is not reported:\n{output}"
+
+
+@pytest.mark.parametrize("flag", ["-W", "-n", "--nbval"])
+def test_the_recipe_of_the_gate_keeps_its_flags(flag):
+    lines = [
+        line for line in RECIPE.splitlines() if "jupyter-book build" in line or "--nbval " in line
+    ]
+    assert any(f" {flag} " in line for line in lines)
+    assert not any("--nbval-lax" in line or "|| true" in line for line in lines)

@@ -1,0 +1,384 @@
+"""Bad and hostile input to every public function: the documented result, or one clear error.
+
+A row is (function, argument, what stands for it, its value, what is expected): an error with a
+pattern, a status, or nothing but that the result is the one of good arguments. In every case
+nothing hangs, warns or changes its arguments, and what has converged is finite.
+"""
+
+import enum
+import inspect
+from collections import Counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import mflib
+from mflib.potentials import Power, Regularized
+from tests import hostile
+from tests.hostile import OWN
+from tests.problems import X, Y
+from tests.public_calls import CALLS, numbers
+
+# Which arguments are arrays, numbers, ...: each meets all that may stand for one.
+
+ARRAYS = [
+    *(("variational.solve", name) for name in "xy"),
+    *(("representation.solve", name) for name in "xy"),
+    *(("representation.trajectory", name) for name in "xy"),
+    *(("mirror_flow", name) for name in "xy"),
+    ("representation.kernel", "x"),
+    ("variational.Solution", "x"),
+    ("representation.Representation", "x"),
+    ("representation.Trajectory", "x"),
+    *(("functionals.share_curvature", name) for name in ("bend", "tilt", "right", "left")),
+    ("functionals.relu_cost", "knots"),
+    *(("experiments.fit_exponent", name) for name in "ny"),
+    *(("experiments.exponent_interval", name) for name in "ny"),
+    *(("experiments.held_out", name) for name in "xy"),
+    *(("experiments.leave_one_out", name) for name in "xy"),
+    *(("experiments.bend_density", name) for name in "xy"),
+    *(("experiments.lazy_limit", name) for name in "xy"),
+    ("experiments.rms", "errors"),
+    ("plotting.slider", "x"),
+]
+# these take what is not finite: that in, that out
+ELEMENTWISE = [
+    ("ShallowNetwork.forward", "x"),
+    *(("plotting.points", name) for name in "xy"),
+    *((f"activations.{name}", "u") for name in ("relu", "absolute", "elu", "softplus", "tanh")),
+    *((f"activations.{name}", "u") for name in ("sine", "Activation")),
+    ("potentials.Quadratic", "x"),
+]
+NUMBERS = [
+    ("potentials.Power", "exponent"),
+    ("potentials.Hypentropy", "beta"),
+    ("potentials.Regularized", "omega"),
+    ("activations.PiecewiseLinear", "slope"),
+    ("activations.leaky_relu", "slope"),
+    ("ShallowNetwork", "output_scale"),
+    ("MirrorDescent", "lr"),
+    *(("mirror_flow", name) for name in ("rtol", "learning_rate", "max_time", "loss_target")),
+    ("representation.trajectory", "rtol"),
+    ("ridges.cubic_kernel", "reach"),
+    ("experiments.exponent_interval", "level"),
+    ("experiments.bend_density", "floor"),
+    ("plotting.figure", "height"),
+    ("datasets.figure1", "shift"),
+]
+COUNTS = [
+    *(("ShallowNetwork", name) for name in ("width", "input_dim", "seed")),
+    ("mirror_maps.mirror_map", "width"),
+    ("experiments.trial", "width"),
+    ("experiments.trial", "seed"),
+    ("experiments.split_error", "width"),
+    *(("experiments.sampling_law", name) for name in ("units", "draws", "seed")),
+    *(("experiments.exponent_interval", name) for name in ("resamples", "seed")),
+    *(("ridges.grid", name) for name in ("angles", "biases")),
+    *(("plotting.figure", name) for name in ("columns", "rows")),
+]
+FROM_ZERO = [
+    *("variational.solve", "representation.solve", "representation.trajectory"),
+    *("representation.kernel", "mirror_flow", "experiments.lazy_limit", "experiments.trial"),
+    *("experiments.split_error", "experiments.sampling_law"),
+]
+POTENTIALS = [
+    *FROM_ZERO,
+    *("mirror_maps.mirror_map", "MirrorDescent"),
+    *("functionals.share_curvature", "functionals.relu_cost"),
+]
+DENSITIES = [
+    *("variational.solve", "representation.solve", "representation.trajectory"),
+    *("representation.kernel", "ShallowNetwork", "ridges.grid", "functionals.relu_cost"),
+    *("experiments.trial", "experiments.split_error", "experiments.sampling_law"),
+]
+ACTIVATIONS = [
+    *("variational.solve", "representation.solve", "representation.trajectory"),
+    *("representation.kernel", "ShallowNetwork", "ridges.cubic_kernel", "activations.get"),
+    *("experiments.trial", "experiments.split_error", "experiments.sampling_law"),
+]
+FUNCTIONS = [
+    ("experiments.distance", "first"),
+    ("experiments.distance", "second"),
+    ("experiments.superposition_defect", "solve"),
+    ("experiments.held_out", "fit"),
+    ("experiments.leave_one_out", "fit"),
+    ("experiments.trial", "limit"),
+    ("experiments.split_error", "limit"),
+    ("experiments.sweep", "function"),
+]
+
+SAME = None
+
+
+def rows():
+    """Yield all rows of the table."""
+    for function, argument in ARRAYS + ELEMENTWISE:
+        good = CALLS[function][1][argument]
+        named = "argument" if (function, argument) in ELEMENTWISE[3:] else f"{argument} "
+        for kind, make in hostile.ARRAYS.items():
+            yield function, argument, kind, make(good), SAME
+        for kind, make in hostile.NO_ARRAYS.items():
+            if kind != "sparse tensor" or (function, argument) in ARRAYS:
+                yield function, argument, kind, make(good), (TypeError, named + ".*real numbers")
+        if (function, argument) in ARRAYS:
+            for kind, make in hostile.NOT_FINITE.items():
+                expected = ValueError, f"{argument} (contains|has masked)"
+                yield function, argument, kind, make(good), expected
+    for function, argument in NUMBERS:
+        good = CALLS[function][1][argument]
+        for kind, make in hostile.NUMBERS.items():
+            yield function, argument, kind, make(good), SAME
+        for kind, make in hostile.NO_NUMBERS.items():
+            if argument == "learning_rate" and kind == "none":
+                continue  # the default
+            expected = TypeError, f"{argument} must be a real number, got"
+            yield function, argument, kind, make(good), expected
+        yield function, argument, "nan", np.nan, (ValueError, f"{argument} must .*got nan")
+        yield function, argument, "infinite", -np.inf, (ValueError, f"{argument} must .*got -inf")
+    for function, argument in COUNTS:
+        good = CALLS[function][1][argument]
+        yield function, argument, "of NumPy", np.int64(good), SAME
+        for kind, make in hostile.NO_INTEGERS.items():
+            expected = TypeError, f"{argument} must be an integer, got"
+            yield function, argument, kind, make(good), expected
+        yield (
+            function,
+            argument,
+            "-1",
+            -1,
+            (ValueError, f"{argument} must be at least [01], got -1"),
+        )
+    for function in POTENTIALS:
+        for kind, (value, expected) in hostile.POTENTIALS.items():
+            yield function, "potential", kind, value, expected
+    for function in FROM_ZERO:
+        for kind, (value, expected) in hostile.FROM_ZERO.items():
+            yield function, "potential", kind, value, expected
+    for function in DENSITIES:
+        for kind, (value, expected) in hostile.DENSITIES.items():
+            yield function, "density", kind, value, expected
+    for function in ACTIVATIONS:
+        for kind, (value, expected) in hostile.ACTIVATIONS.items():
+            yield function, "activation", kind, value, expected
+    for function, argument in FUNCTIONS:
+        expected = TypeError, "must be a function, got 3"
+        yield function, argument, "number", 3.0, expected
+        yield function, argument, "raises", hostile._mine, OWN
+    for function, argument, value, *expected in PARTICULAR:
+        yield function, argument, outcome(*expected), value, *expected
+
+
+def outcome(expected) -> str:
+    """Name a row by what is expected."""
+    if expected is SAME:
+        return "no matter"
+    return expected[1] if isinstance(expected, tuple) else " or ".join(map(str, sorted(expected)))
+
+
+STALLED, CONVERGED, NO_STATUS = "STALLED", "CONVERGED", {"no status"}
+SOLVERS = ("variational.solve", "representation.solve", "representation.trajectory", "mirror_flow")
+OVERFLOW = (ValueError, "y reaches .*square overflows; rescale")
+PARTICULAR = [
+    # shapes
+    *((f, "x", 0.5, (ValueError, r"x must have shape .* got \(\)")) for f in SOLVERS),
+    *((f, "x", np.ones((5, 1, 1)), (ValueError, "x must have shape")) for f in SOLVERS),
+    *((f, "x", X[None], (ValueError, "x and y .*same length, got 1 inputs")) for f in SOLVERS),
+    *((f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got")) for f in SOLVERS),
+    *((f, "y", Y[:3], (ValueError, "x and y .*5 inputs and 3 targets")) for f in SOLVERS),
+    *((f, ("x", "y"), ([], []), (ValueError, "x is empty")) for f in SOLVERS),
+    *((f, ("x", "y"), (X[:, None], Y), SAME) for f in SOLVERS),
+    ("representation.kernel", "x", [], (ValueError, "x is empty")),
+    ("ShallowNetwork.forward", "x", 0.5, (ValueError, r"x must have shape \(m, 1\)")),
+    ("ShallowNetwork.forward", "x", np.ones((2, 3)), (ValueError, r"x must have shape \(m, 1\)")),
+    # data: one point, the same point twice, almost the same point, nothing to learn
+    *((f, ("x", "y"), ([0.3], [2]), {"CONVERGED", "MAX_TIME", "COMPLETED"}) for f in SOLVERS),
+    ("variational.solve", "x", [0.1] * 5, (ValueError, "x contains 0.1 more than once; average")),
+    ("representation.solve", ("x", "ridge"), ([0.1] * 5, 0.0), (ValueError, "x contains 0.1 more")),
+    ("representation.trajectory", "x", [0.1] * 5, {"COMPLETED"}),
+    ("mirror_flow", ("x", "max_time"), ([0.1] * 5, 1e9), {"STALLED"}),
+    ("variational.solve", ("x", "y"), ([0.1, np.nextafter(0.1, 1), 0.5], [1, 2, 3]), {STALLED}),
+    ("representation.solve", ("x", "ridge"), (1e-100 * X, 0), {STALLED}),
+    *((f, "y", 0 * Y, {"CONVERGED", "COMPLETED"}) for f in SOLVERS),
+    # scales
+    *((f, "y", 1e300 * Y, OVERFLOW) for f in SOLVERS),
+    *((f, "x", 1e200 * X, (ValueError, "x reaches .*square overflows")) for f in SOLVERS),
+    ("variational.solve", "y", 1e100 * Y, {CONVERGED}),
+    ("variational.solve", "y", 1e-100 * Y, {CONVERGED}),
+    ("variational.solve", "y", 1e-300 * Y, {CONVERGED}),
+    ("representation.solve", "y", 1e100 * Y, {CONVERGED}),
+    ("representation.solve", "y", 1e-100 * Y, {CONVERGED}),
+    ("mirror_flow", "y", 1e-100 * Y, {CONVERGED}),
+    ("variational.solve", "x", 1e-100 * X, {STALLED}),
+    ("variational.solve", "x", 1e100 * X, (ValueError, "x contains .*outside the support")),
+    ("variational.solve", "potential", Regularized(Power(300), 1), {STALLED}),
+    ("variational.solve", "potential", Regularized(Power(4), 1e99), {CONVERGED}),
+    ("variational.solve", "density", stats.beta(0.5, 0.5), (ValueError, "density has an infinite")),
+    ("variational.solve", "density", stats.norm(0, 1e-8), (ValueError, "density vanishes between")),
+    ("potentials.Hypentropy", "beta", 1e-300, (ValueError, "beta must .*>= 1e-100")),
+    ("potentials.Regularized", "omega", 1e300, (ValueError, "omega must .*<= 1e.100")),
+    # models
+    ("variational.solve", "activation", "tanh", (ValueError, "activation tanh is not served")),
+    ("potentials.Regularized", "psi", "power", (TypeError, "psi must be a Potential, got 'power'")),
+    *(
+        (f, "activation", hostile.SigmaOf(), (ValueError, "activation SigmaOf is infinite or not"))
+        for f in ("representation.solve", "representation.trajectory", "representation.kernel")
+    ),
+    *(
+        (f, "activation", hostile.SigmaOf(RuntimeError("my own")), OWN)
+        for f in ("representation.solve", "representation.trajectory", "representation.kernel")
+    ),
+    ("experiments.trial", "activation", hostile.SigmaOf(), (ValueError, "activation SigmaOf")),
+    ("mirror_flow", "net", torch.nn.Linear(1, 1), (TypeError, "net must be a ShallowNetwork")),
+    ("experiments.lazy_limit", "net", None, (TypeError, "net must be a ShallowNetwork")),
+    ("mirror_flow", "scaled", "no", (TypeError, "scaled must be True or False, got 'no'")),
+    ("MirrorDescent", "scaled", 1, (TypeError, "scaled must be True or False, got 1")),
+    ("mirror_flow", "center", None, (ValueError, "center must be .*got None")),
+    ("mirror_maps.mirror_map", "center", X, (ValueError, "center must be 'initialization'")),
+    ("mirror_maps.mirror_map", "initial", X * np.inf, (ValueError, "initial parameters must be")),
+    ("mirror_maps.mirror_map", "initial", X + 1j, (TypeError, "argument must be .*real numbers")),
+    ("mirror_maps.mirror_map", "initial", torch.tensor(X, requires_grad=True), SAME),
+    ("mirror_maps.mirror_map", "initial", torch.tensor(X).to("meta"), (TypeError, "argument must")),
+    ("mirror_maps.MirrorMap", "theta", X.astype(np.float32), NO_STATUS),
+    ("mirror_maps.MirrorMap", "theta", X + 1j, (TypeError, "argument must be .*real numbers")),
+    ("potentials.Potential", "y", X.tolist(), NO_STATUS),
+    ("potentials.Potential", "y", "a", (TypeError, "argument must be .*real numbers")),
+    # times, ridges, neurons
+    ("mirror_flow", "save_at", [2.0, 1.0], (ValueError, "save_at must be increasing")),
+    ("mirror_flow", "save_at", "now", (TypeError, "save_at must be an array of real")),
+    ("mirror_flow", "max_time", 0, (ValueError, r"max_time must .* > 0 \(math.inf sets no limit")),
+    ("representation.trajectory", "times", [], (ValueError, "times must be increasing")),
+    ("representation.trajectory", "times", None, (TypeError, "times must be an array of real")),
+    ("representation.solve", "ridge", -1.0, (ValueError, "ridge has the negative eigenvalue")),
+    ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number or a sym")),
+    ("representation.solve", "ridge", "much", (TypeError, "ridge must be an array of real")),
+    *(
+        ("representation.solve", ("density", "neurons"), (None, value), expected)
+        for value, expected in [
+            (3, (TypeError, "neurons must be a pair")),
+            (([], []), (ValueError, "neurons must have shapes")),
+            ((["1"], [0.0]), (TypeError, r"neurons\[0\] must be an array of real")),
+            (([1.0], [np.nan]), (ValueError, r"neurons\[1\] contains nan")),
+            (([1.0], [0.0]), {CONVERGED, STALLED}),
+        ]
+    ),
+    # the rest
+    ("functionals.share_curvature", "right", -np.ones(5), (ValueError, "right . left must be pos")),
+    ("functionals.relu_cost", "h", np.sin, (TypeError, "h must be such as .* has no curvature")),
+    ("functionals.relu_cost", "tilt", 3.0, (ValueError, "tilt must be a pair")),
+    ("ridges.stretched", "direction", X, (ValueError, "direction must have shape")),
+    ("ridges.stretched", "factors", [1.0, -2.0, 3.0], (ValueError, "factors .*none negative")),
+    ("ridges.stretched", "factors", [0, 0, 0], (ValueError, r"factors \[0.0, 0.0, 0.0\] stretch")),
+    ("ridges.stretched", "factors", np.array([1, 2, 3]), SAME),
+    ("ridges.cubic_kernel", "first", X, (ValueError, "first and second must have shapes")),
+    ("ridges.cubic_kernel", "reach", 0.1, (ValueError, "beyond the reach 0.1")),
+    ("experiments.rms", "errors", [], (ValueError, "errors is empty")),
+    ("experiments.fit_exponent", "n", -np.exp(X), (ValueError, "n and y must be positive")),
+    ("experiments.fit_exponent", "n", np.ones(5), (ValueError, "n not all the same")),
+    ("experiments.exponent_interval", "level", 2, (ValueError, "level must be between 0 and 1")),
+    ("experiments.superposition_defect", "parts", X, (ValueError, "parts must have shape")),
+    ("experiments.superposition_defect", "parts", [["a"]], (TypeError, "parts must be an array")),
+    ("experiments.held_out", "taken", [9], (ValueError, "taken must name some")),
+    ("experiments.held_out", "taken", "all", (TypeError, "taken must be an array")),
+    ("experiments.leave_one_out", "x", X[:, None], (ValueError, "x must have shape")),
+    ("experiments.bend_density", "x", np.ones((5, 2)), (ValueError, "x must have shape|more than")),
+    ("experiments.lazy_limit", "x", [0.1] * 5, (ValueError, "x contains 0.1 more than once")),
+    ("experiments.sweep", "parameters", [1], (TypeError, "parameters must map names")),
+    ("experiments.sweep", "parameters", {"a": 3}, (TypeError, r"parameters\['a'\] must be values")),
+    ("experiments.sweep", "parameters", {"a": "bc"}, (TypeError, r"parameters\['a'\] must be")),
+    ("experiments.sweep", "parameters", {"a": []}, (ValueError, r"parameters\['a'\] is empty")),
+    ("experiments.sweep", "executor", 3, (TypeError, "executor must be")),
+    ("experiments.sweep", "function", lambda a: 3, (TypeError, "function .* return a mapping")),
+    ("plotting.points", "y", Y[:2], (ValueError, "x and y must have the same shape")),
+    ("plotting.power_law", "table", X, (TypeError, "table must be a DataFrame, got ndarray")),
+    ("plotting.power_law", "exponent", "steep", (TypeError, "exponent must be a real number")),
+    ("plotting.power_law", "y", "loss", (ValueError, "table has no column 'loss'")),
+    ("plotting.slider", "panels", [X], (TypeError, "panels must map labels to curves")),
+    ("plotting.slider", "panels", {"y": [X]}, (ValueError, r"panels\['y'\] has shape")),
+    ("plotting.slider", "panels", {"y": [X, X * np.nan]}, (ValueError, "panels.*contains nan")),
+    ("plotting.slider", "x", X, (ValueError, "x must be at least two increasing")),
+    ("plotting.slider", "values", [1, 2], (TypeError, "values must be texts")),
+    ("plotting.slider", "start", 2, (ValueError, "start must be between 0 and 1, got 2")),
+    ("plotting.slider", "start", 0.5, (TypeError, "start must be an integer")),
+]
+TABLE = list(rows())
+BASELINES: dict = {}
+
+
+def baseline(function: str) -> np.ndarray:
+    """Return the numbers that good arguments give."""
+    if function not in BASELINES:
+        call, good = CALLS[function]
+        BASELINES[function] = numbers(call(**good))
+    return BASELINES[function]
+
+
+@pytest.fixture(autouse=True)
+def no_figures_stay():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "kind", "value", "expected"),
+    TABLE,
+    ids=[f"{function} {argument}: {kind}" for function, argument, kind, *_ in TABLE],
+)
+def test_hostile_input(function, argument, kind, value, expected):
+    call, good = CALLS[function]
+    several = isinstance(argument, tuple)
+    changed = dict(zip(argument, value, strict=True)) if several else {argument: value}
+    arguments = {**good, **changed}
+    before = {name: hostile.state(v) for name, v in arguments.items()}
+    with hostile.at_most(seconds=60):
+        if isinstance(expected, tuple):
+            error, pattern = expected
+            with pytest.raises(error, match=pattern):
+                call(**arguments)
+        else:
+            check(function, call(**arguments), kind, expected)
+    for name, v in arguments.items():
+        np.testing.assert_equal(hostile.state(v), before[name], err_msg=f"{name} was changed")
+
+
+def check(function, result, kind, expected):
+    """Check a result against the status or the numbers that are expected."""
+    status = getattr(result, "status", None)
+    if expected is SAME:
+        rtol = hostile.ROUNDED.get(kind, 1e-12)
+        atol = rtol * max(1.0, np.abs(baseline(function)).max())
+        np.testing.assert_allclose(numbers(result), baseline(function), rtol=0, atol=atol)
+    else:
+        assert (status.name if status else "no status") in expected
+    if status is None or status.name in ("CONVERGED", "COMPLETED"):
+        assert np.isfinite(numbers(result)).all()
+
+
+def test_no_public_function_is_left_out():
+    """Each has several rows: all but enumerations and what is only returned."""
+    public = set()
+    for name in mflib.__all__:
+        module = getattr(mflib, name)
+        if not inspect.ismodule(module):
+            public |= {name} if takes_arguments(module) else set()
+            continue
+        for entry in module.__all__:
+            if takes_arguments(getattr(module, entry)):
+                public.add(f"{name}.{entry}")
+    counts = Counter(row[0] for row in TABLE)
+    assert public <= set(CALLS)
+    assert min(counts[name] for name in CALLS) >= 2
+    assert len(TABLE) >= 100
+
+
+def takes_arguments(thing) -> bool:
+    if inspect.isclass(thing):
+        record = issubclass(thing, enum.Enum | tuple)
+        return not record and (not hasattr(thing, "__dataclass_fields__") or callable_class(thing))
+    return callable(thing) and bool(inspect.signature(thing).parameters)
+
+
+def callable_class(thing) -> bool:
+    return "__call__" in vars(thing)
