@@ -23,6 +23,8 @@ kernelspec:
 
 # A chapter
 
+{numref}`fig-square` is a square.
+
 ```{code-cell} ipython3
 print("one", flush=True)
 print("two")
@@ -173,7 +175,12 @@ def test_a_notebook_without_source_is_reported(book, capsys):
 @pytest.mark.parametrize(
     ("file", "old", "new", "finding"),
     [
-        ("chapters/a.md", "Its figure.", "A figure.", "cell 3 ('A figure.'): text differs"),
+        (
+            "chapters/a.md",
+            "Its figure",
+            "A figure",
+            "cell 3 ('A figure, {numref}`fig-square`.'): text",
+        ),
         ("chapters/a.md", "A square.", "A box.", f"{FIGURE}: metadata differs"),
         ("chapters/a.md", "Its figure.\n", "", "run `make notebooks`"),
         ("chapters/a.md", "display_name: Python 3", "display_name: P", "header differs"),
@@ -209,6 +216,46 @@ def test_a_broken_rule_of_metadata_is_reported(book, capsys, old, new, finding):
     edit(book / "chapters/a.md", old, new)
     report(book, capsys, "refresh")
     assert finding in report(book, capsys)
+
+
+@pytest.mark.parametrize(
+    "citation",
+    ["", "{ref}`fig-square`", "{numref}`fig-squares`", "{numref}`Figure %s <fig-circle>`"],
+)
+def test_a_figure_that_no_text_cites_is_reported(book, capsys, citation):
+    edit(book / "chapters/a.md", "{numref}`fig-square`", citation or "below")
+    report(book, capsys, "refresh")
+    assert f"{FIGURE}: no text cites the figure; add {{numref}}`fig-square`" in report(book, capsys)
+    other = book / "chapters/notes.md"  # any page may cite it
+    other.write_text("See {numref}`Figure %s <fig-square>`.\n", "utf-8")
+    assert report(book, capsys) == "1 notebooks are as they should be"
+
+
+@pytest.mark.parametrize("key", ["name", "caption"])
+def test_a_drawing_needs_a_name_and_a_caption_and_describes_itself(key):
+    drawing = {"output_type": "display_data", "data": {"text/html": "<div><svg></svg></div>"}}
+    labels = {"figure": {"name": "fig-slider", "caption": "Slide."}}
+    cell = notebooks.nbformat.v4.new_code_cell("slider()", metadata={"mystnb": labels})
+    cell.outputs = [notebooks.nbformat.from_dict({**drawing, "metadata": {}})]
+    twin = notebooks.nbformat.v4.new_notebook(cells=[cell])
+    assert not list(notebooks.bare_figures(twin))
+    cell.metadata["mystnb"]["figure"].pop(key)
+    (line,) = notebooks.bare_figures(twin)
+    assert f"figure without mystnb figure {key}; add one" in line
+
+
+@pytest.mark.parametrize(("kind", "most"), [("code", 75), ("output", 80)])
+def test_a_line_that_a_page_would_cut_is_reported(kind, most):
+    def lines(length):
+        wide = "x" * length
+        cell = notebooks.nbformat.v4.new_code_cell(f"y\n{wide}" if kind == "code" else "y")
+        if kind == "output":
+            cell.outputs = [notebooks.nbformat.v4.new_output("stream", text=f"short\n{wide}\n")]
+        return list(notebooks.wide_lines(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+
+    assert not lines(most)
+    (line,) = lines(most + 1)
+    assert f"line of {kind} with {most + 1} characters, at most {most}" in line
 
 
 @pytest.mark.parametrize(

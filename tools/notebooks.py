@@ -27,6 +27,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 300
 CELL_LINES = 15
+CODE_WIDTH, OUTPUT_WIDTH = 75, 80  # characters that a page shows without scrolling
 LONG_CELL_TAG = "long-cell"
 LANGUAGE = {
     "file_extension": ".py",
@@ -213,7 +214,7 @@ def keep_outputs(source: NotebookNode, twin: NotebookNode) -> None:
 # Check: each rule yields one line a fault, "where: what; what to do"
 
 
-def faults(path: Path, inputs: dict[str, str]) -> Iterator[str]:
+def faults(path: Path, inputs: dict[str, str], cited: set[str]) -> Iterator[str]:
     """Yield everything that is wrong with the twin of one source."""
     source, target = read_source(path), path.with_suffix(".ipynb")
     twin = read_twin(target)
@@ -224,8 +225,9 @@ def faults(path: Path, inputs: dict[str, str]) -> Iterator[str]:
     yield from stale
     if not stale and serialise(normalise(twin)) != target.read_text("utf-8"):
         yield "is not in normal form (saved by another tool?); run `make notebooks`"
-    for rule in (unexecuted, noisy, unvalidated, bare_figures, long_cells):
+    for rule in (unexecuted, noisy, unvalidated, bare_figures, long_cells, wide_lines):
         yield from rule(twin)
+    yield from uncited(twin, cited)
 
 
 def differences(source: NotebookNode, twin: NotebookNode) -> Iterator[str]:
@@ -282,13 +284,28 @@ def unvalidated(twin: NotebookNode) -> Iterator[str]:
 def bare_figures(twin: NotebookNode) -> Iterator[str]:
     """Yield the figures that a reader could not cite, or could not hear."""
     for index, cell in numbered_code_cells(twin):
-        kinds = [kind for output in cell.outputs for kind in output.get("data", ())]
-        if not any(kind.startswith("image/") for kind in kinds):
-            continue
-        labels = cell.metadata.get("mystnb", {})
-        for group, key in (("figure", "caption"), ("figure", "name"), ("image", "alt")):
-            if not labels.get(group, {}).get(key):
+        data = [output.get("data", {}) for output in cell.outputs]
+        needed = []
+        if any(kind.startswith("image/") for bundle in data for kind in bundle):
+            needed = [("figure", "caption"), ("figure", "name"), ("image", "alt")]
+        elif any("<svg" in bundle.get("text/html", "") for bundle in data):  # describes itself
+            needed = [("figure", "caption"), ("figure", "name")]
+        for group, key in needed:
+            if not cell.metadata.get("mystnb", {}).get(group, {}).get(key):
                 yield f"{where(index, cell)}: figure without mystnb {group} {key}; add one"
+
+
+def citations(root: Path) -> set[str]:
+    """Return what any page refers to by number."""
+    pages = (path.read_text("utf-8") for path in root.glob("chapters/*.md"))
+    return {name for page in pages for name in re.findall(r"{numref}`(?:[^`<]*<)?([\w-]+)", page)}
+
+
+def uncited(twin: NotebookNode, cited: set[str]) -> Iterator[str]:
+    for index, cell in numbered_code_cells(twin):
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if name and name not in cited:
+            yield f"{where(index, cell)}: no text cites the figure; add {{numref}}`{name}`"
 
 
 def long_cells(twin: NotebookNode) -> Iterator[str]:
@@ -297,6 +314,20 @@ def long_cells(twin: NotebookNode) -> Iterator[str]:
         if length > CELL_LINES and LONG_CELL_TAG not in cell.metadata.get("tags", []):
             advice = f"split it, move logic to mflib, or tag it {LONG_CELL_TAG}"
             yield f"{where(index, cell)}: {length} lines, at most {CELL_LINES}; {advice}"
+
+
+def wide_lines(twin: NotebookNode) -> Iterator[str]:
+    """Yield the first line of a cell, or of what it prints, that a page would cut."""
+    for index, cell in numbered_code_cells(twin):
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        for kind, text, most in (
+            ("code", cell.source, CODE_WIDTH),
+            ("output", printed, OUTPUT_WIDTH),
+        ):
+            wide = [line for line in text.splitlines() if len(line) > most]
+            if wide:
+                advice = f"{len(wide[0])} characters, at most {most}; break it: {wide[0].strip()}"
+                yield f"{where(index, cell)}: line of {kind} with {advice}"
 
 
 def orphans(root: Path, sources: Iterable[Path]) -> Iterator[Path]:
@@ -337,11 +368,11 @@ def run_refresh(root: Path, sources: list[Path], execute_anyway: bool) -> int:
 
 
 def run_check(root: Path, sources: list[Path]) -> int:
-    inputs = fingerprint(root)
+    inputs, cited = fingerprint(root), citations(root)
     lines = [
         f"{path.relative_to(root).with_suffix('.ipynb')}: {fault}"
         for path in sources
-        for fault in faults(path, inputs)
+        for fault in faults(path, inputs, cited)
     ]
     for path in orphans(root, chapter_sources(root)):
         lines.append(f"{path.relative_to(root)}: has no source; restore its .md or remove it")
