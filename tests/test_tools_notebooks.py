@@ -175,12 +175,7 @@ def test_a_notebook_without_source_is_reported(book, capsys):
 @pytest.mark.parametrize(
     ("file", "old", "new", "finding"),
     [
-        (
-            "chapters/a.md",
-            "Its figure",
-            "A figure",
-            "cell 3 ('A figure, {numref}`fig-square`.'): text",
-        ),
+        ("chapters/a.md", "Its figure.", "A figure.", "cell 3 ('A figure.'): text differs"),
         ("chapters/a.md", "A square.", "A box.", f"{FIGURE}: metadata differs"),
         ("chapters/a.md", "Its figure.\n", "", "run `make notebooks`"),
         ("chapters/a.md", "display_name: Python 3", "display_name: P", "header differs"),
