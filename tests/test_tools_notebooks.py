@@ -228,15 +228,28 @@ def test_a_figure_that_no_text_cites_is_reported(book, capsys, citation):
 
 @pytest.mark.parametrize("key", ["name", "caption"])
 def test_a_drawing_needs_a_name_and_a_caption_and_describes_itself(key):
-    drawing = {"output_type": "display_data", "data": {"text/html": "<div><svg></svg></div>"}}
+    html = "<div><svg></svg></div>"
     labels = {"figure": {"name": "fig-slider", "caption": "Slide."}}
     cell = notebooks.nbformat.v4.new_code_cell("slider()", metadata={"mystnb": labels})
-    cell.outputs = [notebooks.nbformat.from_dict({**drawing, "metadata": {}})]
+    cell.outputs = [notebooks.nbformat.v4.new_output("display_data", {"text/html": html})]
     twin = notebooks.nbformat.v4.new_notebook(cells=[cell])
     assert not list(notebooks.bare_figures(twin))
     cell.metadata["mystnb"]["figure"].pop(key)
     (line,) = notebooks.bare_figures(twin)
     assert f"figure without mystnb figure {key}; add one" in line
+
+
+def test_a_heavy_drawing_is_reported():
+    def faults(length):
+        html = "<svg></svg>".ljust(length)
+        labels = {"figure": {"name": "fig-slider", "caption": "Slide."}}
+        cell = notebooks.nbformat.v4.new_code_cell("slider()", metadata={"mystnb": labels})
+        cell.outputs = [notebooks.nbformat.v4.new_output("display_data", {"text/html": html})]
+        return list(notebooks.bare_figures(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+
+    assert not faults(80_000)
+    (line,) = faults(80_001)
+    assert "drawing over 80,000 bytes; draw fewer curves" in line
 
 
 @pytest.mark.parametrize(("kind", "most"), [("code", 75), ("output", 80)])

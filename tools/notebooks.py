@@ -27,6 +27,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 300
 CELL_LINES = 15
+DRAWING_BYTES = 80_000
 CODE_WIDTH, OUTPUT_WIDTH = 75, 80  # characters that a page shows without scrolling
 LONG_CELL_TAG = "long-cell"
 LANGUAGE = {
@@ -282,14 +283,15 @@ def unvalidated(twin: NotebookNode) -> Iterator[str]:
 
 
 def bare_figures(twin: NotebookNode) -> Iterator[str]:
-    """Yield the figures that a reader could not cite, or could not hear."""
+    """Yield the figures that a reader could not cite, or not hear (a drawing describes itself)."""
     for index, cell in numbered_code_cells(twin):
         data = [output.get("data", {}) for output in cell.outputs]
-        needed = []
+        drawings = [html for bundle in data if "<svg" in (html := bundle.get("text/html", ""))]
+        needed = [("figure", "caption"), ("figure", "name")] if drawings else []
         if any(kind.startswith("image/") for bundle in data for kind in bundle):
             needed = [("figure", "caption"), ("figure", "name"), ("image", "alt")]
-        elif any("<svg" in bundle.get("text/html", "") for bundle in data):  # describes itself
-            needed = [("figure", "caption"), ("figure", "name")]
+        if any(len(html.encode()) > DRAWING_BYTES for html in drawings):
+            yield f"{where(index, cell)}: drawing over {DRAWING_BYTES:,} bytes; draw fewer curves"
         for group, key in needed:
             if not cell.metadata.get("mystnb", {}).get(group, {}).get(key):
                 yield f"{where(index, cell)}: figure without mystnb {group} {key}; add one"
