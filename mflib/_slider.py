@@ -147,7 +147,7 @@ _PAGE = """<div id="{name}" class="curve-slider">
   border-radius: .3rem}}
 </style>
 <svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" \
-font-size="13" fill="#1a1a1a">
+font-size="14" fill="#1a1a1a">
 {body}
 </svg>
 <div style="font-size:.85rem">{legend}</div>

@@ -252,6 +252,22 @@ def test_a_heavy_drawing_is_reported():
     assert "drawing over 80,000 bytes; draw fewer curves" in line
 
 
+@pytest.mark.parametrize(
+    ("text", "tags", "count"),
+    [
+        ("theory 1, observed 0.98\n", [], 1),
+        ("theory 1, observed 0.98\n", ["theory-observed"], 0),
+        ("theory 1\nobserved\n", [], 0),
+    ],
+)
+def test_a_comparison_that_is_not_set_apart_is_reported(text, tags, count):
+    cell = notebooks.nbformat.v4.new_code_cell("compare()", metadata={"tags": tags})
+    cell.outputs = [notebooks.nbformat.v4.new_output("stream", text=text)]
+    found = list(notebooks.plain_comparisons(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+    assert len(found) == count
+    assert all("tag it theory-observed" in line for line in found)
+
+
 @pytest.mark.parametrize(("kind", "most"), [("code", 75), ("output", 80)])
 def test_a_line_that_a_page_would_cut_is_reported(kind, most):
     def lines(length):

@@ -29,7 +29,7 @@ CELL_SECONDS = 300
 CELL_LINES = 15
 DRAWING_BYTES = 80_000
 CODE_WIDTH, OUTPUT_WIDTH = 75, 80  # characters that a page shows without scrolling
-LONG_CELL_TAG = "long-cell"
+LONG_CELL_TAG, COMPARISON_TAG = "long-cell", "theory-observed"
 LANGUAGE = {
     "file_extension": ".py",
     "mimetype": "text/x-python",
@@ -226,7 +226,8 @@ def faults(path: Path, inputs: dict[str, str], cited: set[str]) -> Iterator[str]
     yield from stale
     if not stale and serialise(normalise(twin)) != target.read_text("utf-8"):
         yield "is not in normal form (saved by another tool?); run `make notebooks`"
-    for rule in (unexecuted, noisy, unvalidated, bare_figures, long_cells, wide_lines):
+    rules = unexecuted, noisy, unvalidated, bare_figures, long_cells, wide_lines, plain_comparisons
+    for rule in rules:
         yield from rule(twin)
     yield from uncited(twin, cited)
 
@@ -316,6 +317,15 @@ def long_cells(twin: NotebookNode) -> Iterator[str]:
         if length > CELL_LINES and LONG_CELL_TAG not in cell.metadata.get("tags", []):
             advice = f"split it, move logic to mflib, or tag it {LONG_CELL_TAG}"
             yield f"{where(index, cell)}: {length} lines, at most {CELL_LINES}; {advice}"
+
+
+def plain_comparisons(twin: NotebookNode) -> Iterator[str]:
+    """Yield the cells that print theory beside observed and are not set apart by their tag."""
+    for index, cell in numbered_code_cells(twin):
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        compares = any("theory" in line and "observed" in line for line in printed.splitlines())
+        if compares and COMPARISON_TAG not in cell.metadata.get("tags", []):
+            yield f"{where(index, cell)}: prints theory beside observed; tag it {COMPARISON_TAG}"
 
 
 def wide_lines(twin: NotebookNode) -> Iterator[str]:
