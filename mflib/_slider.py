@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from mflib._validation import finite_array
+
 if TYPE_CHECKING:
     from IPython.display import HTML
 
@@ -68,8 +70,10 @@ def slider(
     Raises
     ------
     ValueError
-        If curves or points are not finite or do not have one of the shapes above, if the start is
-        not one of the K positions, or a reference belongs to no panel.
+        If the abscissae do not increase, curves or points are not finite or do not have one of the
+        shapes above, the start is not one of the K positions, or a reference belongs to no panel.
+    TypeError
+        If the panels are no mapping, a value is no text or the start no integer.
 
     Examples
     --------
@@ -81,10 +85,8 @@ def slider(
     """
     from IPython.display import HTML  # there wherever a notebook runs, and needed nowhere else
 
-    if not 0 <= start < len(values):
-        raise ValueError(f"start must be between 0 and {len(values) - 1}, got {start!r}.")
-    x = np.asarray(x, dtype=float)
-    places = x if data is None else np.asarray(data[0], dtype=float)
+    x, start = _checked(x, panels, values, start)
+    places = x if data is None else finite_array("data[0]", data[0])
     across = [_across(x, x), _across(places, x)]
     title, dashed = reference or ("", {})
     if unknown := set(dashed) - set(panels):
@@ -173,11 +175,26 @@ input.addEventListener("input", () => {{
 </div>"""
 
 
+def _checked(x: ArrayLike, panels, values: Sequence[str], start: int) -> tuple[np.ndarray, int]:
+    x = finite_array("x", x)
+    if x.ndim != 1 or x.size < 2 or not (np.diff(x) > 0).all():
+        raise ValueError(f"x must be at least two increasing abscissae, got shape {x.shape}.")
+    if not isinstance(panels, Mapping) or not panels:
+        raise TypeError(f"panels must map labels to curves, got {type(panels).__name__}.")
+    if not all(isinstance(text, str) for text in values):
+        raise TypeError(f"values must be texts, got {values!r}.")
+    if isinstance(start, bool) or not isinstance(start, int | np.integer):
+        raise TypeError(f"start must be an integer, got {start!r}.")
+    if not 0 <= start < len(values):
+        raise ValueError(f"start must be between 0 and {len(values) - 1}, got {start!r}.")
+    return x, int(start)
+
+
 def _frames(
     rows: ArrayLike, values: Sequence[str], x: np.ndarray, name: str, *, still: bool = False
 ) -> np.ndarray:
     """Return finite curves or points, one row for each position, or a single one if it may."""
-    frames = np.asarray(rows, dtype=float)
+    frames = finite_array(name, rows)
     shape = len(values), len(x)
     if frames.shape != shape and not (still and frames.shape == shape[1:]):
         needed = f"{shape[1:]} or {shape}" if still else f"{shape}"
@@ -185,8 +202,6 @@ def _frames(
             f"{name} has shape {frames.shape}, but {len(values)} values and {len(x)} abscissae "
             f"need {needed}."
         )
-    if not np.isfinite(frames).all():
-        raise ValueError(f"{name} must be finite to be drawn; leave out what is not.")
     return np.atleast_2d(frames)
 
 

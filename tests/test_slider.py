@@ -107,13 +107,21 @@ def test_a_slider_is_labelled_escaped_and_the_same_each_time():
     [
         ({"panels": {"y": [[1.0, 2.0]]}}, r"panels\['y'\] has shape \(1, 2\), .* need \(2, 5\)"),
         ({"panels": {"y": np.ones(5)}}, r"panels\['y'\] has shape \(5,\)"),
-        ({"panels": {"y": np.full((2, 5), np.nan)}}, r"panels\['y'\] must be finite"),
+        ({"panels": {"y": np.full((2, 5), np.nan)}}, r"panels\['y'\] contains nan"),
         ({"reference": ("line", {"y": [1.0]})}, r"reference\['y'\] .* need \(5,\) or \(2, 5\)"),
         ({"reference": ("line", {"u": [1.0]})}, r"reference names {'u'}, .* \['y', 'z'\]"),
         ({"data": ([0.5], [0.1, 0.2])}, r"data\[1\] has shape \(2,\)"),
         ({"start": 2}, "start must be between 0 and 1, got 2"),
+        ({"panels": {}}, "panels must map labels to curves, got dict"),
+        ({"values": [1, 2]}, r"values must be texts, got \[1, 2\]"),
+        ({"start": 0.5}, "start must be an integer, got 0.5"),
     ],
 )
 def test_a_slider_names_what_does_not_fit(changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         page(**changes)
+
+
+def test_abscissae_increase():
+    with pytest.raises(ValueError, match="x must be at least two increasing abscissae"):
+        plotting.slider([0, 0], {"y": [[1, 2]]}, [""], name="n", label="l", description="d")
