@@ -19,6 +19,7 @@ LAYERS = {
     "_validation": (),
     "_cache": (),
     "_pool": ("_cache",),
+    "_slider": ("_validation",),
     "_sweep": ("_cache", "_pool"),
     "potentials": ("_validation",),
     "activations": ("_validation",),

@@ -1,7 +1,5 @@
 """Figures hold the numbers they were given."""
 
-import json
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -101,53 +99,3 @@ def test_without_an_exponent_there_is_no_guide():
     table = pd.DataFrame({"width": [1, 2], "error": [1.0, 0.5], "kind": "a"})
     plotting.power_law(ax, table, "error", by="kind")
     assert len(ax.lines) == 1
-
-
-def _slider(**changes):
-    x = np.linspace(0.0, 1.0, 5)
-    options = {
-        "panels": {"y": [x, x**2], "z": [-x, 3 * x]},
-        "values": ["p = 1", "p < 2"],
-        "name": "powers",
-        "label": "exponent",
-        "description": 'a "curve"',
-        "reference": ("line", {"y": 1 - x}),
-        "data": ([0.5], [0.25]),
-    }
-    return plotting.slider(x, **{**options, **changes}).data
-
-
-def test_a_slider_moves_through_the_curves_it_was_given():
-    page = _slider()
-    frames = json.loads(page.split("const frames = ")[1].split(";\n")[0])
-    assert np.shape(frames) == (2, 2, 5)
-    for rows, curves in zip(
-        frames, ([0, 0.25, 0.5, 0.75, 1], [0, -0.25, -0.5, -0.75, -1]), strict=True
-    ):
-        slope, start = np.polyfit(curves, rows[0], 1)  # heights grow downwards
-        assert slope < 0
-        np.testing.assert_allclose(start + slope * np.array(curves), rows[0], atol=0.1)
-    first, second = np.array(frames[0])
-    np.testing.assert_allclose(second[2] - first[2], -0.25 * (first[-1] - first[0]), atol=0.11)
-
-
-def test_a_slider_is_labelled_escaped_and_the_same_each_time():
-    page = _slider()
-    assert page == _slider()
-    assert '<label for="powers-range">exponent: ' in page and 'id="powers-range"' in page
-    assert 'role="img" aria-label="a &quot;curve&quot;"' in page
-    assert 'aria-valuetext="p &lt; 2"' in _slider(start=1)
-    assert "p < 2" not in page.replace("\\u003c", "?"), "unescaped text ends up in the page"
-    assert "http" not in page
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"panels": {"y": [[1.0, 2.0]]}}, r"panels\['y'\] has shape \(1, 2\)"),
-        ({"start": 2}, "start"),
-    ],
-)
-def test_a_slider_names_what_does_not_fit(changes, message):
-    with pytest.raises(ValueError, match=message):
-        _slider(**changes)

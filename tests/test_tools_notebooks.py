@@ -23,6 +23,8 @@ kernelspec:
 
 # A chapter
 
+{numref}`fig-square` is a square.
+
 ```{code-cell} ipython3
 print("one", flush=True)
 print("two")
@@ -262,6 +264,75 @@ def test_a_broken_rule_of_metadata_is_reported(book, capsys, old, new, finding):
     edit(book / "chapters/a.md", old, new)
     report(book, capsys, "refresh")
     assert finding in report(book, capsys)
+
+
+@pytest.mark.parametrize(
+    "citation",
+    ["", "{ref}`fig-square`", "{numref}`fig-squares`", "{numref}`Figure %s <fig-circle>`"],
+)
+def test_a_figure_that_no_text_cites_is_reported(book, capsys, citation):
+    edit(book / "chapters/a.md", "{numref}`fig-square`", citation or "below")
+    report(book, capsys, "refresh")
+    assert f"{FIGURE}: no text cites the figure; add {{numref}}`fig-square`" in report(book, capsys)
+    other = book / "chapters/notes.md"  # any page may cite it
+    other.write_text("See {numref}`Figure %s <fig-square>`.\n", "utf-8")
+    assert report(book, capsys) == "1 notebooks are as they should be"
+
+
+@pytest.mark.parametrize("key", ["name", "caption"])
+def test_a_drawing_needs_a_name_and_a_caption_and_describes_itself(key):
+    html = "<div><svg></svg></div>"
+    labels = {"figure": {"name": "fig-slider", "caption": "Slide."}}
+    cell = notebooks.nbformat.v4.new_code_cell("slider()", metadata={"mystnb": labels})
+    cell.outputs = [notebooks.nbformat.v4.new_output("display_data", {"text/html": html})]
+    twin = notebooks.nbformat.v4.new_notebook(cells=[cell])
+    assert not list(notebooks.bare_figures(twin))
+    cell.metadata["mystnb"]["figure"].pop(key)
+    (line,) = notebooks.bare_figures(twin)
+    assert f"figure without mystnb figure {key}; add one" in line
+
+
+def test_a_heavy_drawing_is_reported():
+    def faults(length):
+        html = "<svg></svg>".ljust(length)
+        labels = {"figure": {"name": "fig-slider", "caption": "Slide."}}
+        cell = notebooks.nbformat.v4.new_code_cell("slider()", metadata={"mystnb": labels})
+        cell.outputs = [notebooks.nbformat.v4.new_output("display_data", {"text/html": html})]
+        return list(notebooks.bare_figures(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+
+    assert not faults(80_000)
+    (line,) = faults(80_001)
+    assert "drawing over 80,000 bytes; draw fewer curves" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "count"),
+    [
+        ("theory 1, observed 0.98\n", [], 1),
+        ("theory 1, observed 0.98\n", ["theory-observed"], 0),
+        ("theory 1\nobserved\n", [], 0),
+    ],
+)
+def test_a_comparison_that_is_not_set_apart_is_reported(text, tags, count):
+    cell = notebooks.nbformat.v4.new_code_cell("compare()", metadata={"tags": tags})
+    cell.outputs = [notebooks.nbformat.v4.new_output("stream", text=text)]
+    found = list(notebooks.plain_comparisons(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+    assert len(found) == count
+    assert all("tag it theory-observed" in line for line in found)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("code", 75), ("output", 80)])
+def test_a_line_that_a_page_would_cut_is_reported(kind, most):
+    def lines(length):
+        wide = "x" * length
+        cell = notebooks.nbformat.v4.new_code_cell(f"y\n{wide}" if kind == "code" else "y")
+        if kind == "output":
+            cell.outputs = [notebooks.nbformat.v4.new_output("stream", text=f"short\n{wide}\n")]
+        return list(notebooks.wide_lines(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+
+    assert not lines(most)
+    (line,) = lines(most + 1)
+    assert f"line of {kind} with {most + 1} characters, at most {most}" in line
 
 
 @pytest.mark.parametrize(

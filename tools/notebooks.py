@@ -30,7 +30,9 @@ from tools.mathematics import undefined_macros
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 300
 CELL_LINES = 15
-LONG_CELL_TAG = "long-cell"
+DRAWING_BYTES = 80_000
+CODE_WIDTH, OUTPUT_WIDTH = 75, 80  # characters that a page shows without scrolling
+LONG_CELL_TAG, COMPARISON_TAG = "long-cell", "theory-observed"
 LANGUAGE = {
     "file_extension": ".py",
     "mimetype": "text/x-python",
@@ -227,7 +229,7 @@ def keep_outputs(source: NotebookNode, twin: NotebookNode) -> None:
 # Check: each rule yields one line a fault, "where: what; what to do"
 
 
-def faults(path: Path, inputs: dict[str, str]) -> Iterator[str]:
+def faults(path: Path, inputs: dict[str, str], cited: set[str]) -> Iterator[str]:
     """Yield everything that is wrong with the twin of one source."""
     source, target = read_source(path), path.with_suffix(".ipynb")
     twin = read_twin(target)
@@ -238,9 +240,10 @@ def faults(path: Path, inputs: dict[str, str]) -> Iterator[str]:
     if not stale and serialise(normalise(twin)) != target.read_text("utf-8"):
         stale = ["is not in normal form (saved by another tool?); run `make notebooks`"]
     yield from stale
-    rules = (unexecuted, noisy, unvalidated, bare_figures, long_cells)
+    rules = unexecuted, noisy, unvalidated, bare_figures, long_cells, wide_lines, plain_comparisons
     found = [line for rule in rules for line in rule(twin)]
     yield from found
+    yield from uncited(twin, cited)
     yield from red_mathematics(twin, path.parents[1])
     if not stale and not found and edited(twin):
         yield "its outputs are not those that were executed; run `make notebooks`"
@@ -303,13 +306,17 @@ def unvalidated(twin: NotebookNode) -> Iterator[str]:
 
 
 def bare_figures(twin: NotebookNode) -> Iterator[str]:
-    """Yield the figures that a reader could not cite, or could not hear."""
+    """Yield the figures that a reader could not cite, or not hear (a drawing describes itself)."""
     for index, cell in numbered_code_cells(twin):
-        kinds = [kind for output in cell.outputs for kind in output.get("data", ())]
-        if not any(kind.startswith("image/") for kind in kinds):
-            continue
+        data = [output.get("data", {}) for output in cell.outputs]
+        drawings = [html for bundle in data if "<svg" in (html := bundle.get("text/html", ""))]
+        needed = [("figure", "caption"), ("figure", "name")] if drawings else []
+        if any(kind.startswith("image/") for bundle in data for kind in bundle):
+            needed = [("figure", "caption"), ("figure", "name"), ("image", "alt")]
+        if any(len(html.encode()) > DRAWING_BYTES for html in drawings):
+            yield f"{where(index, cell)}: drawing over {DRAWING_BYTES:,} bytes; draw fewer curves"
         labels = cell.metadata.get("mystnb", {})
-        for group, key in (("figure", "caption"), ("figure", "name"), ("image", "alt")):
+        for group, key in needed:
             if not str(labels.get(group, {}).get(key) or "").strip():
                 yield f"{where(index, cell)}: figure without mystnb {group} {key}; add one"
 
@@ -323,12 +330,48 @@ def red_mathematics(twin: NotebookNode, root: Path) -> Iterator[str]:
                 yield f"{where(index, cell)}: MathJax knows no \\{name}; {advice}"
 
 
+def citations(root: Path) -> set[str]:
+    """Return what any page refers to by number."""
+    pages = (path.read_text("utf-8") for path in root.glob("chapters/*.md"))
+    return {name for page in pages for name in re.findall(r"{numref}`(?:[^`<]*<)?([\w-]+)", page)}
+
+
+def uncited(twin: NotebookNode, cited: set[str]) -> Iterator[str]:
+    for index, cell in numbered_code_cells(twin):
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if name and name not in cited:
+            yield f"{where(index, cell)}: no text cites the figure; add {{numref}}`{name}`"
+
+
 def long_cells(twin: NotebookNode) -> Iterator[str]:
     for index, cell in numbered_code_cells(twin):
         length = len(cell.source.splitlines())
         if length > CELL_LINES and LONG_CELL_TAG not in cell.metadata.get("tags", []):
             advice = f"split it, move logic to mflib, or tag it {LONG_CELL_TAG}"
             yield f"{where(index, cell)}: {length} lines, at most {CELL_LINES}; {advice}"
+
+
+def plain_comparisons(twin: NotebookNode) -> Iterator[str]:
+    """Yield the cells that print theory beside observed and are not set apart by their tag."""
+    for index, cell in numbered_code_cells(twin):
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        compares = any("theory" in line and "observed" in line for line in printed.splitlines())
+        if compares and COMPARISON_TAG not in cell.metadata.get("tags", []):
+            yield f"{where(index, cell)}: prints theory beside observed; tag it {COMPARISON_TAG}"
+
+
+def wide_lines(twin: NotebookNode) -> Iterator[str]:
+    """Yield the first line of a cell, or of what it prints, that a page would cut."""
+    for index, cell in numbered_code_cells(twin):
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        for kind, text, most in (
+            ("code", cell.source, CODE_WIDTH),
+            ("output", printed, OUTPUT_WIDTH),
+        ):
+            wide = [line for line in text.splitlines() if len(line) > most]
+            if wide:
+                advice = f"{len(wide[0])} characters, at most {most}; break it: {wide[0].strip()}"
+                yield f"{where(index, cell)}: line of {kind} with {advice}"
 
 
 def orphans(root: Path, sources: Iterable[Path]) -> Iterator[Path]:
@@ -377,11 +420,11 @@ def run_refresh(root: Path, sources: list[Path], execute_anyway: bool) -> int:
 
 
 def run_check(root: Path, sources: list[Path]) -> int:
-    inputs = fingerprint(root)
+    inputs, cited = fingerprint(root), citations(root)
     lines = [
         f"{path.relative_to(root).with_suffix('.ipynb')}: {fault}"
         for path in sources
-        for fault in faults(path, inputs)
+        for fault in faults(path, inputs, cited)
     ]
     for path in unlisted(root, sources):
         lines.append(f"{path.relative_to(root)}: is on no page; add it to _toc.yml")
