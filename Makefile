@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint types unit check nbval notebooks bench clean
+.PHONY: help book test lint types unit check nbval test-browser notebooks bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,12 +21,12 @@ JOBS ?= 2
 unit nbval notebooks: export OMP_NUM_THREADS := 1
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 book: _build/.done  ## build the book from the stored outputs
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
 
-test: lint types unit check nbval book  ## everything that CI runs
+test: lint types unit check nbval book test-browser  ## everything that CI runs
 
 lint: $(VENV)/.done  ## style
 	@echo "== style"
@@ -50,6 +50,10 @@ nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outp
 	@echo "== notebooks against their stored outputs"
 	$(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout 300 \
 		--nbval-sanitize-with tests/nbval.cfg -n $(JOBS) --dist loadfile chapters
+
+test-browser: _build/.done  ## every page in Chromium or Chrome, offline; skipped where there is none
+	@echo "== pages in a browser"
+	$(RUN) pytest -q tests/browser
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb

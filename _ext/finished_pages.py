@@ -1,0 +1,85 @@
+"""Finish the built pages: less to load, and nothing in the way of assistive software.
+
+What is mended here comes from the theme, docutils and pandas, and no setting of theirs changes it.
+The browser tests (tests/browser) say so if a newer version is no longer mended.
+"""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from sphinx.application import Sphinx
+
+REPAIRS = {
+    # docutils: the entries of a list of citations, under a role that is no longer in use
+    'role="doc-biblioentry"': 'role="listitem"',
+    # pandas: the corner of a table is the head of nothing
+    "<th></th>": "<td></td>",
+    # theme: the book's title stands in no landmark
+    'id="pst-primary-sidebar"': 'id="pst-primary-sidebar" role="region" aria-label="Book"',
+}
+ICON = re.compile(
+    r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
+)
+REDIRECT = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={page}">
+<title>{title}</title>
+<main><h1><a href="{page}">{title}</a></h1></main>
+</html>
+"""
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    if exception is not None or app.builder.format != "html":
+        return
+    root = Path(app.outdir)
+    pages = [path for path in root.rglob("*.html") if "_static" not in path.parts]
+    for page in pages:
+        repair(page)
+    keep_icons(root, pages)
+    for figure in root.glob("_images/*.png"):
+        shrink(figure)
+    if app.config.root_doc != "index":
+        first, title = f"{app.config.root_doc}.html", html.escape(app.config.html_title)
+        Path(root, "index.html").write_text(REDIRECT.format(page=first, title=title), "utf-8")
+
+
+def repair(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for fault, mended in REPAIRS.items():
+        text = text.replace(fault, mended)
+    page.write_text(text, "utf-8")
+
+
+def keep_icons(root: Path, pages: list[Path]) -> None:
+    """Drop from the theme's 1.5 MB of icons those that no page and no script names."""
+    target = Path(root, "_static/scripts/fontawesome.js")
+    scripts = [path for path in root.glob("_static/**/*.js") if path != target]
+    texts = (path.read_text("utf-8") for path in [*pages, *scripts])
+    used = {name for text in texts for name in re.findall(r"\bfa-([a-z0-9-]+)", text)}
+
+    def kept(icon: re.Match[str]) -> str:
+        names = {icon[1] or icon[2], *re.findall(r'"([^"]+)"', icon[3])}
+        return icon[0] if names & used else ""
+
+    target.write_text(ICON.sub(kept, target.read_text("utf-8")), "utf-8")
+
+
+def shrink(figure: Path) -> None:
+    """Give a figure a palette of 256 colours: a third of the bytes, the same to the eye."""
+    with Image.open(figure) as image:
+        opaque = image.mode == "RGB" or (
+            image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
+        )
+        if opaque:
+            palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            palette.save(figure, optimize=True)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("build-finished", finish, priority=400)  # before sphinx-external-toc's index.html
+    return {"parallel_read_safe": True}

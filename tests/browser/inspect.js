@@ -1,0 +1,42 @@
+// What a page holds once its equations are typeset; visit.py turns it into complaints.
+() => {
+  const article = document.querySelector("article, main") ?? document.body;
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const start = (element) => element.outerHTML.slice(0, 90);
+
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const prose = [];
+  while (texts.nextNode()) {
+    const parent = texts.currentNode.parentElement;
+    if (!parent.closest("pre, code, script, style, noscript, mjx-container"))
+      prose.push(texts.currentNode.data);
+  }
+
+  const scrolls = (element) =>
+    element.scrollWidth > element.clientWidth + 1 &&
+    getComputedStyle(element).overflowX !== "visible" && element.clientWidth > 1;
+
+  return {
+    ids: all("[id], a[name]").map((element) => element.id || element.name),
+    links: all("[href], [src]").map((element) => ({
+      url: element.href?.baseVal ?? element.href ?? element.src,
+      cites: article.contains(element) && element.matches("a:not(.headerlink)"),
+    })),
+    rawTex: prose.join("").match(/\\[([]|\$\$|\\[a-zA-Z]+|.{0,20}\\\\.{0,20}/g) ?? [],
+    badMath: all(
+      "[data-mjx-error], mjx-merror, [data-mml-node=merror], " +
+      "mjx-container [fill=red], mjx-container [stroke=red]"
+    ).map((element) => element.closest("mjx-container")?.textContent.trim() + " " +
+      (element.dataset.mjxError ?? "in red")),
+    figures: all("figure", article).map((figure) => ({
+      id: figure.id,
+      number: figure.querySelector(".caption-number")?.textContent ?? "",
+      caption: figure.querySelector(".caption-text")?.textContent.trim() ?? "",
+    })),
+    pictures: all("img", article).map((image) => ({ alt: image.alt.trim(), src: image.src })),
+    cut: all("pre, div.math, table, .cell_output, .table-wrapper, .pst-scrollable-table-container",
+      article).filter(scrolls).map((element) =>
+        `${element.scrollWidth - element.clientWidth} px of ${start(element)}`),
+    paint: performance.getEntriesByType("paint")[0]?.startTime ?? null,
+  };
+}

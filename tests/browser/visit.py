@@ -1,0 +1,256 @@
+"""Open pages in the system's Chromium, without a network, and note what is wrong with each."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag, urlsplit
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.async_api import Browser, Error, Page, async_playwright
+
+BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP, PHONE, SMALL_PHONE = ({"width": w, "height": 800} for w in (1280, 390, 320))
+AT_ONCE = 2
+SECONDS = 300
+INSPECT = Path(__file__).with_name("inspect.js").read_text("utf-8")
+TYPESET = "() => window.MathJax?.startup?.promise.then(() => null)"
+UNFOLD = """() => {
+  document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+  document.querySelectorAll(".toggle-hidden button.toggle-button").forEach((b) => b.click());
+}"""
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
+# What a change of colours or of width does not change is not checked again.
+COLOURS = ["color-contrast", "link-in-text-block"]
+IN_DARK = {"runOnly": {"type": "rule", "values": COLOURS}}
+ON_PHONE = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
+# Of the tokens of code that are coloured alike, axe gets one: a page has thousands.
+FEW_TOKENS = """() => {
+  const kinds = new Set();
+  const alike = [...document.querySelectorAll("pre")].flatMap((code) => {
+    const ground = getComputedStyle(code).backgroundColor;
+    return [...code.querySelectorAll("span")].filter((token) => {
+      const kind = [token.className, token.parentElement.className, ground].join();
+      return kinds.has(kind) || !kinds.add(kind);
+    });
+  });
+  for (const token of alike) token.replaceWith(...token.childNodes);
+}"""
+AXE = """(options) => axe.run({ resultTypes: ["violations"], preload: false, ...options }).then(
+  ({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
+    (node) => `${id}: ${node.target} ${node.failureSummary.replace(/\\s+/g, " ")}`)))"""
+FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+RESIZED = 400  # milliseconds after which the theme has seen to a change of width
+PICTURE = """(input) => {
+  let box = input;
+  while (box && !box.querySelector("svg, img")) box = box.parentElement;
+  return [...(box?.querySelectorAll("svg, img") ?? [])].map((picture) => picture.outerHTML).join();
+}"""
+AT_END = "(input) => Number(input.value) * 2 > Number(input.min) + Number(input.max)"
+
+
+@dataclass
+class Visit:
+    """What one visit to a page saw: complaints by kind, and what other pages may refer to."""
+
+    page: Path
+    complaints: dict[str, list[str]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+    links: list[str] = field(default_factory=list)
+    citations: set[str] = field(default_factory=set)
+    figures: list[str] = field(default_factory=list)
+    sliders: int = 0
+    first_paint: float | None = None  # in milliseconds
+    weight: int = 0  # of everything the page loads, apart from MathJax, in bytes
+
+    def complain(self, kind: str, messages: Iterable[str]) -> None:
+        self.complaints.setdefault(kind, []).extend(messages)
+
+
+def find_browser() -> str | None:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def visit_all(pages: Iterable[Path]) -> list[Visit]:
+    return with_browser(_visit_all, pages)
+
+
+def with_browser(action: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Return what the action makes of a browser and of its other arguments."""
+
+    async def act() -> Any:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+            return await action(browser, *arguments)
+
+    return asyncio.run(act())
+
+
+async def _visit_all(browser: Browser, pages: Iterable[Path]) -> list[Visit]:
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(page: Path) -> Visit:
+        async with turn:
+            return await visit(browser, page)
+
+    return await asyncio.gather(*map(in_turn, pages))
+
+
+async def open_offline(browser: Browser, seen: Visit) -> Page:
+    """Open an empty page that cannot reach a network and that notes what goes wrong."""
+    context = await browser.new_context(viewport=DESKTOP, color_scheme="light", offline=True)
+    page = await context.new_page()
+    page.set_default_timeout(0)  # visit sets a limit to all of it
+
+    def on_request(request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            seen.complain("outside", [request.url])
+        elif request.url.startswith("file:") and (file := path_of(request.url)).is_file():
+            seen.weight += 0 if "mathjax" in file.parts else file.stat().st_size
+
+    def on_console(message) -> None:
+        if message.type in ("error", "warning"):
+            seen.complain("console", [message.text])
+
+    page.on("request", on_request)
+    page.on("console", on_console)
+    page.on("requestfailed", lambda request: seen.complain("failed", [request.url]))
+    page.on("pageerror", lambda error: seen.complain("console", [str(error)]))
+    return page
+
+
+async def visit(browser: Browser, path: Path) -> Visit:
+    """Load a page once and do every check on it."""
+    seen = Visit(path)
+    page = await open_offline(browser, seen)
+    try:
+        async with asyncio.timeout(SECONDS):
+            await check(seen, page)
+    except TimeoutError:
+        seen.complain("visit", [f"not done within {SECONDS} seconds"])
+    except Error as error:
+        seen.complain("visit", error.message.splitlines()[:1])
+    await page.context.close()
+    return seen
+
+
+async def check(seen: Visit, page: Page) -> None:
+    await page.goto(seen.page.as_uri())
+    await page.evaluate(TYPESET)
+    await page.add_style_tag(content=STILL)
+    await page.evaluate(UNFOLD)
+    note_contents(seen, await page.evaluate(INSPECT))
+    await move_sliders(seen, page)
+    await check_access(seen, page)
+    await check_phones(seen, page)
+
+
+def note_contents(seen: Visit, found: dict) -> None:
+    seen.ids = set(found["ids"])
+    seen.links = [link["url"] for link in found["links"]]
+    seen.citations = {link["url"] for link in found["links"] if link["cites"]}
+    seen.first_paint = found["paint"]
+    seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
+    seen.complain("cut", found["cut"])
+    for picture in found["pictures"]:
+        name = Path(unquote(urlsplit(picture["src"]).path)).name
+        if not picture["alt"] or name in picture["alt"] or "_images" in picture["alt"]:
+            seen.complain("figures", [f"{name} has no alternative text"])
+    for figure in found["figures"]:
+        seen.figures.append(figure["id"])
+        for part in ("id", "number", "caption"):
+            if not figure[part]:
+                seen.complain("figures", [f"a figure ({figure['id']}) has no {part}"])
+
+
+async def move_sliders(seen: Visit, page: Page) -> None:
+    """Click at the far end of each slider, then press an arrow key: the picture must follow."""
+    for slider in await page.locator("input[type=range]").all():
+        seen.sliders += 1
+        name = await slider.get_attribute("id") or "a slider"
+        for way in (click, press):
+            before = await slider.evaluate(PICTURE), await slider.input_value()
+            await way(slider)
+            after = await slider.evaluate(PICTURE), await slider.input_value()
+            if before[1] == after[1]:
+                seen.complain("sliders", [f"{name} does not {way.__name__}"])
+            if before[0] == after[0]:
+                seen.complain("sliders", [f"{name}: {way.__name__} leaves its picture as it was"])
+
+
+async def click(slider) -> None:
+    box = await slider.bounding_box()
+    across = 3 if await slider.evaluate(AT_END) else box["width"] - 3
+    await slider.click(position={"x": across, "y": box["height"] / 2})
+
+
+async def press(slider) -> None:
+    await slider.press("ArrowLeft" if await slider.evaluate(AT_END) else "ArrowRight")
+
+
+async def check_access(seen: Visit, page: Page) -> None:
+    """Run axe-core: in the light all of its rules, in the dark those of colour, then the rest."""
+    await page.evaluate(FEW_TOKENS)
+    await page.evaluate(AXE_SCRIPT)
+    seen.complain("light", await page.evaluate(AXE, {}))
+    await page.emulate_media(color_scheme="dark")
+    await page.evaluate(FRAMES)
+    seen.complain("dark", await page.evaluate(AXE, IN_DARK))
+    await page.set_viewport_size(PHONE)
+    await page.wait_for_timeout(RESIZED)
+    seen.complain("phone", await page.evaluate(AXE, ON_PHONE))
+
+
+async def check_phones(seen: Visit, page: Page) -> None:
+    for size in (PHONE, SMALL_PHONE):
+        await page.set_viewport_size(size)
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        if width > size["width"]:
+            seen.complain("sideways", [f"{width} px wide in a window of {size['width']} px"])
+
+
+def path_of(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def broken_links(visits: list[Visit]) -> list[str]:
+    """List the links to files, and to places within the visited pages, that lead nowhere."""
+    ids = {seen.page: seen.ids for seen in visits}
+    faults = []
+    for seen in visits:
+        for url in dict.fromkeys(seen.links):
+            file, fragment = urldefrag(url)
+            target = path_of(file)
+            if not file.startswith("file:"):
+                continue
+            if not target.is_file():
+                faults.append(f"{seen.page.name}: no file {target}")
+            elif fragment and target in ids and unquote(fragment) not in ids[target]:
+                faults.append(f"{seen.page.name}: no #{fragment} in {target.name}")
+    return faults
+
+
+def uncited_figures(visits: list[Visit]) -> list[str]:
+    cited = set().union(*(seen.citations for seen in visits))
+    return [
+        f"{seen.page.name}: no text refers to {name}"
+        for seen in visits
+        for name in seen.figures
+        if f"{seen.page.as_uri()}#{name}" not in cited
+    ]
+
+
+def is_redirect(page: Path) -> bool:
+    return bool(re.search(r"http-equiv=.refresh", page.read_text("utf-8")[:1000], re.IGNORECASE))
