@@ -24,7 +24,7 @@ DRAWING = """\
     <path stroke="{orange}" d="M8 10 32 50 56 10"/>
     <path stroke="{blue}" d="M8 10Q32 90 56 10"/>
   </g>
-  <g><circle cx="8" cy="10" r="6"/><circle cx="32" cy="50" r="6"/><circle cx="56" cy="10" r="6"/></g>
+  <circle cx="8" cy="10" r="6"/><circle cx="32" cy="50" r="6"/><circle cx="56" cy="10" r="6"/>
 </svg>
 """
 DARK, LIGHT = "circle{fill:#111}", "circle{fill:#eee}"
@@ -41,7 +41,9 @@ def card() -> plt.Figure:
     axes.plot([-1, 0, 1], [1, 0, 1], "o", color="#111", ms=26)
     axes.margins(0.12)
     axes.set_axis_off()
-    figure.text(0.46, 0.5, "The implicit bias\nof mirror flow", size=44, va="center", linespacing=1.4)
+    figure.text(
+        0.46, 0.5, "The implicit bias\nof mirror flow", size=44, va="center", linespacing=1.4
+    )
     return figure
 
 
