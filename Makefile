@@ -38,7 +38,7 @@ unit: $(VENV)/.done  ## unit tests, doctests and their coverage
 
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"
-	$(RUN) tools.colab --check
+	$(RUN) tools.sources --check
 	$(RUN) tools.notebooks check
 
 nbval: export MPLBACKEND := module://matplotlib_inline.backend_inline
@@ -49,7 +49,7 @@ nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outp
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb
-	$(RUN) tools.colab
+	$(RUN) tools.sources
 	$(RUN) tools.notebooks refresh
 	$(RUN) tools.readme_figure
 	$(RUN) tools.notebooks check

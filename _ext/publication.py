@@ -82,7 +82,7 @@ def add_buttons(
         "label": "download-markdown-button",
     }
     groups["download-buttons"]["buttons"].insert(1, button)
-    if "google.colab" not in text.read_text("utf-8"):  # the cell that tools.colab writes
+    if "google.colab" not in text.read_text("utf-8"):  # the cell that tools.sources writes
         launch = groups["launch-buttons"]
         launch["buttons"] = [b for b in launch["buttons"] if b["text"] != "Colab"]
 
