@@ -1,4 +1,4 @@
-"""One form for the sources: what JupyterLab saves, with a first cell that installs on Colab only."""
+"""One form for the sources: what JupyterLab saves, and a first cell that acts on Colab only."""
 
 import sys
 

@@ -20,7 +20,7 @@ BLUE, ORANGE = COLORS[:2]
 DRAWING = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">
   <style>{style}</style>
-  <g fill="none" stroke-width="5" stroke-linecap="round" stroke-linejoin="round">
+  <g fill="none" stroke-width="4" stroke-linecap="round" stroke-linejoin="round">
     <path stroke="{orange}" d="M8 10 32 50 56 10"/>
     <path stroke="{blue}" d="M8 10Q32 90 56 10"/>
   </g>
