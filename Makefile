@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint types unit check nbval test-browser notebooks bench clean
+.PHONY: help book test lint types unit check nbval test-browser notebooks lab bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,6 +43,7 @@ unit: $(VENV)/.done  ## unit tests, doctests and their coverage
 
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"
+	$(RUN) tools.sources --check
 	$(RUN) tools.notebooks check
 
 nbval: export MPLBACKEND := module://matplotlib_inline.backend_inline
@@ -57,9 +58,13 @@ test-browser: _build/.done  ## every page in Chromium or Chrome, offline; skippe
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb
+	$(RUN) tools.sources
 	$(RUN) tools.notebooks refresh
 	$(RUN) tools.readme_figure
 	$(RUN) tools.notebooks check
+
+lab: $(VENV)/.lab  ## open the chapters in JupyterLab
+	$(VENV)/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/chapters/index.ipynb
 
 bench: export MPLBACKEND := module://matplotlib_inline.backend_inline
 bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--only limit"
@@ -75,6 +80,11 @@ clean:  ## remove the built book and the caches; .venv stays
 _build/.done: $(VENV)/.done $(SOURCES)
 	@echo "== book"
 	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
+	touch $@
+
+# JupyterLab is a requirement of `make lab` only.
+$(VENV)/.lab: tools/requirements-lab.txt $(VENV)/.done
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt -r $<
 	touch $@
 
 # CVXPY is a requirement of the benchmarks only. All pins together, so that none moves another.

@@ -19,6 +19,7 @@ from mflib.potentials import Potential, Quadratic
 
 __all__ = ["GRID", "distance", "lazy_limit", "on_grid", "sampling_law", "split_error"]
 
+#: The points on which functions are compared, shape (501,): the interval [-1.5, 1.5].
 GRID = np.linspace(-1.5, 1.5, 501)
 """Where the paper compares functions."""
 

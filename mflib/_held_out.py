@@ -99,7 +99,7 @@ def rms(errors: ArrayLike) -> float:
 
     Parameters
     ----------
-    errors : array-like
+    errors : array-like, any shape
 
     Returns
     -------

@@ -21,7 +21,13 @@ _DRAFT = 100.0  # the path is followed twice: a tolerance larger by this estimat
 
 
 class TrajectoryStatus(enum.Enum):
-    """How a trajectory ended; the value is the explanation."""
+    """How a trajectory ended; the value is the explanation.
+
+    Examples
+    --------
+    >>> TrajectoryStatus.COMPLETED.value
+    'the path at all times, to the accuracy of its `error`'
+    """
 
     COMPLETED = "the path at all times, to the accuracy of its `error`"
     STALLED = (
@@ -53,6 +59,12 @@ class Trajectory:
         Estimate, on the large side, of the error of the values: their largest difference from those
         that a tolerance a hundred times larger gives. Zero for the quadratic, which needs none.
     status : TrajectoryStatus
+
+    Examples
+    --------
+    >>> path = trajectory([-0.5, 0.5], [0.0, 1.0], [1.0, 1e6])
+    >>> path([0.5]).shape, bool(path.loss[0] > path.loss[1])
+    ((2, 1), True)
     """
 
     times: np.ndarray

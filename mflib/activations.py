@@ -3,6 +3,11 @@ r"""Activation functions :math:`\sigma` and their derivatives.
 Like potentials they act elementwise, on NumPy arrays and on Torch tensors alike. The
 piecewise-linear ones, :math:`\sigma_s(u) = \max(u, 0) + s \min(u, 0)`, form one family: ReLU is
 s = 0, the absolute value s = −1, leaky ReLU lies between.
+
+Examples
+--------
+>>> [f(-1.0).round(3).item() for f in (relu, absolute, elu, softplus, tanh, sine)]
+[0.0, 1.0, -0.632, 0.313, -0.762, -0.841]
 """
 
 from __future__ import annotations
@@ -152,9 +157,18 @@ class _Sine(Activation):
         return array_namespace(u).cos(u)
 
 
+#: ReLU, :math:`\max(u, 0)`.
 relu = PiecewiseLinear(0.0)
+#: The absolute value.
 absolute = PiecewiseLinear(-1.0)
-elu, softplus, tanh, sine = _Elu(), _Softplus(), _Tanh(), _Sine()
+#: The exponential linear unit: u on the right, :math:`e^u - 1` on the left.
+elu = _Elu()
+#: :math:`\log(1 + e^u)`, a smooth ReLU.
+softplus = _Softplus()
+#: The hyperbolic tangent.
+tanh = _Tanh()
+#: The sine.
+sine = _Sine()
 
 
 def leaky_relu(slope: float = 0.01) -> PiecewiseLinear:

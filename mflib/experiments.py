@@ -141,7 +141,17 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
 
 
 class Exponent(NamedTuple):
-    """A fitted power law y = C n^exponent."""
+    """A fitted power law y = factor n^exponent.
+
+    Attributes
+    ----------
+    exponent, standard_error, factor : float
+
+    Examples
+    --------
+    >>> round(fit_exponent([1, 10, 100], [5.0, 5.0, 5.0]).factor, 6)
+    5.0
+    """
 
     exponent: float
     standard_error: float
@@ -184,7 +194,18 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
 
 
 class Interval(NamedTuple):
-    """A fitted exponent and its confidence interval."""
+    """A fitted exponent and its confidence interval.
+
+    Attributes
+    ----------
+    exponent, low, high : float
+
+    Examples
+    --------
+    >>> interval = exponent_interval([1, 1, 9, 9], [8.0, 10.0, 2.9, 3.1])
+    >>> interval.low < interval.exponent < interval.high
+    True
+    """
 
     exponent: float
     low: float

@@ -36,7 +36,13 @@ _MAX_STEPS = 10_000
 
 
 class FlowStatus(enum.Enum):
-    """How a flow ended; the value is the explanation."""
+    """How a flow ended; the value is the explanation.
+
+    Examples
+    --------
+    >>> FlowStatus.CONVERGED.value
+    'the loss reached its target'
+    """
 
     CONVERGED = "the loss reached its target"
     MAX_TIME = "the flow reached max_time before the loss reached its target; allow more time"
@@ -76,9 +82,16 @@ class Flow:
     kernel_change : float
         :math:`\|K - K_0\|_F / \|K_0\|_F`.
     history : dict of str to ndarray
-        "time", "loss", "parameter_change" and "kernel_change" at the start and after each step.
+        "time", "loss", "parameter_change" and "kernel_change" at the start and after each step,
+        each of shape (steps + 1,).
     snapshots : tuple of ShallowNetwork
         Copies of the network at those times of `save_at` that the flow reached.
+
+    Examples
+    --------
+    >>> run = mirror_flow(ShallowNetwork(500), [-0.5, 0.5], [0.1, 0.3], save_at=[1.0])
+    >>> sorted(run.history), len(run.snapshots)
+    (['kernel_change', 'loss', 'parameter_change', 'time'], 1)
     """
 
     network: ShallowNetwork

@@ -35,7 +35,19 @@ _MAX_ITERATIONS = 100
 
 
 class ReluCost(NamedTuple):
-    r"""The cost of a function, and the tilt :math:`C - S t` of the fields at which it holds."""
+    r"""The cost of a function, and the tilt :math:`C - S t` of the fields at which it holds.
+
+    Attributes
+    ----------
+    cost : float
+    C, S : float
+        Of the tilt, which is linear in the place t of a kink: the prices of a line.
+
+    Examples
+    --------
+    >>> ReluCost(cost=2.0, C=0.5, S=0.0).cost
+    2.0
+    """
 
     cost: float
     C: float
@@ -59,11 +71,11 @@ def share_curvature(
 
     Parameters
     ----------
-    bend : array-like
+    bend : array-like, any shape
         The curvature u.
-    tilt : array-like
+    tilt : array-like, a shape that broadcasts with it
         The difference :math:`\tau` of the two fields.
-    right, left : array-likes
+    right, left : array-likes, a shape that broadcasts with it
         The densities :math:`p_R, p_L \ge 0`, not both zero.
     potential : Potential
 
@@ -128,7 +140,7 @@ def relu_cost(
     h : object
         A function with ``h(0.0)``, ``h.curvature(t)`` and ``h.slopes``, such as a
         :class:`~mflib.variational.Solution`; straight wherever there are no kinks.
-    knots : array-like
+    knots : array-like, shape (k,)
         Where the curvature may have corners or jumps, such as data points.
     potential : Potential
         The scaled potential.

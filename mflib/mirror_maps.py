@@ -66,7 +66,7 @@ def mirror_map(
     ----------
     potential : Potential
         The function :math:`\varphi`.
-    initial : array
+    initial : array, any shape
         The parameters at initialization, :math:`\hat\theta`.
     scaled : bool
         Whether :math:`\varphi` acts on :math:`n(\theta - \hat\theta)`.

@@ -19,7 +19,7 @@ from mflib._validation import count, number, real_array
 
 __all__ = ["COLORS", "figure", "power_law", "points", "slider"]
 
-# Okabe and Ito's palette, in an order in which neighbours differ in lightness as well.
+#: Okabe and Ito's palette, in an order in which neighbours differ in lightness as well.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), "-")
 
@@ -56,7 +56,7 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     Returns
     -------
     fig : Figure
-    axes : Axes or ndarray of Axes
+    axes : Axes, or ndarray of Axes of shape (rows, columns) less the sides of length 1
 
     Examples
     --------

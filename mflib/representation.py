@@ -40,7 +40,13 @@ _MAX_ITERATIONS = 100
 
 
 class Status(enum.Enum):
-    """How a solve ended; the value is the explanation."""
+    """How a solve ended; the value is the explanation.
+
+    Examples
+    --------
+    >>> solve([0.0], [1.0]).status is Status.CONVERGED
+    True
+    """
 
     CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
     STALLED = (
@@ -70,6 +76,12 @@ class Representation:
     iterations : int
         Newton steps.
     status : Status
+
+    Examples
+    --------
+    >>> rep = solve([-0.5, 0.5], [2.0, 1.0])
+    >>> rep([-0.5, 0.5]).round(6).tolist(), rep.multipliers.shape
+    ([2.0, 1.0], (2,))
     """
 
     cost: float

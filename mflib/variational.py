@@ -31,7 +31,13 @@ _CHUNK = 20_000  # points that are evaluated at once, so that all of them stay i
 
 
 class Status(enum.Enum):
-    """How a solve ended; the value is the explanation."""
+    """How a solve ended; the value is the explanation.
+
+    Examples
+    --------
+    >>> solve([0.0], [1.0]).status is Status.CONVERGED
+    True
+    """
 
     CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
     STALLED = (
@@ -250,6 +256,12 @@ class Solution:
     status : Status
         CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
         data's slopes where points nearly coincide, but never above 1e-6 of the largest target.
+
+    Examples
+    --------
+    >>> h = solve([-0.5, 0.5], [2.0, 1.0])
+    >>> h([-0.5, 0.5]).round(6).tolist(), bool(h.gap < 1e-9 * h.cost)
+    ([2.0, 1.0], True)
     """
 
     cost: float

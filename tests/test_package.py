@@ -3,11 +3,13 @@
 import ast
 import importlib
 import importlib.metadata
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import mflib
 
@@ -117,3 +119,53 @@ def test_a_module_exports_what_it_defines(name):
     for public in module.__all__:
         assert getattr(module, public).__doc__ if callable(getattr(module, public)) else True
         assert hasattr(module, public)
+
+
+# What the programming interface says about each name. The examples run as doctests.
+
+DESCRIBED = {
+    f"{module}.{name}": value
+    for module in MODULES
+    if not module.startswith("_")
+    for name in importlib.import_module(f"mflib.{module}").__all__
+    if inspect.isroutine(value := getattr(importlib.import_module(f"mflib.{module}"), name))
+    or inspect.isclass(value)
+}
+
+
+def described(value):
+    if inspect.isclass(value):
+        return ClassDoc(value, config={"show_class_members": False})
+    return FunctionDoc(value)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_every_public_name_has_an_example(name):
+    assert any(line.startswith(">>>") for line in described(DESCRIBED[name])["Examples"])
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_every_parameter_is_described_and_every_array_has_a_shape(name):
+    text = described(DESCRIBED[name])
+    if inspect.isfunction(DESCRIBED[name]):
+        documented = [n.strip(" *") for p in text["Parameters"] for n in p.name.split(",")]
+        assert sorted(documented) == sorted(inspect.signature(DESCRIBED[name]).parameters)
+    summary = [*text["Summary"], *text["Extended Summary"]]
+    for entry in (*text["Parameters"], *text["Attributes"], *text["Returns"]):
+        if "array" in entry.type:
+            assert "shape" in " ".join([entry.type, *entry.desc, *summary]), entry
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_what_it_returns_and_raises_is_said(name):
+    value = DESCRIBED[name]
+    if inspect.isfunction(value):
+        text, source = described(value), inspect.getsource(value)
+        assert text["Returns"] or inspect.signature(value).return_annotation in (None, "None")
+        assert text["Raises"] or "raise " not in source
+
+
+def test_the_interface_shows_every_module():
+    page = (SOURCE.parent / "chapters" / "api.rst").read_text("utf-8")
+    for module in MODULES:
+        assert module.startswith("_") or f".. automodule:: mflib.{module}\n" in page
