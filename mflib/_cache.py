@@ -67,6 +67,7 @@ class Store:
     def save(self, key: str, result: Any) -> None:
         """Keep a result; who reads at the same time finds all of it or nothing."""
         data = cloudpickle.dumps(result)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may have been removed
         descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
         try:
             with open(descriptor, "wb") as file:
@@ -79,9 +80,10 @@ class Store:
     def load(self, key: str) -> Any:
         """Return a kept result, or None if there is none or, with a warning, if it is damaged."""
         path = self.folder / key
-        if not path.exists():
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
             return None
-        content = path.read_bytes()
         try:
             if hashlib.sha256(content[32:]).digest() != content[:32]:
                 raise pickle.UnpicklingError("wrong checksum")

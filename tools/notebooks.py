@@ -79,8 +79,11 @@ def read_twin(path: Path) -> NotebookNode | None:
 def write_twin(path: Path, text: str) -> None:
     """Replace the twin in one step, so that no reader ever sees half a notebook."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, "utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def serialise(notebook: NotebookNode) -> str:

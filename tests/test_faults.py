@@ -1,0 +1,126 @@
+"""A kill, a full disk, a cache that vanishes: what was finished stays, and nothing is half."""
+
+import errno
+import io
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mflib import _cache
+from mflib.experiments import sweep
+from tests.test_tools_notebooks import SOURCE, lay_out
+from tools import notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def fill_the_disk(monkeypatch, writes: int) -> None:
+    """Let so many files be written whole; from then on half of the content fits."""
+    left = [writes]
+
+    class Disk(io.FileIO):
+        def write(self, content):
+            left[0] -= 1
+            if left[0] >= 0:
+                return super().write(content)
+            super().write(bytes(content)[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write_text(path, text, encoding):
+        with Disk(path, "w") as file:
+            file.write(text.encode(encoding))
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    monkeypatch.setattr(_cache, "open", Disk, raising=False)
+
+
+@pytest.fixture
+def book(tmp_path):
+    lay_out(tmp_path, {"chapters/a.md": SOURCE, "mflib/m.py": "A = 1\n"})
+    assert notebooks.main(["refresh"], tmp_path) == 0
+    return tmp_path
+
+
+def test_a_full_disk_leaves_the_old_notebook_whole(book, monkeypatch):
+    twin = book / "chapters/a.ipynb"
+    before = twin.read_bytes()
+    with monkeypatch.context() as patch:
+        fill_the_disk(patch, writes=0)
+        (book / "mflib/m.py").write_bytes(b"A = 2\n")
+        with pytest.raises(OSError, match="No space left"):
+            notebooks.main(["refresh"], book)
+    assert twin.read_bytes() == before
+    assert sorted(path.name for path in (book / "chapters").iterdir()) == ["a.ipynb", "a.md"]
+    assert notebooks.main(["refresh"], book) == 0
+    assert notebooks.main(["check"], book) == 0
+
+
+def test_a_refresh_killed_at_any_moment_leaves_a_whole_notebook(book):
+    twin, whole = book / "chapters/a.ipynb", []
+    program = (
+        "import sys; from pathlib import Path; from tools import notebooks;"
+        "print('go', flush=True);"
+        "[notebooks.main(['refresh', '--all'], Path(sys.argv[1])) for _ in range(99)]"
+    )
+    for wait in (0.0, 0.7, 1.9):
+        run = subprocess.Popen(
+            [sys.executable, "-c", program, str(book)], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        assert run.stdout is not None
+        run.stdout.readline()
+        time.sleep(wait)
+        run.kill()
+        run.communicate()
+        whole.append(twin.read_bytes())
+        assert notebooks.main(["check"], book) == 0
+    assert len(set(whole)) == 1
+    assert notebooks.main(["refresh", "--all"], book) == 0
+    assert [p.name for p in (book / "chapters").glob("*.tmp")] == []
+
+
+def cells(calls, **options):
+    def cell(a):
+        calls.append(a)
+        return {"b": a**2}
+
+    return sweep(cell, {"a": range(5)}, executor="serial", **options)
+
+
+def test_a_full_disk_ends_a_sweep_that_can_go_on_later(tmp_path, monkeypatch):
+    calls: list[int] = []
+    with monkeypatch.context() as patch:
+        fill_the_disk(patch, writes=2)
+        with pytest.raises(OSError, match="No space left"):
+            cells(calls, cache=tmp_path)
+    kept = list(tmp_path.iterdir())
+    assert len(kept) == 2
+    assert all(path.suffix != ".tmp" for path in kept)
+    del calls[:]
+    table = cells(calls, cache=tmp_path)
+    assert table["b"].tolist() == [0, 1, 4, 9, 16]
+    assert calls == [2, 3, 4]
+
+
+def test_a_cache_that_vanishes_half_way_is_made_anew(tmp_path):
+    calls: list[int] = []
+
+    class Vanishing(list):
+        def append(self, a):
+            super().append(a)
+            if a == 2:
+                shutil.rmtree(tmp_path / "cache")
+
+    assert cells(Vanishing(), cache=tmp_path / "cache")["b"].tolist() == [0, 1, 4, 9, 16]
+    assert cells(calls, cache=tmp_path / "cache")["b"].tolist() == [0, 1, 4, 9, 16]
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
+def test_a_result_that_vanishes_is_computed_again(tmp_path):
+    store = _cache.Store(tmp_path)
+    store.save("k", {"a": 1})
+    shutil.rmtree(tmp_path)
+    assert store.load("k") is None
