@@ -48,16 +48,17 @@ def on_grid(function: Callable) -> np.ndarray:
     The parts of a network stay in the cache.
     """
     with torch.no_grad(), one_thread():
-        if isinstance(function, ShallowNetwork) and len(function.input_weight.T) == 1:
-            if isinstance(function.activation, activations.PiecewiseLinear):
-                return _by_kinks(function)
+        if isinstance(function, ShallowNetwork):
+            sigma, dim = function.activation, function.input_weight.shape[1]
+            if isinstance(sigma, activations.PiecewiseLinear) and dim == 1:
+                return _by_kinks(function, sigma.slope)
         at_once = max(1, 250_000 // getattr(function, "width", 2_500))
         parts = np.array_split(GRID, -(-len(GRID) // at_once))
         return np.concatenate([np.asarray(function(part)) for part in parts])
 
 
-def _by_kinks(net: ShallowNetwork) -> np.ndarray:
-    r"""Evaluate a network of one input and piecewise linear units on GRID, in O(n) operations.
+def _by_kinks(net: ShallowNetwork, left: float) -> np.ndarray:
+    r"""Evaluate a network of one input on GRID in O(n), for units with these slopes, `left` and 1.
 
     With :math:`\sigma(u) = p u + q |u|` and :math:`|w x - b| = \pm(|w| x - b \sign w)`, plus to the
     right of the kink and minus to the left, sums over the kinks in each cell of GRID suffice.
@@ -70,7 +71,7 @@ def _by_kinks(net: ShallowNetwork) -> np.ndarray:
         2 * np.bincount(cells, share, len(GRID) + 1).cumsum()[:-1] - share.sum()
         for share in (a * sign * w, a * sign * b)
     )
-    p, q = 0.5 * (1 + net.activation.slope), 0.5 * (1 - net.activation.slope)
+    p, q = 0.5 * (1 + left), 0.5 * (1 - left)
     return p * ((a @ w) * GRID - a @ b) + q * (slope * GRID - height) + float(net.output_bias)
 
 
@@ -207,9 +208,7 @@ def split_error(
         lazy_limit(net, x, y, potential=effective, output_bias=with_bias)
         for with_bias in (False, True)
     )
-    network, lazy, lazy_with_bias, exact = (
-        on_grid(f) for f in (run.network, own, bias_too, limit)
-    )
+    network, lazy, lazy_with_bias, exact = (on_grid(f) for f in (run.network, own, bias_too, limit))
     return {
         "status": run.status.name,
         "error": float(np.abs(network - exact).max()),
