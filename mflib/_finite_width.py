@@ -62,8 +62,8 @@ def on_grid(f: Callable) -> np.ndarray:
         return np.concatenate([np.asarray(f(part)) for part in parts])
 
 
-def _by_kinks(net: ShallowNetwork, leak: float) -> np.ndarray:
-    r"""Evaluate a network of one input and piecewise linear units on GRID, in O(n) operations.
+def _by_kinks(net: ShallowNetwork, left: float) -> np.ndarray:
+    r"""Evaluate a network of one input on GRID in O(n), for units with these slopes, `left` and 1.
 
     With :math:`\sigma(u) = p u + q |u|` and :math:`|w x - b| = \pm(|w| x - b \sign w)`, plus to the
     right of the kink and minus to the left, sums over the kinks in each cell of GRID suffice.
@@ -76,7 +76,7 @@ def _by_kinks(net: ShallowNetwork, leak: float) -> np.ndarray:
         2 * np.bincount(cells, share, len(GRID) + 1).cumsum()[:-1] - share.sum()
         for share in (a * sign * w, a * sign * b)
     )
-    p, q = 0.5 * (1 + leak), 0.5 * (1 - leak)
+    p, q = 0.5 * (1 + left), 0.5 * (1 - left)
     return p * ((a @ w) * GRID - a @ b) + q * (slope * GRID - height) + float(net.output_bias)
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 from loky import cpu_count
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mflib import _pool, _sweep, experiments
 from mflib.potentials import Power, Quadratic, Regularized
@@ -96,11 +96,19 @@ def test_each_cell_has_one_thread(executor):
         pools = [pool["num_threads"] for pool in threadpool_info()]
         return {"torch": torch.get_num_threads(), "most": max(pools), "pools": len(pools)}
 
-    torch.set_num_threads(torch.get_num_threads())  # threads started later inherit this
-    before = torch.get_num_threads(), [pool["num_threads"] for pool in threadpool_info()]
-    table = sweep(threads, {"a": range(3)}, executor=executor)
+    def several():
+        return torch.get_num_threads(), [pool["num_threads"] for pool in threadpool_info()]
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)  # threads started later inherit this
+    with threadpool_limits(2):
+        before = several()
+        table = sweep(threads, {"a": range(3)}, executor=executor)
+        after = several()
+    torch.set_num_threads(usual)
+    assert before[0] == 2 and min(before[1]) == 2
+    assert after == before
     assert (table["torch"] == 1).all() and (table["most"] == 1).all() and (table["pools"] > 1).all()
-    assert before == (torch.get_num_threads(), [p["num_threads"] for p in threadpool_info()])
 
 
 def test_an_error_names_its_cell_and_loses_no_other(executor, tmp_path):
