@@ -77,11 +77,10 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
 def _sharpen() -> None:
     """In a notebook that would store plain PNG, store 200 dots per inch, and the size to show."""
     if "inline" in plt.get_backend():
-        from matplotlib_inline.config import InlineBackend
+        from matplotlib_inline import backend_inline, config
 
-        inline = InlineBackend.instance()
-        if inline.figure_formats == {"png"}:
-            inline.figure_formats = {"retina"}
+        if config.InlineBackend.instance().figure_formats == {"png"}:
+            backend_inline.set_matplotlib_formats("retina")
 
 
 def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:

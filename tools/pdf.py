@@ -26,22 +26,23 @@ from pypdf import PdfReader
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 PAPER = (642, 900)  # width and height of A4 less the margins of pdf.html, in CSS pixels
+SECONDS = 600
 SCREEN_ONLY = "script, button, .headerlink, .viewcode-link"
 # What scrolls on a screen shrinks on paper, until it fits.
 TYPESET = """async () => {
     await MathJax.startup.promise;
     await Promise.all(Array.from(document.images, image => image.decode()));
-    for (const box of document.querySelectorAll("div.math, .cell_output, .table-wrapper")) {
+    const boxes = "mjx-container[display], .cell_output, .table-wrapper";
+    for (const box of document.querySelectorAll(boxes)) {
         const share = box.clientWidth / box.scrollWidth;
         if (share < 1) box.style.zoom = share;
     }
-    const unknown = document.querySelectorAll("[data-mjx-error], mjx-container [fill='red']");
-    const page = document.documentElement;
-    return [
-        ...Array.from(unknown, tex => "MathJax does not know: " + tex.closest("p, .math").id
-            + tex.closest("article").id + " " + tex.textContent),
-        ...(page.scrollWidth > page.clientWidth ? ["something is wider than the paper"] : []),
-    ];
+    const faults = Array.from(MathJax.startup.document.math)
+        .filter(item => item.typesetRoot.querySelector("[data-mjx-error], [fill='red']"))
+        .map(item => "MathJax does not know all of " + item.math);
+    if (document.documentElement.scrollWidth > innerWidth)
+        faults.push("Something is wider than the paper");
+    return faults;
 }"""
 FILL_IN = """pages => {
     for (const number of document.querySelectorAll(".page-number"))
@@ -150,6 +151,7 @@ def print_pdf(document: Path, target: Path, browser: str) -> int:
     with sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=browser).new_page()
         page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
+        page.set_default_timeout(1000 * SECONDS)
         page.emulate_media(media="print")
         page.goto(document.as_uri())
         if faults := page.evaluate(TYPESET):
