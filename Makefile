@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint types unit check nbval test-browser notebooks lab bench clean
+.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,6 +25,10 @@ help:  ## list the targets
 
 book: _build/.done  ## build the book from the stored outputs
 	@echo "The book is at $(CURDIR)/_build/html/index.html"
+
+pdf: _build/.done  ## bind the book into one PDF; needs Chromium
+	@echo "== PDF"
+	$(RUN) tools.pdf
 
 test: lint types unit check nbval book test-browser  ## everything that CI runs
 

@@ -67,7 +67,18 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     count("columns", columns), count("rows", rows)
     height = number("height", height, above=0.0, cure="it is in inches")
     width = 5.2 if columns == 1 else min(3.4 * columns, 9.6)
-    return plt.subplots(rows, columns, figsize=(width, height * rows), **options)
+    made = plt.subplots(rows, columns, figsize=(width, height * rows), **options)
+    _sharpen()
+    return made
+
+
+def _sharpen() -> None:
+    """In a notebook that would store plain PNG, store 200 dots per inch, and the size to show."""
+    if "inline" in plt.get_backend():
+        from matplotlib_inline import backend_inline, config
+
+        if config.InlineBackend.instance().figure_formats == {"png"}:
+            backend_inline.set_matplotlib_formats("retina")
 
 
 def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:

@@ -1,10 +1,14 @@
 """Figures hold the numbers they were given."""
 
+import json
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib_inline import backend_inline, config
 
 from mflib import plotting
 
@@ -23,6 +27,20 @@ def test_figures_have_panels_of_a_height():
     assert axes.shape == (2, 3)
     assert fig.get_size_inches()[1] == pytest.approx(5.0)
     assert fig.get_size_inches()[0] < 10, "wider than the page"
+
+
+def test_notebooks_store_sharp_figures_unless_the_reader_chose_otherwise(monkeypatch):
+    inline, formats = SimpleNamespace(figure_formats={"png"}), []
+    monkeypatch.setattr(config.InlineBackend, "instance", lambda: inline)
+    monkeypatch.setattr(backend_inline, "set_matplotlib_formats", formats.append)
+    plotting.figure()
+    assert formats == [], "no notebook, nothing to change"
+    monkeypatch.setattr(plt, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
+    plotting.figure()
+    assert formats == ["retina"]
+    inline.figure_formats = {"svg"}
+    plotting.figure()
+    assert formats == ["retina"]
 
 
 def test_lines_differ_in_color_and_in_dash():

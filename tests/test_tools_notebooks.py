@@ -1,9 +1,13 @@
 """The keeper of the twins catches every way in which a notebook can go stale or unchecked."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tools import notebooks
 
@@ -42,7 +46,9 @@ mystnb:
     alt: A grey square.
 ---
 from IPython.display import Image
-Image(data=b"not really a PNG", format="png")
+pixel = "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+pixel += "0000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
+Image(data=bytes.fromhex(pixel), format="png")
 ```
 """
 FIGURE = "cell 4 ('from IPython.display import Image')"
@@ -415,3 +421,17 @@ def test_a_failing_cell_is_named_and_the_old_notebook_stays(book, capsys, execut
 def test_an_unknown_name_lists_the_chapters(book):
     with pytest.raises(SystemExit, match="no chapter named b; there are: a"):
         notebooks.main(["check", "b"], book)
+
+
+def test_figures_are_stored_in_few_colours_that_nobody_tells_apart():
+    across, down = np.meshgrid(np.linspace(0, 1, 120), np.linspace(0, 1, 80))
+    shades = np.stack([across, down, 1 - across], axis=-1)  # 9600 colours
+    full = np.uint8(255 * shades)
+    data = io.BytesIO()
+    Image.fromarray(full).save(data, "png")
+    png = base64.b64encode(data.getvalue()).decode()
+    light = notebooks.lighten(png)
+    few = Image.open(io.BytesIO(base64.b64decode(light)))
+    assert (few.mode, few.size) == ("P", (120, 80))
+    assert np.abs(np.asarray(few.convert("RGB"), dtype=int) - full).max() < 20
+    assert notebooks.lighten(png) == light
