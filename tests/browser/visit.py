@@ -48,9 +48,12 @@ FEW_TOKENS = """() => {
   });
   for (const token of alike) token.replaceWith(...token.childNodes);
 }"""
+# axe does not read MathML: a head of a table that is an equation looks empty to it, and only to it.
 AXE = """(options) => axe.run({ resultTypes: ["violations"], preload: false, ...options }).then(
-  ({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(
-    (node) => `${id}: ${node.target} ${node.failureSummary.replace(/\\s+/g, " ")}`)))"""
+  ({ violations }) => violations.flatMap(({ id, nodes }) => nodes
+    .filter(({ target }) => id !== "empty-table-header" ||
+      !document.querySelector(target[0])?.querySelector("mjx-assistive-mml math"))
+    .map((node) => `${id}: ${node.target} ${node.failureSummary.replace(/\\s+/g, " ")}`)))"""
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 RESIZED = 400  # milliseconds after which the theme has seen to a change of width
 PICTURE = """(input) => {
