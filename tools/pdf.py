@@ -9,7 +9,6 @@ python -m tools.pdf    reads _build/html, writes _build/mflib-book.pdf
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from datetime import date
 from functools import partial
@@ -23,8 +22,9 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Error, sync_playwright
 from pypdf import PdfReader
 
+from tools.browser import FLAGS, MISSING, find_browser
+
 ROOT = Path(__file__).resolve().parents[1]
-BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 PAPER = (642, 900)  # width and height of A4 less the margins of pdf.html, in CSS pixels
 SECONDS = 600
 SCREEN_ONLY = "script, button, .headerlink, .viewcode-link"
@@ -136,20 +136,10 @@ def read(page: Path) -> BeautifulSoup:
 # Printing
 
 
-def find_browser() -> str:
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    raise SystemExit(
-        f"Chromium prints the PDF, but none of {', '.join(BROWSERS)} is on the PATH; "
-        "install it, for example by `apt-get install chromium`"
-    )
-
-
 def print_pdf(document: Path, target: Path, browser: str) -> int:
     """Print with page numbers in the table of contents; return how many pages there are."""
     with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=browser).new_page()
+        page = playwright.chromium.launch(executable_path=browser, args=FLAGS).new_page()
         page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
         page.set_default_timeout(1000 * SECONDS)
         page.emulate_media(media="print")
@@ -180,6 +170,8 @@ def main() -> None:
     html, bound = ROOT / "_build" / "html", ROOT / "_build" / "pdf" / "book.html"
     target = ROOT / "_build" / "mflib-book.pdf"
     browser = find_browser()
+    if browser is None:
+        raise SystemExit(MISSING)
     bind(html, bound)
     try:
         pages = print_pdf(bound, bound.with_suffix(".pdf"), browser)

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from visit import find_browser, is_redirect, visit_all
+from visit import is_redirect, visit_all
+
+from tools.browser import MISSING, find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,8 +19,7 @@ def pytest_addoption(parser):
 def browser():
     """Skip without a browser, but never in CI."""
     if find_browser() is None:
-        missing = "no Chromium and no Chrome on the path; apt-get install chromium"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+        pytest.fail(MISSING) if os.environ.get("CI") else pytest.skip(MISSING)
 
 
 @pytest.fixture(scope="session")

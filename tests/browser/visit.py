@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +11,8 @@ from urllib.parse import unquote, urldefrag, urlsplit
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Error, Page, async_playwright
 
-BROWSERS = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tools.browser import FLAGS, find_browser
+
 DESKTOP, PHONE, SMALL_PHONE = ({"width": w, "height": 800} for w in (1280, 390, 320))
 AT_ONCE = 2
 SECONDS = 300
@@ -80,10 +71,6 @@ class Visit:
 
     def complain(self, kind: str, messages: Iterable[str]) -> None:
         self.complaints.setdefault(kind, []).extend(messages)
-
-
-def find_browser() -> str | None:
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def visit_all(pages: Iterable[Path]) -> list[Visit]:
