@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from sphinx.application import Sphinx
 
 REPAIRS = {
@@ -18,7 +17,9 @@ REPAIRS = {
     # pandas: the corner of a table is the head of nothing
     "<th></th>": "<td></td>",
     # theme: the book's title stands in no landmark
-    '<div id="pst-primary-sidebar"': '<div role="region" aria-label="Book" id="pst-primary-sidebar"',
+    '<div id="pst-primary-sidebar"': (
+        '<div role="region" aria-label="Book" id="pst-primary-sidebar"'
+    ),
 }
 ICON = re.compile(
     r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
@@ -41,8 +42,6 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for page in pages:
         repair(page)
     keep_icons(root, pages)
-    for figure in root.glob("_images/*.png"):
-        shrink(figure)
     if app.config.root_doc != "index":
         first, title = f"{app.config.root_doc}.html", html.escape(app.config.html_title)
         Path(root, "index.html").write_text(REDIRECT.format(page=first, title=title), "utf-8")
@@ -67,17 +66,6 @@ def keep_icons(root: Path, pages: list[Path]) -> None:
         return icon[0] if names & used else ""
 
     target.write_text(ICON.sub(kept, target.read_text("utf-8")), "utf-8")
-
-
-def shrink(figure: Path) -> None:
-    """Give a figure a palette of 256 colours: a third of the bytes, the same to the eye."""
-    with Image.open(figure) as image:
-        opaque = image.mode == "RGB" or (
-            image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
-        )
-        if opaque:
-            palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            palette.save(figure, optimize=True)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

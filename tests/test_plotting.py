@@ -1,6 +1,5 @@
 """Figures hold the numbers they were given."""
 
-import json
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
