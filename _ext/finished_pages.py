@@ -17,9 +17,7 @@ REPAIRS = {
     # pandas: the corner of a table is the head of nothing
     "<th></th>": "<td></td>",
     # theme: the book's title stands in no landmark
-    '<div id="pst-primary-sidebar"': (
-        '<div role="region" aria-label="Book" id="pst-primary-sidebar"'
-    ),
+    '<div id="pst-primary-sidebar"': '<div role="region" aria-label="Book" id=pst-primary-sidebar',
 }
 ICON = re.compile(
     r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
