@@ -242,7 +242,8 @@ class Model:
         forces = self.same[kinks.points] * v
         own, unit = (forces * -j[1].T[place]).sum(1), forces.sum(1) * near[0, place]
         slides, side = contacts.sliding(near, j, own, unit, v, self.sides)
-        slides[:before] |= keep
+        if keep:
+            slides[:before], side[:before] = True, 1.0
         touched = slides.clone()
         touched[:before] = True
         if not bool(touched.any()):

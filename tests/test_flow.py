@@ -721,3 +721,14 @@ def test_kinks_are_put_back_where_the_potential_is_steep(seed, rtol):
     run = mflib.mirror_flow(net, *datasets.figure2(), potential=potential, scaled=True, rtol=rtol)
     assert run.status is FlowStatus.CONVERGED
     assert run.steps <= 30
+
+
+@pytest.mark.parametrize(("activation", "power", "seed"), [("relu", 3, 0), ("abs", 4, 1)])
+def test_kinks_held_at_the_end_stay_where_they_are(activation, power, seed):
+    """Put on the other side of their kinks at each step, they would keep the loss above 1e-15."""
+    net = mflib.ShallowNetwork(50, activation=activation, seed=seed)
+    data = datasets.figure1() if activation == "relu" else datasets.figure2()
+    options = {"scaled": activation == "abs", "loss_target": 1e-16}
+    run = mflib.mirror_flow(net, *data, potential=Regularized(Power(power), 1), **options)
+    assert run.status is FlowStatus.CONVERGED
+    assert run.steps <= 40
