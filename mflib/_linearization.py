@@ -173,9 +173,16 @@ class Model:
         return u > 0, j
 
     def share(self, values: torch.Tensor, decay: Decay) -> float:
-        """Return the size of a function beside all that is to be learned, in units of rtol."""
-        whole = self.rtol * decay.function_norm(self.start.residual)
-        return decay.function_norm(values) / max(whole, 1e-300)
+        """Return the size of a function beside all that is to be learned, in units of rtol.
+
+        At the data and in the kernel's norm: if the kernel is nearly singular, that norm of what is
+        to be learned may be so large that it alone would allow anything.
+        """
+        norms = torch.linalg.vector_norm, decay.function_norm
+        return max(
+            float(norm(values)) / max(self.rtol * float(norm(self.start.residual)), 1e-300)
+            for norm in norms
+        )
 
     def changes(self, at: Linearization) -> tuple[float, float]:
         """Return the sup norm of theta's change and the relative change of the kernel."""

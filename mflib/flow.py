@@ -116,7 +116,7 @@ def mirror_flow(
     learning_rate: float | None = None,
     loss_target: float = 1e-7,
     max_time: float = math.inf,
-    rtol: float = 1e-3,
+    rtol: float = 1e-2,
     save_at: Sequence[float] | None = None,
     progress: bool = False,
 ) -> Flow:
@@ -156,9 +156,9 @@ def mirror_flow(
     max_time : float
         Stop at this time at the latest.
     rtol : float
-        Largest error of a step, relative to all that is to be learned, both measured as functions
-        in the norm of the present kernel's Hilbert space, so that slow directions count as much as
-        fast ones.
+        Largest error of a step, relative to all that is to be learned: at the data, and as a
+        function in the norm of the present kernel's Hilbert space, so that slow directions count as
+        much as fast ones.
     save_at : sequence of float, optional
         Increasing times at which to keep a copy of the network.
     progress : bool

@@ -258,10 +258,11 @@ def test_held_kinks_project_the_jacobian(case):
 
 
 def test_steps_along_kinks_have_an_error_of_third_order():
-    model, at = sliding_state((100, 0, "abs", "(|x|^4 + x^2)/2"), least=3, rtol=1e-4)
-    steps = 1000 * 2.0 ** -np.arange(4)
+    """Once the step is below the fastest time scale; beyond it fast directions have died out."""
+    model, at = sliding_state((100, 0, "abs", "(|x|^4 + x^2)/2"), least=3)
+    steps = 0.5 / at.decay.fastest() * 2.0 ** -np.arange(4)
     errors = [flow.midpoint_step(model, at, step)[1] for step in steps]
-    assert experiments.fit_exponent(steps, errors).exponent == pytest.approx(3, abs=0.2)
+    assert experiments.fit_exponent(steps, errors).exponent == pytest.approx(3, abs=0.1)
 
 
 def descended(net, x, y, potential, scaled, time: float, step: float):
@@ -363,7 +364,7 @@ def test_the_default_tolerance_serves_the_active_regime():
     run, exact = active_run(180, 3.0), active_run(180, 3.0, rtol=1e-4)
     size = exact.network(np.linspace(-1, 1, 201)).abs().max()
     assert experiments.distance(run.network, exact.network) < 0.01 * size
-    assert run.kernel_change == pytest.approx(exact.kernel_change, rel=0.01)
+    assert run.kernel_change == pytest.approx(exact.kernel_change, rel=0.03)
     assert run.steps <= 20
 
 
