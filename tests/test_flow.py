@@ -215,12 +215,12 @@ def figure_setting(activation):
     return scaled, *(datasets.figure2() if scaled else datasets.figure1())
 
 
-def sliding_state(case, least: int = 2, rtol: float = 1e-2) -> tuple[Model, Linearization]:
+def sliding_state(case, least: int = 2) -> tuple[Model, Linearization]:
     """Run until the flow slides along some kinks."""
     n, seed, activation, potential = case
     scaled, x, y = figure_setting(activation)
     net = mflib.ShallowNetwork(n, activation=activation, seed=seed)
-    model = model_of(net, x, y, UNSCALED[potential], {"scaled": scaled}, rtol)
+    model = model_of(net, x, y, UNSCALED[potential], {"scaled": scaled})
     at = model.start
     for step in np.geomspace(1, 6000, 40):
         at, error = flow.midpoint_step(model, at, step)
