@@ -43,7 +43,7 @@ types: $(VENV)/.done  ## type annotations
 
 unit: $(VENV)/.done  ## unit tests, doctests and their coverage
 	@echo "== unit tests"
-	MPLBACKEND=agg $(RUN) pytest --cov -n $(JOBS)
+	MPLBACKEND=agg $(RUN) pytest --cov -n $(JOBS) --dist loadgroup
 
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"

@@ -76,6 +76,11 @@ def leave_one_out(
     ndarray, shape (m - 2,)
         Prediction less target at the inner points, in the order of the data.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than three points, or they do not fit.
+
     Examples
     --------
     >>> def line(x, y):
@@ -104,6 +109,11 @@ def rms(errors: ArrayLike) -> float:
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        If there are no errors.
 
     Examples
     --------

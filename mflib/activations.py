@@ -6,7 +6,7 @@ s = 0, the absolute value s = −1, leaky ReLU lies between.
 
 Examples
 --------
->>> [f(-1.0).round(3).item() for f in (relu, absolute, elu, softplus, tanh, sine)]
+>>> [f(-1.0).round(3).item() + 0.0 for f in (relu, absolute, elu, softplus, tanh, sine)]
 [0.0, 1.0, -0.632, 0.313, -0.762, -0.841]
 """
 

@@ -91,6 +91,11 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
     **options
         Passed on to ``ax.plot``.
 
+    Raises
+    ------
+    ValueError
+        If x and y differ in shape.
+
     Examples
     --------
     >>> fig, ax = figure()
@@ -128,6 +133,13 @@ def power_law(
         A line of this slope is drawn beside the curves for comparison.
     quantiles : pair of floats
         Ends of the range that is shaded; the smallest and the largest value if not given.
+
+    Raises
+    ------
+    TypeError
+        If the table is no DataFrame.
+    ValueError
+        If it lacks a column.
 
     Examples
     --------

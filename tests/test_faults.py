@@ -15,6 +15,9 @@ from mflib.experiments import sweep
 from tests.test_tools_notebooks import SOURCE, lay_out
 from tools import notebooks
 
+# Kernels that start in two processes at once may choose the same port.
+pytestmark = pytest.mark.xdist_group("kernels")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+# Kernels that start in two processes at once may choose the same port.
+pytestmark = pytest.mark.xdist_group("kernels")
+
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = (ROOT / "Makefile").read_text("utf-8")
 

@@ -34,7 +34,8 @@ def test_reference_limits(problem):
 @repeatable(25)
 @given(data(), sigmas, potentials, st.sampled_from(list(DENSITIES)))
 def test_both_solvers_agree(points, activation, potential, name):
-    assume(not (isinstance(potential, Hypentropy) and name == "student"))
+    # there coefficients grow like exp(z): the solvers stop at 1e-9 of the data, and say STALLED
+    assume(not (isinstance(potential, Hypentropy) and name in ("student", "gap")))
     model = {"activation": activation, "potential": potential, "density": DENSITIES[name]}
     try:
         sol = variational.solve(*points, **model)

@@ -11,6 +11,9 @@ from PIL import Image
 
 from tools import notebooks
 
+# Kernels that start in two processes at once may choose the same port.
+pytestmark = pytest.mark.xdist_group("kernels")
+
 SOURCE = """\
 ---
 jupytext:
@@ -46,8 +49,9 @@ mystnb:
     alt: A grey square.
 ---
 from IPython.display import Image
-pixel = "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
-pixel += "0000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
+pixel = "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b"
+pixel += "550000000a49444154789c636800000082008177cd72b60000000049454e44ae"
+pixel += "426082"
 Image(data=bytes.fromhex(pixel), format="png")
 ```
 """

@@ -48,7 +48,7 @@ UNWANTED_CODE = {
     r"NBVAL_|PYTEST_VALIDATE_IGNORE_OUTPUT": "remove the marker, nbval must compare every cell",
     r"(filterwarnings|simplefilter)\((?!\s*[\"']error)": "mend the cause of the warning",
     r"\b(catch_warnings|redirect_stderr|errstate|seterr)\b": "mend the cause of the warning",
-    r"^\s*(!|%)|\b(subprocess|os\.system)\b": "use Python alone: no shell, no magic",
+    r"^\s*(!(?!=)|%)|\b(subprocess|os\.system)\b": "use Python alone: no shell, no magic",
     r";\s*$": "drop the final semicolon (end plots with plt.show()), nbval cannot reproduce it",
 }
 
@@ -384,6 +384,8 @@ def plain_comparisons(twin: NotebookNode) -> Iterator[str]:
 def wide_lines(twin: NotebookNode) -> Iterator[str]:
     """Yield the first line of a cell, or of what it prints, that a page would cut."""
     for index, cell in numbered_code_cells(twin):
+        if "colab" in cell.metadata.get("tags", []):
+            continue  # on no page
         printed = "".join(output.get("text", "") for output in cell.outputs)
         for kind, text, most in (
             ("code", cell.source, CODE_WIDTH),
