@@ -284,8 +284,10 @@ def test_an_interrupt_ends_the_workers(tmp_path):  # the last test: others need 
     exec(CELL, scope)
 
     def interrupt():
-        wait_until(lambda: any(a > 1 for a, _, _ in starts(tmp_path)))
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        try:
+            wait_until(lambda: any(a > 1 for a, _, _ in starts(tmp_path)))
+        finally:  # the sweep would wait for ever
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()

@@ -94,11 +94,13 @@ def chapter(page: Path, names: dict[Path, str], folder: Path) -> dict[str, Any]:
     for tag in article.find_all(id=True):
         tag["id"] = f"{names[page]}--{tag['id']}"
     relink(article, page, names, folder)
-    sections = [
-        {"id": section["id"], "depth": heading.name[1], "title": heading.get_text()}
-        for section in article.select("section[id]")
-        for heading in section.select(":scope > h1, :scope > h2")
-    ]
+    sections = []
+    for section in article.select("section[id]"):
+        for heading in section.select(":scope > h1, :scope > h2"):
+            heading["id"] = section["id"]  # it may move on to the page after the section's start
+            del section["id"]
+            title = heading.get_text()
+            sections.append({"id": heading["id"], "depth": heading.name[1], "title": title})
     return {"name": names[page], "sections": sections, "html": article.decode_contents()}
 
 

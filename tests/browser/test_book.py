@@ -73,6 +73,7 @@ def test_search_finds_a_word_of_the_book(book):
         await page.keyboard.type("hypentropy")
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#search-results li a")
+        await page.wait_for_selector("p.search-summary:has-text('finished')")
         await page.wait_for_load_state()
         found = await page.locator("#search-results li a").evaluate_all(
             "(links) => links.map(String)"
