@@ -290,10 +290,15 @@ def test_an_interrupt_ends_the_workers(tmp_path):  # the last test: others need 
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        sweep(scope["cell"], PARAMETERS, cache=tmp_path / "cache")
-    thread.join()
+    # other tests in this process, which start kernels, may have left a handler of their own
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            sweep(scope["cell"], PARAMETERS, cache=tmp_path / "cache")
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         wait_until(lambda: all(ended(pid) for *_, pid in starts(tmp_path)), seconds=10)
     finally:
