@@ -7,24 +7,14 @@ import pytest
 import yaml
 from IPython.core.interactiveshell import InteractiveShell
 
+from tests.test_tools_notebooks import HEADER
 from tools import sources
 from tools.notebooks import ROOT
 
 URL = "https://example.org/someone/book"
-CHAPTER = """\
----
-jupytext:
-  formats: ipynb,md:myst
-  text_representation:
-    extension: .md
-    format_name: myst
-    format_version: 0.13
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+CHAPTER = (
+    HEADER
+    + """
 # A chapter
 
 ```{code-cell} ipython3
@@ -42,6 +32,7 @@ tags: [theory-observed]
 print(1)
 ```
 """
+)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tools import notebooks
 # Kernels that start in two processes at once may choose the same port.
 pytestmark = pytest.mark.xdist_group("kernels")
 
-SOURCE = """\
+HEADER = """\
 ---
 jupytext:
   formats: ipynb,md:myst
@@ -27,7 +27,10 @@ kernelspec:
   language: python
   name: python3
 ---
-
+"""
+SOURCE = (
+    HEADER
+    + """
 # A chapter
 
 {numref}`fig-square` is a square.
@@ -55,6 +58,7 @@ pixel += "426082"
 Image(data=bytes.fromhex(pixel), format="png")
 ```
 """
+)
 FIGURE = "cell 4 ('from IPython.display import Image')"
 
 
