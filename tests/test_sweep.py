@@ -30,7 +30,10 @@ def dask_cluster():
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",  # any free port: without one it is 8787, and warns if taken
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
