@@ -168,9 +168,11 @@ def test_what_it_returns_and_raises_is_said(name):
 
 BOOK = SOURCE.parent / "chapters"
 TEXT = "\n".join(path.read_text("utf-8") for path in BOOK.glob("*.md"))
-KEYS = re.findall(r"^@\w+\{(\w+),", (SOURCE.parent / "references.bib").read_text(), re.MULTILINE)
+ENTRIES = (SOURCE.parent / "references.bib").read_text("utf-8")
+KEYS = re.findall(r"^@\w+\{(\w+),", ENTRIES, re.MULTILINE)
 # labels of sections, of equations in dollars, of other equations and theorems, of figures
-LABELS = re.findall(r"^\((.+)\)=$|^\$\$ \((.+)\)$|^:label: (.+)$|^ +name: (.+)$", TEXT, re.MULTILINE)
+LABEL = r"^\((.+)\)=$|^\$\$ \((.+)\)$|^:label: (.+)$|^ +name: (.+)$"
+LABELS = re.findall(LABEL, TEXT, re.MULTILINE)
 TARGETS = {"cite": set(KEYS), "book": {"".join(groups) for groups in LABELS}}
 ROLE = re.compile(r":(cite|eq|numref|ref|prf:ref)(?::[tp])?:`([^`]+)`")
 
