@@ -13,6 +13,8 @@ The multipliers of the two moments tilt the two fields against each other,
 :math:`\varphi'(\alpha_R) - \varphi'(\alpha_L) = C - S t`; given them, the cost is a pointwise
 convex function of :math:`h''(t)`. Everything here is computed from h: nothing is known of data, of
 their multipliers, or of how h was found.
+
+Kinks t have the unit of the inputs, costs that of the potential.
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ class ReluCost(NamedTuple):
     cost : float
     C, S : float
         Of the tilt, which is linear in the place t of a kink: the prices of a line.
+
+    References
+    ----------
+    Eqs. :eq:`eq-rs-cost` and :eq:`eq-rs-tilt`.
 
     Examples
     --------
@@ -88,6 +94,10 @@ def share_curvature(
     ------
     ValueError
         If an argument is not finite, or both densities vanish somewhere.
+
+    References
+    ----------
+    Eqs. :eq:`eq-rs-kappa` and :eq:`eq-rs-share`.
 
     Examples
     --------
@@ -159,6 +169,10 @@ def relu_cost(
     ------
     ValueError
         If no tilt gives h its moments.
+
+    References
+    ----------
+    :prf:ref:`rs-theorem`.
 
     Examples
     --------
