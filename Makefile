@@ -30,7 +30,7 @@ pdf: _build/.done  ## bind the book into one PDF; needs Chromium
 	@echo "== PDF"
 	$(RUN) tools.pdf
 
-test: lint types unit check nbval book  ## everything that CI runs
+test: lint types unit check nbval book test-browser  ## everything that CI runs
 
 lint: $(VENV)/.done  ## style
 	@echo "== style"
