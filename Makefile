@@ -58,7 +58,7 @@ nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outp
 
 test-browser: _build/.done  ## every page in Chromium or Chrome, offline; skipped where there is none
 	@echo "== pages in a browser"
-	$(RUN) pytest -q tests/browser
+	$(RUN) pytest -q -n $(JOBS) --dist loadfile tests/browser
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb

@@ -22,7 +22,7 @@ REPAIRS = {
 }
 # A formula, with what touches it: a browser would break the line before a comma, too.
 FORMULA = re.compile(
-    r'(<span class="unbroken">)?[(“]?(<span class="math notranslate nohighlight">[^<]*</span>)[^\s<]*'
+    r'(<span class="unbroken">)?[(“]?(<span class="math [^>]*>[^<]*</span>)[^\s<]*'
 )
 ICON = re.compile(
     r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
