@@ -30,7 +30,7 @@ pdf: _build/.done  ## bind the book into one PDF; needs Chromium
 	@echo "== PDF"
 	$(RUN) tools.pdf
 
-test: lint types unit check nbval book  ## everything that CI runs
+test: lint types unit check nbval book test-browser  ## everything that CI runs
 
 lint: $(VENV)/.done  ## style
 	@echo "== style"
@@ -58,7 +58,7 @@ nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outp
 
 test-browser: _build/.done  ## every page in Chromium or Chrome, offline; skipped where there is none
 	@echo "== pages in a browser"
-	$(RUN) pytest -q tests/browser
+	$(RUN) pytest -q -n $(JOBS) --dist loadfile tests/browser
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
 notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb

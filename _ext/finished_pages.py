@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 REPAIRS = {
     # docutils: the entries of a list of citations, under a role that is no longer in use
@@ -19,9 +20,14 @@ REPAIRS = {
     # theme: the book's title stands in no landmark
     '<div id="pst-primary-sidebar"': '<div role="region" aria-label="Book" id=pst-primary-sidebar',
 }
+# A formula, with what touches it: a browser would break the line before a comma, too.
+FORMULA = re.compile(
+    r'(<span class="unbroken">)?[(“]?(<span class="math [^>]*>[^<]*</span>)[^\s<]*'
+)
 ICON = re.compile(
     r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
 )
+ICONS_AT_MOST = 100_000  # bytes: the script itself, and some forty icons
 REDIRECT = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -49,7 +55,12 @@ def repair(page: Path) -> None:
     text = page.read_text("utf-8")
     for fault, mended in REPAIRS.items():
         text = text.replace(fault, mended)
-    page.write_text(text, "utf-8")
+    page.write_text(FORMULA.sub(unbroken, text), "utf-8")
+
+
+def unbroken(formula: re.Match[str]) -> str:
+    alone = formula[1] or formula[0] == formula[2]  # or mended before
+    return formula[0] if alone else f'<span class="unbroken">{formula[0]}</span>'
 
 
 def keep_icons(root: Path, pages: list[Path]) -> None:
@@ -63,7 +74,10 @@ def keep_icons(root: Path, pages: list[Path]) -> None:
         names = {icon[1] or icon[2], *re.findall(r'"([^"]+)"', icon[3])}
         return icon[0] if names & used else ""
 
-    target.write_text(ICON.sub(kept, target.read_text("utf-8")), "utf-8")
+    slim = ICON.sub(kept, target.read_text("utf-8"))
+    if len(slim) > ICONS_AT_MOST:
+        raise ExtensionError(f"ICON no longer fits the theme's icons: {len(slim)} bytes stay")
+    target.write_text(slim, "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

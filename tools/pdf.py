@@ -150,8 +150,9 @@ def print_pdf(document: Path, target: Path, browser: str) -> int:
             raise SystemExit("\n".join(faults))
         save = partial(page.pdf, prefer_css_page_size=True, print_background=True)
         numbers: dict[str, int] = {}
-        for _ in range(3):  # for the numbers, with them, and once more if they moved a page
-            save(path=target, tagged=True, outline=True)
+        # For the numbers, with them, and once more if they moved a page.
+        for whole in (False, True, True):
+            save(path=target, tagged=whole, outline=whole)
             shown, numbers = numbers, page_numbers(target)
             if shown == numbers:
                 return len(PdfReader(target).pages)

@@ -37,6 +37,5 @@
     cut: all("pre, div.math, table, .cell_output, .table-wrapper, .pst-scrollable-table-container",
       article).filter(scrolls).map((element) =>
         `${element.scrollWidth - element.clientWidth} px of ${start(element)}`),
-    paint: performance.getEntriesByType("paint")[0]?.startTime ?? null,
   };
 }

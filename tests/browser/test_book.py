@@ -1,10 +1,16 @@
 """Every page of the built book, as a reader meets it: from disk, without a network."""
 
+import time
+
 import pytest
-from visit import Visit, broken_links, open_offline, uncited_figures, with_browser
+from visit import Visit, broken_links, open_offline, uncited_figures, watched, with_browser
 
 WEIGHT = 1_500_000  # bytes that a page may load, apart from MathJax
-PAINT = 5000  # milliseconds to the first paint; a machine at rest needs less than 1000
+PAINT = 3000  # milliseconds to the first text; a machine at rest needs less than 1000
+FIRST_TEXT = """new Promise((done) => new PerformanceObserver((paints) => {
+  for (const { startTime } of paints.getEntriesByName("first-contentful-paint"))
+    done(performance.timeOrigin + startTime);
+}).observe({ type: "paint", buffered: true }))"""
 
 CHECKS = {
     "visit": "the page can be visited",
@@ -19,6 +25,7 @@ CHECKS = {
     "dark": "axe-core finds no fault of colour in the dark",
     "phone": "axe-core finds no fault on a phone",
     "sideways": "a phone scrolls in one direction only",
+    "lost": "on a phone all that is wide can be scrolled to",
 }
 
 
@@ -53,12 +60,13 @@ def test_pages_are_light(visits):
 
 def test_first_page_is_painted_soon(book, capsys):
     async def open_first_page(browser):
-        page = await open_offline(browser, Visit(book))
+        page = await open_offline(browser)
+        start = 1000 * time.time()
         await page.goto((book / "index.html").as_uri())
         await page.wait_for_url("**/chapters/*.html")
-        return await page.evaluate("performance.getEntriesByType('paint')[0].startTime")
+        return await page.evaluate(FIRST_TEXT) - start
 
-    milliseconds = with_browser(open_first_page)
+    milliseconds = min(with_browser(open_first_page) for _ in range(3))
     with capsys.disabled():
         print(f"\nfirst page painted after {milliseconds:.0f} ms")
     assert milliseconds < PAINT
@@ -67,14 +75,15 @@ def test_first_page_is_painted_soon(book, capsys):
 def test_search_finds_a_word_of_the_book(book):
     async def search(browser):
         seen = Visit(book)
-        page = await open_offline(browser, seen)
-        await page.goto((book / "chapters/notation.html").as_uri())
-        await page.keyboard.press("Control+k")
-        await page.keyboard.type("hypentropy")
-        await page.keyboard.press("Enter")
-        await page.wait_for_selector("#search-results li a")
-        await page.wait_for_selector("p.search-summary:has-text('finished')")
-        await page.wait_for_load_state()
+        page = await open_offline(browser)
+        with watched(page, seen):
+            await page.goto((book / "chapters/notation.html").as_uri())
+            await page.keyboard.press("Control+k")
+            await page.keyboard.type("hypentropy")
+            await page.keyboard.press("Enter")
+            await page.wait_for_selector("#search-results li a")
+            await page.wait_for_selector("p.search-summary:has-text('finished')")
+            await page.wait_for_load_state()
         found = await page.locator("#search-results li a").evaluate_all(
             "(links) => links.map(String)"
         )

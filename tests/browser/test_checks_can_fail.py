@@ -31,6 +31,7 @@ FAULTS = {
     "dark": ("<p>", "<style>@media (prefers-color-scheme: dark) {p {color: #eee}}</style><p>"),
     "phone": ("<h1>", "<style>@media (width < 600px) {h1 {display: none}}</style><h1>"),
     "sideways": ("<p>", '<p style="width: 350px; margin: 0">'),
+    "lost": ("<img", '<div style="overflow: hidden"><img style="width: 600px"'),
     "sliders": ('.setAttribute("r", event.target.value)', ""),
 }
 
@@ -47,7 +48,7 @@ def visit_to(tmp_path_factory, book):
         "unnumbered": sound.replace("Fig. 1", ""),
         "uncited": sound.replace('href="#one"', 'href="#a"'),
         "anchor": sound.replace('href="#one"', 'href="#two"'),
-        "link": sound.replace('href="#one"', 'href="lost.html"'),
+        "link": sound.replace('href="#one"', 'href="nowhere.html"'),
     }
     texts |= {kind: sound.replace(*change) for kind, change in FAULTS.items()}
     pages = {name: folder / f"{name}.html" for name in texts}
@@ -64,7 +65,7 @@ def test_sound_page_gives_no_complaint(visit_to):
     seen = visit_to["sound"]
     assert faults(seen) == {}
     assert broken_links([seen]) == uncited_figures([seen]) == []
-    assert seen.sliders == 1 and seen.first_paint > 0
+    assert seen.sliders == 1
 
 
 @pytest.mark.parametrize("kind", FAULTS)

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ STILL = "*, *::before, *::after { transition: none !important; animation: none !
 COLOURS = ["color-contrast", "link-in-text-block"]
 IN_DARK = {"runOnly": {"type": "rule", "values": COLOURS}}
 ON_PHONE = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
-# Of the tokens of code that are coloured alike, axe gets one: a page has thousands.
-FEW_TOKENS = """() => {
+# What axe need not see: strokes of equations, and of the tokens of code coloured alike all but one.
+LEAN = """() => {
+  for (const drawn of document.querySelectorAll("mjx-container svg, mjx-assistive-mml math"))
+    drawn.replaceChildren();
   const kinds = new Set();
-  const alike = [...document.querySelectorAll("pre")].flatMap((code) => {
+  const alike = [...document.querySelectorAll("pre, .sig")].flatMap((code) => {
     const ground = getComputedStyle(code).backgroundColor;
     return [...code.querySelectorAll("span")].filter((token) => {
       const kind = [token.className, token.parentElement.className, ground].join();
@@ -52,6 +55,17 @@ PICTURE = """(input) => {
   while (box && !box.querySelector("svg, img")) box = box.parentElement;
   return [...(box?.querySelectorAll("svg, img") ?? [])].map((picture) => picture.outerHTML).join();
 }"""
+LOST = """() => [...document.querySelectorAll(":is(article, main) :is(svg, img, pre, table)")]
+  .filter((part) => {
+    const { right } = part.getBoundingClientRect();
+    for (let box = part.parentElement; box; box = box.parentElement) {
+      const { overflowX } = getComputedStyle(box);
+      if (/auto|scroll/.test(overflowX)) return false;
+      if (/hidden|clip/.test(overflowX) && right > box.getBoundingClientRect().right + 1)
+        return true;
+    }
+  }).map((part) => `${part.tagName} in ${part.closest("p, li, dd, div, section").outerHTML}`
+    .slice(0, 200))"""
 AT_END = "(input) => Number(input.value) * 2 > Number(input.min) + Number(input.max)"
 
 
@@ -66,7 +80,6 @@ class Visit:
     citations: set[str] = field(default_factory=set)
     figures: list[str] = field(default_factory=list)
     sliders: int = 0
-    first_paint: float | None = None  # in milliseconds
     weight: int = 0  # of everything the page loads, apart from MathJax, in bytes
 
     def complain(self, kind: str, messages: Iterable[str]) -> None:
@@ -89,20 +102,32 @@ def with_browser(action: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
 
 
 async def _visit_all(browser: Browser, pages: Iterable[Path]) -> list[Visit]:
-    turn = asyncio.Semaphore(AT_ONCE)
+    visits = list(map(Visit, pages))
+    waiting = iter(visits)
 
-    async def in_turn(page: Path) -> Visit:
-        async with turn:
-            return await visit(browser, page)
+    async def keep_visiting() -> None:
+        page = await open_offline(browser)  # for all: a new tab would compile the scripts again
+        for seen in waiting:
+            await visit(page, seen)
+            if "visit" in seen.complaints:
+                await page.context.close()
+                page = await open_offline(browser)
 
-    return await asyncio.gather(*map(in_turn, pages))
+    await asyncio.gather(*(keep_visiting() for _ in range(AT_ONCE)))
+    return visits
 
 
-async def open_offline(browser: Browser, seen: Visit) -> Page:
-    """Open an empty page that cannot reach a network and that notes what goes wrong."""
-    context = await browser.new_context(viewport=DESKTOP, color_scheme="light", offline=True)
+async def open_offline(browser: Browser) -> Page:
+    """Open an empty page that cannot reach a network."""
+    context = await browser.new_context(offline=True)
     page = await context.new_page()
     page.set_default_timeout(0)  # visit sets a limit to all of it
+    return page
+
+
+@contextmanager
+def watched(page: Page, seen: Visit) -> Iterator[None]:
+    """Note what goes wrong while the page loads and runs, and how much it loads."""
 
     def on_request(request) -> None:
         if not request.url.startswith(("file:", "data:", "blob:")):
@@ -114,26 +139,32 @@ async def open_offline(browser: Browser, seen: Visit) -> Page:
         if message.type in ("error", "warning"):
             seen.complain("console", [message.text])
 
-    page.on("request", on_request)
-    page.on("console", on_console)
-    page.on("requestfailed", lambda request: seen.complain("failed", [request.url]))
-    page.on("pageerror", lambda error: seen.complain("console", [str(error)]))
-    return page
+    handlers: dict[Any, Callable] = {
+        "request": on_request,
+        "console": on_console,
+        "requestfailed": lambda request: seen.complain("failed", [request.url]),
+        "pageerror": lambda error: seen.complain("console", [str(error)]),
+    }
+    for event, handler in handlers.items():
+        page.on(event, handler)
+    yield
+    for event, handler in handlers.items():
+        page.remove_listener(event, handler)
 
 
-async def visit(browser: Browser, path: Path) -> Visit:
+async def visit(page: Page, seen: Visit) -> None:
     """Load a page once and do every check on it."""
-    seen = Visit(path)
-    page = await open_offline(browser, seen)
     try:
         async with asyncio.timeout(SECONDS):
-            await check(seen, page)
+            await page.goto("about:blank")
+            await page.set_viewport_size(DESKTOP)
+            await page.emulate_media(color_scheme="light")
+            with watched(page, seen):
+                await check(seen, page)
     except TimeoutError:
         seen.complain("visit", [f"not done within {SECONDS} seconds"])
     except Error as error:
         seen.complain("visit", error.message.splitlines()[:1])
-    await page.context.close()
-    return seen
 
 
 async def check(seen: Visit, page: Page) -> None:
@@ -151,7 +182,6 @@ def note_contents(seen: Visit, found: dict) -> None:
     seen.ids = set(found["ids"])
     seen.links = [link["url"] for link in found["links"]]
     seen.citations = {link["url"] for link in found["links"] if link["cites"]}
-    seen.first_paint = found["paint"]
     seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
     seen.complain("cut", found["cut"])
     for picture in found["pictures"]:
@@ -192,7 +222,7 @@ async def press(slider) -> None:
 
 async def check_access(seen: Visit, page: Page) -> None:
     """Run axe-core: in the light all of its rules, in the dark those of colour, then the rest."""
-    await page.evaluate(FEW_TOKENS)
+    await page.evaluate(LEAN)
     await page.evaluate(AXE_SCRIPT)
     seen.complain("light", await page.evaluate(AXE, {}))
     await page.emulate_media(color_scheme="dark")
@@ -209,6 +239,7 @@ async def check_phones(seen: Visit, page: Page) -> None:
         width = await page.evaluate("document.documentElement.scrollWidth")
         if width > size["width"]:
             seen.complain("sideways", [f"{width} px wide in a window of {size['width']} px"])
+        seen.complain("lost", await page.evaluate(LOST))
 
 
 def path_of(url: str) -> Path:
