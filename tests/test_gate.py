@@ -38,7 +38,8 @@ def test_nbval_fails_where_outputs_differ(tmp_path):
     notebook(tmp_path / "good.ipynb", "print(0.123)", "0.123\n")
     for name, (source, shown) in tampered.items():
         notebook(tmp_path / f"{name}.ipynb", source, shown)
-    options = "--nbval --nbval-current-env --nbval-cell-timeout 300 -p tests.kernels".split()
+    options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
+    options += ["-p", "tests.kernels"]
     assert all(option in RECIPE.split() for option in options)
     sanitiser = ["--nbval-sanitize-with", str(ROOT / "tests/nbval.cfg")]
     run = subprocess.run(

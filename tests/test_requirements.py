@@ -49,7 +49,8 @@ def applies(requirement: Requirement, environment: dict[str, str] | None = None)
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_all_that_is_needed_is_pinned(system, python):
     """By us, or exactly by the package that needs it, as Torch does with its own libraries."""
-    environment = {**SYSTEMS[system], "python_version": python, "python_full_version": python + ".9"}
+    versions = {"python_version": python, "python_full_version": python + ".9"}
+    environment = SYSTEMS[system] | versions
     for name, pin in PINS.items():
         if not applies(pin):  # not installed here, so what it needs is not known
             continue
