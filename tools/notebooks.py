@@ -48,7 +48,9 @@ UNWANTED_CODE = {
     r"NBVAL_|PYTEST_VALIDATE_IGNORE_OUTPUT": "remove the marker, nbval must compare every cell",
     r"(filterwarnings|simplefilter)\((?!\s*[\"']error)": "mend the cause of the warning",
     r"\b(catch_warnings|redirect_stderr|errstate|seterr)\b": "mend the cause of the warning",
-    r"^\s*(!(?!=)|%)|\b(subprocess|os\.system)\b": "use Python alone: no shell, no magic",
+    r"^\s*(\w.*=\s*)?(!(?!=)|%)|\b(subprocess|os\.(system|popen|exec\w+|spawn\w+)|get_ipython)\b": (
+        "use Python alone: no shell, no magic"
+    ),
     r";\s*$": "drop the final semicolon (end plots with plt.show()), nbval cannot reproduce it",
 }
 
