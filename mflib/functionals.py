@@ -129,7 +129,11 @@ def share_curvature(
     middle = potential.gradient(mean) - offset
     reach = 0.5 * np.abs(tau)
     reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * np.abs(offset) + 1e-200  # for rounding
-    root = elementwise.find_root(excess, (middle - reach, middle + reach), args=(tau, mean, share))
+    bracket = middle - reach, middle + reach
+    with np.errstate(
+        invalid="ignore"
+    ):  # SciPy roots of what rounding made negative; then it bisects
+        root = elementwise.find_root(excess, bracket, args=(tau, mean, share))
     alpha_right, alpha_left = coefficients(root.x, tau)
     return alpha_right, alpha_left
 
