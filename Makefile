@@ -77,7 +77,7 @@ bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--
 	$(RUN) tools.notebooks refresh --all benchmarks
 
 mutants: $(VENV)/.mutants  ## change mflib and see if the tests notice; make mutants MUTANTS="flow"
-	$(RUN) tools.mutants $(MUTANTS)
+	$(RUN) tools.mutants --jobs $(JOBS) $(MUTANTS)
 
 clean:  ## remove the built book and the caches; .venv stays
 	rm -rf _build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

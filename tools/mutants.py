@@ -3,6 +3,7 @@
     python -m tools.mutants                      mutate all the modules below, in turn
     python -m tools.mutants potentials flow      only these
     python -m tools.mutants --sample 150         150 mutants drawn at random from each module
+    python -m tools.mutants --survivors          once more those that survived, after new tests
     python -m tools.mutants --report             the results so far, and each survivor's change
 
 mutmut works in a copy of the repository, _build/mutants/MODULE, where it tests the module by the
@@ -38,6 +39,8 @@ TESTS = {
     "variational": ["tests/test_variational.py"],
     "flow": ["tests/test_flow.py"],
 }
+KILLED = ("killed", "timeout")
+
 # A mutant may take three times as long as its tests do, and five seconds.
 SETTINGS = """\
 [mutmut]
@@ -96,12 +99,16 @@ def draw(copy: Path, module: str, count: int) -> list[str]:
     return [f"mflib.{module}.{name}" for name in chosen]
 
 
-def run(module: str, sample: int | None) -> None:
-    copy = prepare(module)
-    names = [] if sample is None else draw(copy, module, sample)
+def run(module: str, sample: int | None, survivors: bool, jobs: int) -> None:
+    copy, names = prepare(module), []
+    if sample is not None:
+        names = draw(copy, module, sample)
+    if survivors and not (names := surviving(module)):
+        return
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     mutmut = Path(sys.executable).with_name("mutmut")
-    subprocess.run([mutmut, "run", *names], cwd=copy, env=environment, check=True)
+    command = [mutmut, "run", "--max-children", str(jobs), *names]
+    subprocess.run(command, cwd=copy, env=environment, check=True)
 
 
 def results(module: str) -> dict[str, str]:
@@ -111,17 +118,20 @@ def results(module: str) -> dict[str, str]:
     return {name: status_by_exit_code[code] for name, code in codes.items() if code is not None}
 
 
+def surviving(module: str) -> list[str]:
+    return [name for name, end in results(module).items() if end not in KILLED]
+
+
 def report(module: str, changes: bool) -> None:
     found = results(module)
-    counts = Counter(found.values())
-    killed, total = counts["killed"] + counts["timeout"], len(found)
-    if not total:
+    if not found:
         return print(f"{module}: nothing tried")
-    test = stats.binomtest(killed, total)
+    test = stats.binomtest(len(found) - len(surviving(module)), len(found))
     low, high = test.proportion_ci(method="wilson")
-    print(f"{module}: {dict(counts)}; {test.statistic:.1%} killed, [{low:.1%}, {high:.1%}]")
+    counts = ", ".join(f"{count} {end}" for end, count in Counter(found.values()).items())
+    print(f"{module}: {counts}; {test.statistic:.1%} killed [{low:.1%}, {high:.1%}]")
     with contextlib.chdir(COPIES / module):
-        for name in [name for name in found if found[name] not in ("killed", "timeout")]:
+        for name in surviving(module):
             print(f"  {name}: {found[name]}")
             if changes:
                 print(get_diff_for_mutant(name, path=Path("mflib") / f"{module}.py"))
@@ -131,9 +141,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.mutants")
     parser.add_argument("modules", nargs="*", metavar="MODULE", default=list(TESTS))
     parser.add_argument("--sample", type=int, metavar="N")
+    parser.add_argument("--jobs", type=int, metavar="N", default=2)
+    parser.add_argument("--survivors", action="store_true")
     parser.add_argument("--report", action="store_true", help="run nothing; show the survivors")
     arguments = parser.parse_args()
     for module in arguments.modules:
         if not arguments.report:
-            run(module, arguments.sample)
+            run(module, arguments.sample, arguments.survivors, arguments.jobs)
         report(module, changes=arguments.report)
