@@ -31,13 +31,24 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIES = ROOT / "_build" / "mutants"
 COPIED = ["mflib", "tests", "tools", "pyproject.toml"]
 
+# All but the slow ones, so that a mutant that survives costs seconds.
 TESTS = {
     "potentials": ["tests/test_potentials.py", "tests/test_mirror_maps.py"],
     "activations": ["tests/test_activations.py"],
-    "descent": ["tests/test_descent.py"],
-    "representation": ["tests/test_representation.py"],
-    "variational": ["tests/test_variational.py"],
-    "flow": ["tests/test_flow.py"],
+    "descent": ["tests/test_descent.py", "-k", "not tends_to_the_flow"],
+    "representation": [
+        *("tests/test_representation.py", "tests/test_trajectory.py", "-k"),
+        "test_representation and not solvers_agree or test_kernel",
+    ],
+    "variational": [
+        *("tests/test_variational.py", "-k"),
+        "not (newton_needs_few or is_kernel_interpolation)",
+    ],
+    "flow": [
+        *("tests/test_flow.py", "-k"),
+        "not (follow_descent or train_across or active_regime or kink_is_held or take_few_steps"
+        " or held_at_the_end or approach_their_own or (order_two or stiff) and not lopsided)",
+    ],
 }
 KILLED = ("killed", "timeout")
 
@@ -49,7 +60,6 @@ only_mutate=mflib/{module}.py
 also_copy=tools
 timeout_multiplier=5
 timeout_constant=10
-process_isolation=forkserver
 pytest_add_cli_args_test_selection={tests}
 """
 
@@ -91,19 +101,22 @@ def write(path: Path, text: str) -> None:
 
 
 def draw(copy: Path, module: str, count: int) -> list[str]:
-    """Choose mutants at random, the same ones each time."""
+    """Choose mutants at random, the same ones each time, and of more the same ones first."""
     path = copy / "mflib" / f"{module}.py"
     with contextlib.chdir(copy):
         names = mutate_file_contents(str(path), path.read_text("utf-8")).mutant_names
-    chosen = random.Random(0).sample(names, min(count, len(names)))
-    return [f"mflib.{module}.{name}" for name in chosen]
+    order = random.Random(0).sample(names, len(names))
+    return [f"mflib.{module}.{name}" for name in order[:count]]
 
 
 def run(module: str, sample: int | None, survivors: bool, jobs: int) -> None:
     copy, names = prepare(module), []
     if sample is not None:
-        names = draw(copy, module, sample)
-    if survivors and not (names := surviving(module)):
+        tried = results(module)
+        names = [name for name in draw(copy, module, sample) if name not in tried]
+    if survivors:
+        names = surviving(module)
+    if not names and (survivors or sample is not None):
         return
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     mutmut = Path(sys.executable).with_name("mutmut")
