@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench clean
+.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench mutants clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -88,6 +88,9 @@ bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--
 	$(RUN) benchmarks.run --json benchmarks/results.json $(BENCH)
 	$(RUN) tools.notebooks refresh --all benchmarks
 
+mutants: $(VENV)/.mutants  ## change mflib and see if the tests notice; make mutants MUTANTS="flow"
+	$(RUN) tools.mutants --jobs $(JOBS) $(MUTANTS)
+
 clean:  ## remove the built book and the caches; .venv stays
 	rm -rf _build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
@@ -109,6 +112,11 @@ $(VENV)/.lab: tools/requirements-lab.txt $(VENV)/.done
 
 # CVXPY is a requirement of the benchmarks only. All pins together, so that none moves another.
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.done
+	$(PIP) --no-build-isolation -r requirements.txt -r $<
+	touch $@
+
+# mutmut is a requirement of `make mutants` only.
+$(VENV)/.mutants: tools/requirements-mutants.txt $(VENV)/.done
 	$(PIP) --no-build-isolation -r requirements.txt -r $<
 	touch $@
 

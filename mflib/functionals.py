@@ -130,9 +130,8 @@ def share_curvature(
     reach = 0.5 * np.abs(tau)
     reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * np.abs(offset) + 1e-200  # for rounding
     bracket = middle - reach, middle + reach
-    with np.errstate(
-        invalid="ignore"
-    ):  # SciPy roots of what rounding made negative; then it bisects
+    # SciPy takes roots of what rounding made negative; then it bisects
+    with np.errstate(invalid="ignore"):
         root = elementwise.find_root(excess, bracket, args=(tau, mean, share))
     alpha_right, alpha_left = coefficients(root.x, tau)
     return alpha_right, alpha_left

@@ -145,6 +145,7 @@ class Potential(abc.ABC):
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))
             # the last Newton step from within rounding is as good as it gets
             done = (xp.abs(new - x) <= 4e-16 * xp.abs(new)) | (xp.abs(error) <= rounding)
+            done &= ~xp.isnan(error)
             x = new
             if bool(xp.all(done)):
                 return xp.where(known, sign * x, z)
