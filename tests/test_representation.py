@@ -129,7 +129,7 @@ def test_the_gap_is_that_of_the_dual():
 def test_the_quadratic_is_the_least_norm_solution(name, dim):
     net = mflib.ShallowNetwork(60, input_dim=dim, activation=name, seed=2)
     w, b = net.input_weight.detach().numpy(), net.input_bias.detach().numpy()
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(34)  # no points close to each other, which with tanh costs digits
     x, query = rng.uniform(-0.9, 0.9, (5, dim)), rng.uniform(-1, 1, (4, dim))
     rep = representation.solve(x, Y, activation=name, neurons=(w, b))
     assert rep.status is Status.CONVERGED
