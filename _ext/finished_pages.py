@@ -20,10 +20,11 @@ REPAIRS = {
     # theme: the book's title stands in no landmark
     '<div id="pst-primary-sidebar"': '<div role="region" aria-label="Book" id=pst-primary-sidebar',
 }
-# A formula, with what touches it: a browser would break the line before a comma, too.
+# A formula with what touches it, and 2e-14 in a table: browsers break lines before commas, too.
 FORMULA = re.compile(
     r'(<span class="unbroken">)?[(“]?(<span class="math [^>]*>[^<]*</span>)[^\s<]*'
 )
+SMALL = re.compile(r'(?<!unbroken">)\b\d(?:\.\d+)?e-\d+(?=[^<>]*</td>)')
 ICON = re.compile(
     r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
 )
@@ -55,7 +56,8 @@ def repair(page: Path) -> None:
     text = page.read_text("utf-8")
     for fault, mended in REPAIRS.items():
         text = text.replace(fault, mended)
-    page.write_text(FORMULA.sub(unbroken, text), "utf-8")
+    text = SMALL.sub(r'<span class="unbroken">\g<0></span>', FORMULA.sub(unbroken, text))
+    page.write_text(text, "utf-8")
 
 
 def unbroken(formula: re.Match[str]) -> str:

@@ -11,8 +11,12 @@ from pypdf.generic import DecodedStreamObject, NameObject
 
 BUILD = Path(__file__).resolve().parents[2] / "_build"
 MILLIMETRE = 72 / 25.4
-# Outlines of formulas and of frames: most of a page, and of no interest to these tests.
-DRAWN = re.compile(rb"^[-.\d ]*(?:m|l|c|v|y|re|h|f\*?|W\*?|n|S|rg|RG|gs)\n", re.MULTILINE)
+# Outlines, colours and marks: most of a page, and of no interest to these tests.
+DRAWN = re.compile(
+    rb"^(?:[-.\d ]*(?:m|l|c|v|y|re|h|f\*?|W\*?|n|S|rg|RG)|[-.\d RG]* rg|/G\d+ gs"
+    rb"|/\w+ <</MCID \d+ >>BDC|EMC)\n",
+    re.MULTILINE,
+)
 
 
 class Sheet:
