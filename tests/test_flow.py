@@ -589,7 +589,8 @@ def test_progress_is_printed_only_if_asked_for(capsys):
     mflib.mirror_flow(net, X, Y)
     assert capsys.readouterr().out == ""
     mflib.mirror_flow(net, X, Y, progress=True)
-    assert "loss" in capsys.readouterr().out
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"step 0: time 0, loss {float((net(X) - torch.tensor(Y)).square().mean()):.3g}"
 
 
 # How a run ends.
@@ -636,8 +637,9 @@ def test_the_number_of_steps_is_limited(monkeypatch):
     assert run.loss < run.history["loss"][0]
 
 
-def test_steps_that_keep_failing_end_the_flow(monkeypatch):
-    monkeypatch.setattr(flow, "midpoint_step", lambda model, at, step: (at, math.inf))
+@pytest.mark.parametrize("error", [1.01, math.inf])
+def test_steps_that_keep_failing_end_the_flow(monkeypatch, error):
+    monkeypatch.setattr(flow, "midpoint_step", lambda model, at, step: (at, error))
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 
