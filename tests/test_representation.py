@@ -187,6 +187,14 @@ def test_too_few_neurons_end_with_a_status():
     assert rep.residual >= np.sqrt(best[0] / 5) * 0.999
 
 
+def test_no_step_at_all_ends_with_a_status():
+    """|alpha|^300 is flat, then a wall: along Newton's step the dual has no slope that is seen."""
+    rng = np.random.default_rng(0)
+    neurons = rng.choice([-1.0, 1.0], 50), rng.uniform(-1, 1, 50)
+    rep = representation.solve(X, Y, potential=Regularized(Power(300), 1), neurons=neurons)
+    assert (rep.status, rep.iterations, rep.residual) == (Status.STALLED, 0, np.abs(Y).max())
+
+
 def test_many_neurons_approach_their_density():
     rng = np.random.default_rng(0)
     w, b = rng.choice([-1.0, 1.0], 200_000), rng.uniform(-1, 1, 200_000)
