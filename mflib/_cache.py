@@ -7,6 +7,7 @@ by value. It does not cover where the code stands: a cell of a notebook has the 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copyreg
 import dis
 import functools
@@ -181,8 +182,9 @@ def _imports(source: bytes, package: str | None) -> frozenset[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            names.update([base], (f"{base}.{alias.name}" for alias in node.names))
+            with contextlib.suppress(ImportError):  # in no package: a script's fallback, for instance
+                base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+                names.update([base], (f"{base}.{alias.name}" for alias in node.names))
     return frozenset(names)
 
 
