@@ -182,7 +182,7 @@ def _imports(source: bytes, package: str | None) -> frozenset[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            with contextlib.suppress(ImportError):  # in no package: a script's fallback, for instance
+            with contextlib.suppress(ImportError):  # in no package: a fallback of scripts
                 base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
                 names.update([base], (f"{base}.{alias.name}" for alias in node.names))
     return frozenset(names)
