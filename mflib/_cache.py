@@ -234,7 +234,7 @@ def _pickled_parts(obj: Any) -> Iterable[Any]:
             f"{obj!r} cannot: {error}"
         ) from error
     if isinstance(reduced, str):  # by name, as ufuncs are
-        return [type(obj), reduced, _origin(sys.modules.get(obj.__module__))]
+        return [type(obj), reduced, _origin(sys.modules.get(getattr(obj, "__module__", "")))]
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
     if isinstance(state, dict):  # what was computed from the rest, and when, does not matter
         computed = functools.cached_property
