@@ -601,6 +601,8 @@ def test_a_target_that_is_met_at_once_takes_no_step():
     run = mflib.mirror_flow(net, X, 1e-5 * Y)
     assert (run.status, run.steps, run.time) == (FlowStatus.CONVERGED, 0, 0.0)
     assert torch.equal(flat(run.network), flat(net))
+    loss = mflib.mirror_flow(net, X, Y, max_time=1e-9).history["loss"][0]
+    assert mflib.mirror_flow(net, X, Y, loss_target=loss).steps == 0
 
 
 def test_max_time_ends_the_flow_exactly_there():

@@ -333,6 +333,12 @@ PLANE = np.random.default_rng(0).uniform(-1, 1, (5, 2))
             "density and neurons are both given; give one",
         ),
         ({"ridge": -1.0}, ValueError, "ridge has the negative eigenvalue -1; it must be"),
+        ({"ridge": -1e-14}, ValueError, "ridge has the negative eigenvalue -1e-14; it must be"),
+        (
+            {"ridge": np.ones((5, 5)) + 1e-6 * np.tri(5)},
+            ValueError,
+            "ridge .*symmetric.*symmetrise",
+        ),
         ({"ridge": np.eye(4)}, ValueError, r"ridge .*shape \(5, 5\), got shape \(4, 4\)"),
         ({"ridge": np.triu(np.ones((5, 5)))}, ValueError, "ridge .*symmetric.*symmetrise"),
         ({"ridge": "big"}, TypeError, "ridge must be an array of real numbers"),
