@@ -242,6 +242,19 @@ def test_zero_targets_give_zero():
     assert rep.cost == rep.iterations == 0
 
 
+def test_iterations_are_those_of_all_refinements(monkeypatch):
+    newton, steps = representation._newton, []
+
+    def counted(*arguments):
+        multipliers, count = newton(*arguments)
+        steps.append(count)
+        return multipliers, count
+
+    monkeypatch.setattr(representation, "_newton", counted)
+    assert representation.solve(X, Y, potential=SCALED["power 3"]).iterations == sum(steps)
+    assert sum(steps) > steps[-1]
+
+
 def test_evaluation_in_parts_equals_evaluation_at_once():
     rep = representation.solve(X, Y, activation="abs")
     grid = np.linspace(-1, 1, 3001)

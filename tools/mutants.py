@@ -121,7 +121,7 @@ def run(module: str, sample: int | None, survivors: bool, jobs: int) -> None:
     if not names and (survivors or sample is not None):
         return
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
-    mutmut = Path(sys.executable).with_name("mutmut")
+    mutmut = str(Path(sys.executable).with_name("mutmut"))
     command = [mutmut, "run", "--max-children", str(jobs), *names]
     subprocess.run(command, cwd=copy, env=environment, check=True)
 
