@@ -201,7 +201,7 @@ def test_errors_that_fall_are_expected_to_fall_on():
     assert predicted(3, 4) == pytest.approx(4 * 4 / 3)
     assert predicted(3, 12) == pytest.approx(12 * 2)
     assert predicted(4, 3) == pytest.approx(3)
-    assert predicted(3, 4, between=1) == pytest.approx(4 * 4 / 3)  # 1 was rejected, and forgotten
+    assert predicted(3, 4, between=1.7) == pytest.approx(4 * 4 / 3)  # rejected and forgotten
 
 
 @every_place
@@ -601,6 +601,8 @@ def test_a_target_that_is_met_at_once_takes_no_step():
     run = mflib.mirror_flow(net, X, 1e-5 * Y)
     assert (run.status, run.steps, run.time) == (FlowStatus.CONVERGED, 0, 0.0)
     assert torch.equal(flat(run.network), flat(net))
+    loss = mflib.mirror_flow(net, X, Y, max_time=1e-9).history["loss"][0]
+    assert mflib.mirror_flow(net, X, Y, loss_target=loss).steps == 0
 
 
 def test_max_time_ends_the_flow_exactly_there():
@@ -637,9 +639,9 @@ def test_the_number_of_steps_is_limited(monkeypatch):
     assert run.loss < run.history["loss"][0]
 
 
-@pytest.mark.parametrize("error", [1.01, math.inf])
-def test_steps_that_keep_failing_end_the_flow(monkeypatch, error):
-    monkeypatch.setattr(flow, "midpoint_step", lambda model, at, step: (at, error))
+def test_steps_that_keep_failing_end_the_flow(monkeypatch):
+    errors = iter([1.01])  # just too large, and then far too large
+    monkeypatch.setattr(flow, "midpoint_step", lambda _, at, step: (at, next(errors, math.inf)))
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 

@@ -242,6 +242,19 @@ def test_zero_targets_give_zero():
     assert rep.cost == rep.iterations == 0
 
 
+def test_iterations_are_those_of_all_refinements(monkeypatch):
+    newton, steps = representation._newton, []
+
+    def counted(*arguments):
+        multipliers, count = newton(*arguments)
+        steps.append(count)
+        return multipliers, count
+
+    monkeypatch.setattr(representation, "_newton", counted)
+    assert representation.solve(X, Y, potential=SCALED["power 3"]).iterations == sum(steps)
+    assert sum(steps) > steps[-1]
+
+
 def test_evaluation_in_parts_equals_evaluation_at_once():
     rep = representation.solve(X, Y, activation="abs")
     grid = np.linspace(-1, 1, 3001)
@@ -333,6 +346,12 @@ PLANE = np.random.default_rng(0).uniform(-1, 1, (5, 2))
             "density and neurons are both given; give one",
         ),
         ({"ridge": -1.0}, ValueError, "ridge has the negative eigenvalue -1; it must be"),
+        ({"ridge": -1e-14}, ValueError, "ridge has the negative eigenvalue -1e-14; it must be"),
+        (
+            {"ridge": np.ones((5, 5)) + 1e-6 * np.tri(5)},
+            ValueError,
+            "ridge .*symmetric.*symmetrise",
+        ),
         ({"ridge": np.eye(4)}, ValueError, r"ridge .*shape \(5, 5\), got shape \(4, 4\)"),
         ({"ridge": np.triu(np.ones((5, 5)))}, ValueError, "ridge .*symmetric.*symmetrise"),
         ({"ridge": "big"}, TypeError, "ridge must be an array of real numbers"),

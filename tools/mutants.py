@@ -116,10 +116,12 @@ def run(module: str, sample: int | None, survivors: bool, jobs: int) -> None:
         names = [name for name in draw(copy, module, sample) if name not in tried]
     if survivors:
         names = surviving(module)
+        # which tests reach which function must be found out again
+        (copy / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     if not names and (survivors or sample is not None):
         return
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
-    mutmut = Path(sys.executable).with_name("mutmut")
+    mutmut = str(Path(sys.executable).with_name("mutmut"))
     command = [mutmut, "run", "--max-children", str(jobs), *names]
     subprocess.run(command, cwd=copy, env=environment, check=True)
 
