@@ -1,15 +1,16 @@
-# Needs Python 3.11 or later, make and git. Each target first installs the pinned requirements
+# Needs Python 3.11.5 or later, make and git. Each target first installs the pinned requirements
 # into .venv, if they are not there yet.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench clean
+.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench mutants clean
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+PIP := $(RUN) pip install --quiet --disable-pip-version-check
 SOURCES := _config.yml _toc.yml references.bib \
 	$(wildcard chapters/*.md chapters/*.rst chapters/*.ipynb chapters/_*/* _ext/*.py mflib/*.py mflib/data/*)
 
@@ -18,7 +19,18 @@ export PYTHONUTF8 := 1
 # Tests and chapters: two processes, and in each of them one thread for linear algebra. More threads
 # only wait for each other there, and one rounds the same everywhere.
 JOBS ?= 2
-unit nbval notebooks: export OMP_NUM_THREADS := 1
+THREADS ?= 1
+unit nbval notebooks: export OMP_NUM_THREADS := $(THREADS)
+
+# make unit nbval PORTABLE=1: the same packages, computing as on an x86-64 processor of 2004. Matrix
+# products, sums, exp and powers are then rounded otherwise.
+ifdef PORTABLE
+unit nbval: export OPENBLAS_CORETYPE := Prescott
+unit nbval: export MKL_CBWR := COMPATIBLE
+unit nbval: export ATEN_CPU_CAPABILITY := default
+unit nbval: export NPY_DISABLE_CPU_FEATURES := X86_V3 X86_V4 AVX512_ICL AVX512_SPR
+unit nbval: export GLIBC_TUNABLES := glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-FMA,-FMA4
+endif
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,9 +53,9 @@ types: $(VENV)/.done  ## type annotations
 	@echo "== types"
 	$(RUN) mypy
 
-unit: $(VENV)/.done  ## unit tests, doctests and their coverage
+unit: $(VENV)/.done  ## unit tests, doctests and their coverage; make unit PYTEST=--random-order
 	@echo "== unit tests"
-	MPLBACKEND=agg $(RUN) pytest --cov -n $(JOBS) --dist loadgroup
+	MPLBACKEND=agg $(RUN) pytest --cov -n $(JOBS) --dist loadgroup $(PYTEST)
 
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"
@@ -54,7 +66,7 @@ nbval: export MPLBACKEND := module://matplotlib_inline.backend_inline
 nbval: $(VENV)/.done  ## execute every notebook and compare with its stored outputs
 	@echo "== notebooks against their stored outputs"
 	$(RUN) pytest --nbval --nbval-current-env --nbval-cell-timeout 300 \
-		--nbval-sanitize-with tests/nbval.cfg -n $(JOBS) --dist loadfile chapters
+		--nbval-sanitize-with tests/nbval.cfg -p tests.kernels -n $(JOBS) --dist loadfile chapters
 
 test-browser: _build/.done  ## every page in Chromium or Chrome, offline; skipped where there is none
 	@echo "== pages in a browser"
@@ -76,28 +88,43 @@ bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--
 	$(RUN) benchmarks.run --json benchmarks/results.json $(BENCH)
 	$(RUN) tools.notebooks refresh --all benchmarks
 
+mutants: $(VENV)/.mutants  ## change mflib and see if the tests notice; make mutants MUTANTS="flow"
+	$(RUN) tools.mutants --jobs $(JOBS) $(MUTANTS)
+
 clean:  ## remove the built book and the caches; .venv stays
-	rm -rf _build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf _build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
 
-# A full build each time: an incremental one repeats no warning. Touched only when all went well.
+# A full build each time: an incremental one repeats no warning. There only when all went well, and
+# as old as its beginning: what is edited meanwhile counts as newer.
 _build/.done: $(VENV)/.done $(SOURCES)
 	@echo "== book"
+	@mkdir -p _build
+	@rm -f $@
+	@touch _build/.begun
 	$(VENV)/bin/jupyter-book build . --all -W -n --keep-going
-	touch $@
+	@mv _build/.begun $@
 
 # JupyterLab is a requirement of `make lab` only.
 $(VENV)/.lab: tools/requirements-lab.txt $(VENV)/.done
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt -r $<
+	$(PIP) --no-build-isolation -r requirements.txt -r $<
 	touch $@
 
 # CVXPY is a requirement of the benchmarks only. All pins together, so that none moves another.
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.done
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt -r $<
+	$(PIP) --no-build-isolation -r requirements.txt -r $<
 	touch $@
 
-$(VENV)/.done: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("mflib needs Python 3.11 or later: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+# mutmut is a requirement of `make mutants` only.
+$(VENV)/.mutants: tools/requirements-mutants.txt $(VENV)/.done
+	$(PIP) --no-build-isolation -r requirements.txt -r $<
+	touch $@
+
+# First what the lock file vouches for by its hashes; then Torch, which has other files for each kind
+# of processor, and mflib.
+$(VENV)/.done: requirements.txt requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("the book needs Python 3.11.5 or later: make PYTHON=python3.12 ..." if sys.version_info < (3, 11, 5) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) --no-deps --require-hashes -r requirements.lock
+	$(PIP) --no-build-isolation -r requirements.txt
 	touch $@

@@ -1,4 +1,8 @@
-"""mflib: the implicit bias of mirror flow for wide shallow networks."""
+"""mflib: the implicit bias of mirror flow for wide shallow networks.
+
+All numbers are double precision and without units. Each module says which of its quantities go with
+the unit of the inputs x, which with that of the targets y, and what time means.
+"""
 
 from __future__ import annotations
 

@@ -36,6 +36,10 @@ def distance(first: Callable, second: Callable) -> float:
     -------
     float
 
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Figures 1 and 2, whose grid it is.
+
     Examples
     --------
     >>> round(distance(np.sin, np.zeros_like), 4)
@@ -200,6 +204,10 @@ def split_error(
         and the limit; "lazy_gap", of the network and that lazy limit; "nonlinearity", of the
         network and its lazy limit with output bias, see :func:`lazy_limit`.
 
+    References
+    ----------
+    Eq. :eq:`eq-finite-parts`.
+
     Examples
     --------
     >>> from mflib import variational
@@ -267,6 +275,10 @@ def sampling_law(
     -------
     ndarray, shape (draws,)
         The largest absolute value of the process on GRID, for each draw.
+
+    References
+    ----------
+    :prf:ref:`finite-sampling`.
 
     Examples
     --------

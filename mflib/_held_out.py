@@ -37,6 +37,10 @@ def held_out(
     ValueError
         If nothing is taken, nothing is left out or a position is out of range.
 
+    References
+    ----------
+    Uses: :ref:`real-data`.
+
     Examples
     --------
     >>> def line(x, y):
@@ -81,6 +85,10 @@ def leave_one_out(
     ValueError
         If there are fewer than three points, or they do not fit.
 
+    References
+    ----------
+    Uses: :ref:`real-data`.
+
     Examples
     --------
     >>> def line(x, y):
@@ -114,6 +122,10 @@ def rms(errors: ArrayLike) -> float:
     ------
     ValueError
         If there are no errors.
+
+    References
+    ----------
+    Uses: :ref:`real-data`.
 
     Examples
     --------
@@ -149,6 +161,10 @@ def bend_density(x: ArrayLike, y: ArrayLike, floor: float):
     ------
     ValueError
         If there are fewer than three data, they lie on a line, or the floor is outside (0, 1].
+
+    References
+    ----------
+    :ref:`real-data`; how far such a density can go: :prf:ref:`prop-real-cheapest`.
 
     Examples
     --------

@@ -75,6 +75,10 @@ def slider(
     TypeError
         If the panels are no mapping, a value is no text or the start no integer.
 
+    References
+    ----------
+    Uses: :numref:`fig-sp-exponent`.
+
     Examples
     --------
     >>> x = np.linspace(0, 1, 5)

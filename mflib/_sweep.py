@@ -72,6 +72,10 @@ def sweep(
         The first error of a cell, with a note that names the cell. Cells that run then are
         finished, others not begun, and what is finished stays in the cache.
 
+    References
+    ----------
+    Uses: :ref:`finite-width`.
+
     Examples
     --------
     >>> sweep(lambda a, b: {"sum": a + b}, {"a": [1, 2], "b": {"ten": 10}}, executor="serial")

@@ -23,6 +23,10 @@ _DRAFT = 100.0  # the path is followed twice: a tolerance larger by this estimat
 class TrajectoryStatus(enum.Enum):
     """How a trajectory ended; the value is the explanation.
 
+    References
+    ----------
+    The integrator: :cite:t:`hairer1996stiff`.
+
     Examples
     --------
     >>> TrajectoryStatus.COMPLETED.value
@@ -59,6 +63,10 @@ class Trajectory:
         Estimate, on the large side, of the error of the values: their largest difference from those
         that a tolerance a hundred times larger gives. Zero for the quadratic, which needs none.
     status : TrajectoryStatus
+
+    References
+    ----------
+    Eq. :eq:`eq-traj-ode`.
 
     Examples
     --------

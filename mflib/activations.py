@@ -4,6 +4,9 @@ Like potentials they act elementwise, on NumPy arrays and on Torch tensors alike
 piecewise-linear ones, :math:`\sigma_s(u) = \max(u, 0) + s \min(u, 0)`, form one family: ReLU is
 s = 0, the absolute value s = −1, leaky ReLU lies between.
 
+These scale, :math:`\sigma_s(cu) = c\,\sigma_s(u)` for c > 0, and serve inputs in any unit. The
+others bend at :math:`|u| \approx 1`: with them inputs must be pure numbers of order one.
+
 Examples
 --------
 >>> [f(-1.0).round(3).item() + 0.0 for f in (relu, absolute, elu, softplus, tanh, sine)]
@@ -40,6 +43,11 @@ class Activation(abc.ABC):
 
     An activation of your own needs the two methods below, elementwise and written with operators or
     with functions of ``array_namespace(u)``.
+
+    References
+    ----------
+    The :math:`\sigma` of eq. :eq:`eq-network`; others than ReLU and :math:`|u|`:
+    :ref:`activations`.
 
     Examples
     --------
@@ -79,6 +87,10 @@ class PiecewiseLinear(Activation):
     ValueError
         If the slope is outside [−1, 1): beyond, it is a multiple of a member of the family, and at
         1 there is no kink.
+
+    References
+    ----------
+    Eq. :eq:`eq-act-leaky`.
 
     Examples
     --------
@@ -188,6 +200,10 @@ def leaky_relu(slope: float = 0.01) -> PiecewiseLinear:
     ValueError
         If the slope is outside [−1, 1).
 
+    References
+    ----------
+    Eq. :eq:`eq-act-leaky`.
+
     Examples
     --------
     >>> import numpy as np
@@ -226,6 +242,10 @@ def get(activation: str | Activation) -> Activation:
         If the name is unknown.
     TypeError
         If it is neither a name nor an Activation.
+
+    References
+    ----------
+    The functions: :ref:`activations`.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The data of the book: the paper's two examples and two classics.
 
-Every loader returns ``(x, y)``, float64 arrays of shape (m,).
+Every loader returns ``(x, y)``, float64 arrays of shape (m,), in the units of the source.
 """
 
 from __future__ import annotations

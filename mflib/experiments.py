@@ -1,4 +1,7 @@
-"""Sweeps over widths, seeds and potentials, the exponents they show, and tests on held-out data."""
+"""Sweeps over widths, seeds and potentials, the exponents they show, and tests on held-out data.
+
+Distances and errors of functions have the unit of the targets; exponents and defects have none.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +82,10 @@ def trial(
         "status", "loss", "steps", "parameter_change", "kernel_change", and "error" if a limit is
         given: the largest difference on GRID.
 
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Figures 1 and 2.
+
     Examples
     --------
     >>> from mflib.potentials import Quadratic
@@ -125,6 +132,10 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
     ValueError
         If all functions vanish.
 
+    References
+    ----------
+    Eq. :eq:`eq-act-defect`; why it is zero in a Hilbert space: :prf:ref:`sp-linear`.
+
     Examples
     --------
     >>> superposition_defect(lambda y: lambda t: y[0] ** 2 + 0 * t, [[1.0], [2.0]])
@@ -146,6 +157,10 @@ class Exponent(NamedTuple):
     Attributes
     ----------
     exponent, standard_error, factor : float
+
+    References
+    ----------
+    Uses: :ref:`finite-width`.
 
     Examples
     --------
@@ -176,6 +191,10 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
     ValueError
         If there are fewer than three points or one is not positive.
 
+    References
+    ----------
+    Uses: :ref:`finite-width`.
+
     Examples
     --------
     >>> fit = fit_exponent([1, 10, 100], [3.0, 0.3, 0.03])
@@ -199,6 +218,10 @@ class Interval(NamedTuple):
     Attributes
     ----------
     exponent, low, high : float
+
+    References
+    ----------
+    :cite:t:`efron1987better`
 
     Examples
     --------

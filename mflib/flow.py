@@ -11,6 +11,9 @@ K has only m rows but eigenvalues that span many orders of magnitude, which is w
 needs 10^5 steps. An exponential integrator solves the linear part exactly and moves only as K does,
 which for a wide network is hardly at all. Narrow networks slide along kinks of the activation;
 what that does to J is in ``mflib._kinks``, and K itself in ``mflib._linearization``.
+
+The unit of time is set by :math:`\eta`, which is 1/n unless given. Losses are mean squared errors,
+in the squared unit of y.
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ _MAX_STEPS = 10_000
 
 class FlowStatus(enum.Enum):
     """How a flow ended; the value is the explanation.
+
+    References
+    ----------
+    What brings each of them about: :ref:`when-it-breaks`.
 
     Examples
     --------
@@ -86,6 +93,10 @@ class Flow:
         each of shape (steps + 1,).
     snapshots : tuple of ShallowNetwork
         Copies of the network at those times of `save_at` that the flow reached.
+
+    References
+    ----------
+    Eq. :eq:`eq-mirror-flow`; its kernel: eq. :eq:`eq-kernel`.
 
     Examples
     --------
@@ -257,7 +268,7 @@ class _StepSizes:
     """The next step from the last errors, which grow like the cube of the step and may reach 1.
 
     If the errors of equal steps fall from step to step, they are expected to go on falling:
-    Gustafsson's predictive control, see :cite:t:`hairer1996solving`, section IV.8.
+    Gustafsson's predictive control, see :cite:t:`hairer1996stiff`, section IV.8.
     """
 
     def __init__(self) -> None:

@@ -13,6 +13,8 @@ The multipliers of the two moments tilt the two fields against each other,
 :math:`\varphi'(\alpha_R) - \varphi'(\alpha_L) = C - S t`; given them, the cost is a pointwise
 convex function of :math:`h''(t)`. Everything here is computed from h: nothing is known of data, of
 their multipliers, or of how h was found.
+
+Kinks t have the unit of the inputs, costs that of the potential.
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ class ReluCost(NamedTuple):
     cost : float
     C, S : float
         Of the tilt, which is linear in the place t of a kink: the prices of a line.
+
+    References
+    ----------
+    Eqs. :eq:`eq-rs-cost` and :eq:`eq-rs-tilt`.
 
     Examples
     --------
@@ -89,6 +95,10 @@ def share_curvature(
     ValueError
         If an argument is not finite, or both densities vanish somewhere.
 
+    References
+    ----------
+    Eqs. :eq:`eq-rs-kappa` and :eq:`eq-rs-share`.
+
     Examples
     --------
     >>> from mflib.potentials import Quadratic
@@ -119,7 +129,10 @@ def share_curvature(
     middle = potential.gradient(mean) - offset
     reach = 0.5 * np.abs(tau)
     reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * np.abs(offset) + 1e-200  # for rounding
-    root = elementwise.find_root(excess, (middle - reach, middle + reach), args=(tau, mean, share))
+    bracket = middle - reach, middle + reach
+    # SciPy takes roots of what rounding made negative; then it bisects
+    with np.errstate(invalid="ignore"):
+        root = elementwise.find_root(excess, bracket, args=(tau, mean, share))
     alpha_right, alpha_left = coefficients(root.x, tau)
     return alpha_right, alpha_left
 
@@ -159,6 +172,10 @@ def relu_cost(
     ------
     ValueError
         If no tilt gives h its moments.
+
+    References
+    ----------
+    :prf:ref:`rs-theorem`.
 
     Examples
     --------

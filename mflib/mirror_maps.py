@@ -1,4 +1,7 @@
-"""Mirror maps: a potential applied to all parameters, from its centre and at its scale."""
+"""Mirror maps: a potential applied to all parameters, from its centre and at its scale.
+
+Parameters share one potential, and so one unit: scale inputs and targets to order one.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,10 @@ def mirror_map(
         parameters is zero, infinite or not a number.
     TypeError
         If the potential is not a Potential.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Assumptions 1 and 7.
 
     Examples
     --------

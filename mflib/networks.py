@@ -1,6 +1,9 @@
 r"""The shallow network and its initialization (eq. (2) of the paper).
 
 .. math:: f(x, \theta) = \sum_{k=1}^n a_k\, \sigma(w_k \cdot x - b_k) + d
+
+Input weights have length one at the start, so biases have the unit of the inputs. Outputs have that
+of the targets.
 """
 
 from __future__ import annotations

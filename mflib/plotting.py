@@ -1,7 +1,7 @@
 """One style for every figure of the book: colour-blind safe, readable on light and dark pages.
 
 Figures keep an opaque pale ground, so that they read alike on both; lines differ in dash as well as
-in colour.
+in colour. Sizes have the unit of an inch.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     fig : Figure
     axes : Axes, or ndarray of Axes of shape (rows, columns) less the sides of length 1
 
+    References
+    ----------
+    :cite:t:`hunter2007`
+
     Examples
     --------
     >>> fig, ax = figure()
@@ -95,6 +99,10 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
     ------
     ValueError
         If x and y differ in shape.
+
+    References
+    ----------
+    Uses: :numref:`fig-relu-figure1`.
 
     Examples
     --------
@@ -140,6 +148,10 @@ def power_law(
         If the table is no DataFrame.
     ValueError
         If it lacks a column.
+
+    References
+    ----------
+    Uses: :numref:`fig-lazy-rates`.
 
     Examples
     --------

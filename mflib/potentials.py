@@ -6,6 +6,9 @@ Bregman divergence :math:`D_\varphi(x, y) = \varphi(x) - \varphi(y) - \varphi'(y
 distance that mirror flow minimises.
 
 All methods act elementwise, on NumPy arrays and on Torch tensors alike.
+
+Arguments have the unit of what they are applied to: of a parameter, or of n times its change. A
+potential other than a power belongs to one choice of units: see :prf:ref:`prop-real-units`.
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ class Potential(abc.ABC):
     elementwise and written with operators or with functions of ``array_namespace(x)``. The inverse
     of the gradient then comes from a safeguarded Newton iteration; override ``inverse_gradient``
     where a formula exists.
+
+    References
+    ----------
+    :prf:ref:`mf-potential`; the divergence: :cite:t:`bregman1967`.
 
     Examples
     --------
@@ -138,6 +145,7 @@ class Potential(abc.ABC):
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))
             # the last Newton step from within rounding is as good as it gets
             done = (xp.abs(new - x) <= 4e-16 * xp.abs(new)) | (xp.abs(error) <= rounding)
+            done &= ~xp.isnan(error)
             x = new
             if bool(xp.all(done)):
                 return xp.where(known, sign * x, z)
@@ -162,6 +170,10 @@ class Potential(abc.ABC):
 
 class Quadratic(Potential):
     r""":math:`\varphi(x) = x^2`, whose mirror flow is gradient flow (at half the rate).
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Theorem 2: every unscaled potential has its limit.
 
     Examples
     --------
@@ -206,6 +218,10 @@ class Power(Potential):
     ------
     ValueError
         If the exponent is not a finite number above 1.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Assumption 7, where it is the convex part.
 
     Examples
     --------

@@ -9,6 +9,9 @@ Its dual has m unknowns :math:`\lambda`, and :math:`\alpha = (\varphi')^{-1}(z)`
 :math:`z = \sum_i \lambda_i\, \sigma(w \cdot x_i - b)`. The measure is a sum over nodes: the neurons
 of a network, or a quadrature that is refined where it is seen to be wrong. Nothing here is shared
 with :mod:`mflib.variational`: each is the other's check.
+
+Units are as there; multipliers have that of the potential over that of the targets. Times are those
+of :func:`mflib.flow.mirror_flow` at its learning rate 1/n.
 """
 
 from __future__ import annotations
@@ -41,6 +44,10 @@ _MAX_ITERATIONS = 100
 
 class Status(enum.Enum):
     """How a solve ended; the value is the explanation.
+
+    References
+    ----------
+    The dual of eq. :eq:`eq-P`: eq. :eq:`eq-relu-dual`.
 
     Examples
     --------
@@ -76,6 +83,10 @@ class Representation:
     iterations : int
         Newton steps.
     status : Status
+
+    References
+    ----------
+    Eq. :eq:`eq-P`; with a ridge, eq. :eq:`eq-traj-ridge`.
 
     Examples
     --------
@@ -200,6 +211,10 @@ def kernel(
     ------
     ValueError, TypeError
         As in :func:`solve`.
+
+    References
+    ----------
+    :cite:t:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
 
     Examples
     --------

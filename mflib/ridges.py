@@ -2,6 +2,7 @@ r"""Several inputs: units are ridges :math:`\sigma(w \cdot x - b)` with kinks on
 
 The law of the input weights is that of a uniform direction, stretched along the axes and
 normalised again; without a stretch it is the uniform law of the network's initialization.
+Directions have length one, so biases have the unit of the inputs, the same for each.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ def stretched(direction: ArrayLike, factors: ArrayLike) -> np.ndarray:
     ------
     ValueError
         If the shapes do not fit, a factor is negative or a direction is stretched to nothing.
+
+    References
+    ----------
+    :ref:`multivariate`.
 
     Examples
     --------
@@ -86,6 +91,10 @@ def grid(
         If a number is below 1 or the density has no finite variance.
     TypeError
         If an argument is of the wrong kind.
+
+    References
+    ----------
+    Eq. :eq:`eq-multi-P`, of which it is a quadrature.
 
     Examples
     --------
@@ -138,6 +147,10 @@ def cubic_kernel(
     ------
     ValueError
         If the shapes do not fit, a point lies beyond the reach or the activation has no formula.
+
+    References
+    ----------
+    :prf:ref:`prop-multi-cubic`; its limit for wide densities: :cite:t:`jin2023implicit`.
 
     Examples
     --------

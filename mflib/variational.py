@@ -2,8 +2,11 @@ r"""The infinite-width limit in function space, solved exactly by its dual.
 
 For :math:`\sigma_s(u) = \max(u, 0) + s\min(u, 0)` (ReLU, absolute value, leaky ReLU) the trained
 change h has the least representation cost among all interpolants. The dual of that problem has one
-unknown for each data point and is solved by Newton's method from zero, in a finite-element basis,
-with a quadrature that follows the zeros of the solution.
+unknown for each data point and is solved by Newton's method, in a finite-element basis, with a
+quadrature that follows the zeros of the solution.
+
+Inputs and biases have one unit, h and the targets another; `residual` has that of the targets,
+`cost` and `gap` that of the potential.
 """
 
 from __future__ import annotations
@@ -32,6 +35,10 @@ _CHUNK = 20_000  # points that are evaluated at once, so that all of them stay i
 
 class Status(enum.Enum):
     """How a solve ended; the value is the explanation.
+
+    References
+    ----------
+    :prf:ref:`relu-newton`.
 
     Examples
     --------
@@ -256,6 +263,10 @@ class Solution:
     status : Status
         CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
         data's slopes where points nearly coincide, but never above 1e-6 of the largest target.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Theorems 2 and 8; the dual: eq. :eq:`eq-relu-dual`.
 
     Examples
     --------

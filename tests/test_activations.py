@@ -72,6 +72,10 @@ def test_an_activation_is_known_by_its_name(name):
     assert activations.get(activations.get(name)) is activations.get(name)
 
 
+def test_leaky_relu_is_nearly_relu_by_default():
+    assert float(activations.leaky_relu()(-3.0)) == pytest.approx(-0.03, rel=1e-14)
+
+
 @pytest.mark.parametrize(
     ("sigma", "text"),
     [
@@ -96,7 +100,7 @@ def test_repr(sigma, text):
         ),
         (lambda: activations.leaky_relu(1.0), ValueError, r"slope .*\[-1, 1\).*no kink.*got 1\.0"),
         (lambda: activations.leaky_relu(-1.5), ValueError, r"slope .*got -1\.5"),
-        (lambda: activations.leaky_relu(math.nan), ValueError, "slope .*got nan"),
+        (lambda: activations.leaky_relu(math.nan), ValueError, r"slope .*\[-1, 1\).*got nan"),
         (lambda: activations.leaky_relu("steep"), TypeError, "slope .*'steep'"),
     ],
 )

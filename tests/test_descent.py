@@ -89,6 +89,8 @@ def test_the_width_is_inferred_from_the_parameters_or_given():
     assert mflib.MirrorDescent(net.parameters(), 0.1, scaled=True).scale == 9.0
     assert mflib.MirrorDescent(net.parameters(), 0.1, scaled=True, width=4).scale == 4.0
     assert mflib.MirrorDescent(net.parameters(), 0.1).scale == 1.0
+    number = torch.nn.Parameter(torch.tensor(0.3, dtype=torch.float64))
+    assert mflib.MirrorDescent([number], 0.1, scaled=True).scale == 1.0
 
 
 @pytest.mark.parametrize("through_a_file", [False, True])

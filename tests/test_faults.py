@@ -2,7 +2,9 @@
 
 import errno
 import io
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ import pytest
 
 from mflib import _cache
 from mflib.experiments import sweep
+from tests.test_gate import GOOD, small_book
+from tests.test_sweep import wait_until
 from tests.test_tools_notebooks import SOURCE, lay_out
 from tools import notebooks
 
@@ -83,6 +87,38 @@ def test_a_refresh_killed_at_any_moment_leaves_a_whole_notebook(book):
     assert len(set(whole)) == 1
     assert notebooks.main(["refresh", "--all"], book) == 0
     assert [p.name for p in (book / "chapters").glob("*.tmp")] == []
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_a_killed_build_of_the_book_is_not_taken_for_whole(tmp_path):
+    small_book(tmp_path, GOOD)
+    page, done = tmp_path / "chapters/page.md", tmp_path / "_build/.done"
+    environment = f"{sys.prefix}/.done"
+    make = ["make", "--silent", f"VENV={sys.prefix}", "--old-file", environment, "_build/.done"]
+    done.parent.mkdir()
+    done.touch()  # from an earlier build
+    os.utime(done, (1, 1))
+
+    run = subprocess.Popen(make, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        wait_until((tmp_path / "_build/html").is_dir)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+    assert not done.exists()
+
+    begun = tmp_path / "_build/.begun"
+    begun.unlink()
+    run = subprocess.Popen(make, cwd=tmp_path, stdout=subprocess.PIPE)
+    wait_until(begun.exists)
+    before = page.stat()
+    page.touch()  # edited during the build
+    run.communicate()
+    assert run.returncode == 0
+    assert "</html>" in (tmp_path / "_build/html/chapters/page.html").read_text("utf-8")
+    assert subprocess.run([*make, "--question"], cwd=tmp_path).returncode == 1
+    os.utime(page, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert subprocess.run([*make, "--question"], cwd=tmp_path).returncode == 0
 
 
 def cells(calls, **options):

@@ -180,6 +180,30 @@ def test_a_smaller_rtol_comes_closer():
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
 
 
+def test_steps_follow_the_law_of_their_error():
+    """An error (h/3)^3 asks for nine tenths of 3, from a tenth to a hundred times the last step."""
+    for step in (0.4, 2.5, 12.0):
+        assert flow._StepSizes().after(step, (step / 3) ** 3) == pytest.approx(2.7)
+    assert flow._StepSizes().after(2.0, 1e9) == pytest.approx(0.2)
+    assert flow._StepSizes().after(2.0, 0.0) == pytest.approx(200)
+
+
+def test_errors_that_fall_are_expected_to_fall_on():
+    """Where the law asks for 3, then for 4, it will ask for more: at most for the double."""
+
+    def predicted(first: float, last: float, between: float | None = None) -> float:
+        sizes = flow._StepSizes()
+        sizes.after(2.0, (2 / first) ** 3)
+        if between:
+            sizes.after(2.0, (2 / between) ** 3)
+        return sizes.after(2.0, (2 / last) ** 3) / 0.9
+
+    assert predicted(3, 4) == pytest.approx(4 * 4 / 3)
+    assert predicted(3, 12) == pytest.approx(12 * 2)
+    assert predicted(4, 3) == pytest.approx(3)
+    assert predicted(3, 4, between=1) == pytest.approx(4 * 4 / 3)  # 1 was rejected, and forgotten
+
+
 @every_place
 def test_blocks_of_units_add_up(monkeypatch, place):
     """A state taken in blocks, J recomputed where it is needed, is the state taken at once."""
@@ -529,12 +553,27 @@ def test_the_learning_rate_only_sets_the_unit_of_time():
     torch.testing.assert_close(flat(slow.network), flat(fast.network), rtol=0, atol=1e-10)
 
 
-def test_a_run_is_reproducible_and_restores_the_number_of_threads():
-    threads = torch.get_num_threads()
+def test_a_run_is_reproducible():
     net = mflib.ShallowNetwork(100, seed=6)
     first, second = (mflib.mirror_flow(net, X, Y) for _ in range(2))
     assert torch.equal(flat(first.network), flat(second.network))
-    assert torch.get_num_threads() == threads
+
+
+def test_small_products_take_one_thread_and_the_number_is_restored():
+    before, seen = torch.get_num_threads(), set()
+
+    class Counting(Constant):
+        def __call__(self, u):
+            seen.add(torch.get_num_threads())
+            return super().__call__(u)
+
+    try:
+        torch.set_num_threads(3)
+        mflib.mirror_flow(mflib.ShallowNetwork(11, activation=Counting()), X, Y)
+        assert seen == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_flow_works_in_the_plane():
@@ -550,7 +589,8 @@ def test_progress_is_printed_only_if_asked_for(capsys):
     mflib.mirror_flow(net, X, Y)
     assert capsys.readouterr().out == ""
     mflib.mirror_flow(net, X, Y, progress=True)
-    assert "loss" in capsys.readouterr().out
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"step 0: time 0, loss {float((net(X) - torch.tensor(Y)).square().mean()):.3g}"
 
 
 # How a run ends.
@@ -597,8 +637,9 @@ def test_the_number_of_steps_is_limited(monkeypatch):
     assert run.loss < run.history["loss"][0]
 
 
-def test_steps_that_keep_failing_end_the_flow(monkeypatch):
-    monkeypatch.setattr(flow, "midpoint_step", lambda model, at, step: (at, math.inf))
+@pytest.mark.parametrize("error", [1.01, math.inf])
+def test_steps_that_keep_failing_end_the_flow(monkeypatch, error):
+    monkeypatch.setattr(flow, "midpoint_step", lambda model, at, step: (at, error))
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 

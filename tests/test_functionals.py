@@ -7,7 +7,7 @@ from numpy.polynomial.legendre import leggauss
 from scipy import optimize, stats
 
 from mflib import functionals, representation, variational
-from mflib.potentials import Hypentropy, Quadratic
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from tests.problems import DENSITIES, SCALED, UNIFORM, X, Y
 
 
@@ -49,6 +49,24 @@ def test_hypentropy_has_a_closed_form():
     scale = beta * np.cosh(tau / 2)
     closed = p * (u / p * np.arcsinh(u / p / scale) - np.hypot(u / p, scale) + beta)
     np.testing.assert_allclose(kappa(u, tau, p / 2, p / 2, phi, alpha), closed, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("u", "tau"),
+    [
+        (0.0008646388406731414, 7.131576538666888),
+        (-0.00068796867208307, 0.9602846573473167),
+        (0.0003399682405622727, 28.031249389668552),
+        (0.012739180880531501, 17.202199620551042),
+        (0.02121693879087387, 83.18011350220085),
+    ],
+)
+def test_no_curvature_is_shared_with_a_warning(u, tau):
+    """Where SciPy's root finder steps out of its bracket by a rounding."""
+    phi = Regularized(Power(3), 1.0)
+    right, left = functionals.share_curvature(u, tau, 0.5, 0.5, phi)
+    assert right / 2 + left / 2 == pytest.approx(u, rel=1e-9, abs=1e-12)
+    assert phi.gradient(right) - phi.gradient(left) == pytest.approx(tau, rel=1e-12)
 
 
 class Smooth:

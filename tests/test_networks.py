@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 import mflib
 from mflib import activations
@@ -105,6 +106,22 @@ def test_seeds_decide_everything_and_nothing_else_does():
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name])
         assert not np.array_equal(value, other[name])
+
+
+def test_seeds_give_the_same_network_whatever_the_number_of_threads():
+    def build():
+        options = {"input_dim": 3, "output_scale": 1.0, "density": stats.norm(0.2, 0.8)}
+        return weights(mflib.ShallowNetwork(100_000, seed=11, **options))
+
+    before, networks = torch.get_num_threads(), []
+    for threads in (1, 2, 5):
+        with threadpool_limits(threads):
+            torch.set_num_threads(threads)
+            networks.append(build())
+    torch.set_num_threads(before)
+    for name, value in networks[0].items():
+        for other in networks[1:]:
+            np.testing.assert_array_equal(value, other[name])
 
 
 def test_an_activation_of_ones_own():

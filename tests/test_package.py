@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +164,35 @@ def test_what_it_returns_and_raises_is_said(name):
         text, source = described(value), inspect.getsource(value)
         assert text["Returns"] or inspect.signature(value).return_annotation in (None, "None")
         assert text["Raises"] or "raise " not in source
+
+
+BOOK = SOURCE.parent / "chapters"
+TEXT = "\n".join(path.read_text("utf-8") for path in BOOK.glob("*.md"))
+ENTRIES = (SOURCE.parent / "references.bib").read_text("utf-8")
+KEYS = re.findall(r"^@\w+\{(\w+),", ENTRIES, re.MULTILINE)
+# labels of sections, of equations in dollars, of other equations and theorems, of figures
+LABEL = r"^\((.+)\)=$|^\$\$ \((.+)\)$|^:label: (.+)$|^ +name: (.+)$"
+LABELS = re.findall(LABEL, TEXT, re.MULTILINE)
+TARGETS = {"cite": set(KEYS), "book": {"".join(groups) for groups in LABELS}}
+ROLE = re.compile(r":(cite|eq|numref|ref|prf:ref)(?::[tp])?:`([^`]+)`")
+
+
+def sources(docstring: str) -> list[tuple[str, str]]:
+    """Each publication and each place in the book that a docstring names."""
+    return [
+        ("cite" if role == "cite" else "book", target)
+        for role, targets in ROLE.findall(docstring)
+        for target in targets.split(",")
+    ]
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_every_public_name_says_where_it_comes_from(name):
+    """A publication, or a place in the book: an equation, a theorem, a figure or a section."""
+    named = sources(DESCRIBED[name].__doc__)
+    assert named, f"{name} names no source: cite one, or say where the book explains it"
+    for kind, target in named:
+        assert target in TARGETS[kind], f"{name} refers to {target!r}, which is nowhere"
 
 
 def test_the_interface_shows_every_module():

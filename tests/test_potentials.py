@@ -13,7 +13,10 @@ from mflib.potentials import (
     Power,
     Quadratic,
     Regularized,
+    check_at_zero,
+    check_potential,
 )
+from tests import hostile
 from tests.problems import Lopsided
 
 # each with its value at x, written out once more
@@ -32,6 +35,7 @@ POTENTIALS = {
         lambda x: -x * math.log(math.hypot(1, x / 40) - x / 40) - math.hypot(x, 40),
     ),
     "regularized power 3": (Regularized(Power(3), 1), lambda x: (abs(x) ** 3 + x * x) / 2),
+    "regularized power 4": (Regularized(Power(4), 0.2), lambda x: (x**4 + 0.2 * x * x) / 1.2),
     "regularized power 8": (Regularized(Power(8), 0.03), lambda x: (x**8 + 0.03 * x * x) / 1.03),
     "regularized power 1.5": (
         Regularized(Power(1.5), 2),
@@ -100,6 +104,28 @@ def test_inverse_gradient_of_the_base_class_equals_the_formula():
     z = np.array([-300.0, -3.0, -1e-20, 0.0, 1e-9, 0.8, 55.0])
     exact = Hypentropy(0.2).inverse_gradient(z)
     np.testing.assert_allclose(Numerical(0.2).inverse_gradient(z), exact, rtol=2e-13, atol=0)
+
+
+@every_potential
+def test_the_bracket_holds_the_inverse(phi, formula):
+    x = HUGE_AND_TINY[abs(HUGE_AND_TINY) < 1e20]
+    slope = phi.gradient(x) - phi.gradient(np.zeros(1))
+    seen = slope != 0  # beside phi'(0)
+    lower, upper = phi.bracket(slope[seen])
+    assert (lower > 0).all()
+    assert (lower <= abs(x[seen]) * (1 + 1e-12)).all()
+    assert (upper >= abs(x[seen]) * (1 - 1e-12)).all()
+    assert np.concatenate(phi.bracket(np.zeros(1))).min() == 0
+
+
+@pytest.mark.parametrize(
+    "phi", [Lopsided(), Regularized(Power(8), 0.03), Regularized(Power(2.5), 1e-3)], ids=repr
+)
+def test_newtons_method_inverts_in_few_steps(phi, monkeypatch):
+    calls, hessian = [], type(phi).hessian
+    monkeypatch.setattr(type(phi), "hessian", lambda self, x: calls.append(x) or hessian(self, x))
+    phi.inverse_gradient(np.outer([-1, 1], 10.0 ** np.arange(-8, 4)))
+    assert len(calls) <= 10  # bisection alone would take fifty
 
 
 @every_potential
@@ -222,8 +248,18 @@ def test_a_gradient_that_is_bounded_cannot_be_inverted():
             return 1 / np.cosh(x) ** 2
 
     assert Bounded().inverse_gradient(0.5) == pytest.approx(math.atanh(0.5), rel=1e-14)
-    with pytest.raises(ValueError, match="grows too slowly .*gradient unbounded"):
+    with pytest.raises(ValueError, match="Lopsided.* grows too slowly .*gradient unbounded"):
         Bounded().inverse_gradient(2.0)
+
+
+def test_a_gradient_that_is_no_number_cannot_be_inverted():
+    """Nowhere, or beyond 1/2, where the search comes to rest: that is no answer either."""
+    beyond = altered(gradient=lambda self, x: np.arctanh(2 * x), __repr__=lambda self: "Beyond")
+    with np.errstate(all="ignore"):
+        assert beyond.inverse_gradient(0.5) == pytest.approx(math.tanh(0.5) / 2)
+        for phi in (hostile.NotANumber(), beyond):
+            with pytest.raises(ValueError, match=f"{phi!r} could not be inverted at"):
+                phi.inverse_gradient([3.0, -20.0])
 
 
 def test_a_hessian_that_is_not_the_gradients_still_inverts():
@@ -235,3 +271,80 @@ def test_a_hessian_that_is_not_the_gradients_still_inverts():
 
     z = np.array([-7.0, 0.71, 30.0])
     np.testing.assert_allclose(Lopsided().gradient(Careless().inverse_gradient(z)), z, rtol=1e-12)
+
+
+# What may call itself a potential.
+
+
+def altered(**methods) -> Potential:
+    """The quadratic with methods of its own."""
+    return type("Altered", (hostile.Own,), methods)()
+
+
+@pytest.mark.parametrize("expected", hostile.POTENTIALS.values(), ids=hostile.POTENTIALS)
+def test_what_is_no_potential_is_refused(expected):
+    potential, (error, message) = expected
+    with pytest.raises(error, match=message) as caught:
+        check_potential(potential)
+    assert error is RuntimeError or repr(potential) in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["value", "gradient", "hessian", "inverse_gradient"])
+@pytest.mark.parametrize("factor", [0.99, 1.01])
+def test_methods_that_do_not_fit_by_a_hundredth_are_refused(method, factor):
+    def close(self, x):
+        return factor * getattr(Quadratic(), method)(x)
+
+    with pytest.raises(ValueError, match="Altered: its .*(slope|invert).* at x = -0.91; it must"):
+        check_potential(altered(**{method: close}))
+    with pytest.raises(ValueError, match="Altered: its .*(slope|invert)"):
+        check_potential(Regularized(altered(**{method: close}), 1.0))
+
+
+def test_a_fault_is_reported_where_it_is():
+    with pytest.raises(ValueError, match=r"gradient is not the slope of value at x = 0\.41; "):
+        check_potential(altered(value=lambda self, x: x**2 + (abs(x - 0.41) < 0.1) * x))
+
+
+@pytest.mark.parametrize(
+    "potential",
+    [
+        hostile.Own(),
+        Lopsided(),
+        altered(value=lambda self, x: 1e6 + x**2),
+        altered(gradient=lambda self, x: 2 * x - 1e4, value=lambda self, x: x**2 - 1e4 * x),
+    ],
+    ids=["own", "lopsided", "a large value", "a large gradient"],
+)
+def test_potentials_of_ones_own_are_accepted(potential):
+    check_potential(potential)
+    check_potential(potential, torch)
+    check_at_zero(potential)
+
+
+def test_a_potential_may_know_tensors_only():
+    potential = altered(
+        value=lambda self, x: torch.square(x),
+        gradient=lambda self, x: torch.mul(x, 2.0),
+        hessian=lambda self, x: torch.full_like(x, 2.0),
+    )
+    check_potential(potential, torch)
+    check_potential(Regularized(potential, 1.0), torch)
+    with pytest.raises(TypeError):
+        check_potential(potential)
+
+
+STEEP = altered(
+    value=lambda self, x: abs(x) ** 1.5,
+    gradient=lambda self, x: 1.5 * np.sign(x) * abs(x) ** 0.5,
+    hessian=lambda self, x: 0.75 / abs(x) ** 0.5,
+)
+
+
+@pytest.mark.parametrize(("phi", "curvature"), [(Power(3), 0), (Power(1.5), "inf"), (STEEP, "inf")])
+def test_training_cannot_start_where_the_hessian_is_zero_or_infinite(phi, curvature):
+    with pytest.raises(ValueError, match=f"Hessian {curvature} at 0, .*use Regularized"):
+        check_at_zero(phi)
+    check_at_zero(Hypentropy(40))  # 0.025 is enough
+    with pytest.raises(TypeError, match="must be a Potential, got None"):
+        check_at_zero(None)

@@ -362,6 +362,10 @@ def test_a_line_that_a_page_would_cut_is_reported(kind, most):
         ("x = 1\n!rm data.csv", "use Python alone: no shell, no magic"),
         ("%%capture\nx = 1", "use Python alone: no shell, no magic"),
         ("os.system('ls')", "use Python alone: no shell, no magic"),
+        ("files = !ls", "use Python alone: no shell, no magic"),
+        ("spent = %timeit -o f()", "use Python alone: no shell, no magic"),
+        ("os.popen('ls')", "use Python alone: no shell, no magic"),
+        ("get_ipython().system('ls')", "use Python alone: no shell, no magic"),
         ("plot();", "drop the final semicolon"),
         ("x = 1\n" * 16, "16 lines, at most 15"),
     ],
@@ -374,7 +378,8 @@ def test_a_broken_rule_of_code_is_reported(source, finding):
 
 
 @pytest.mark.parametrize(
-    "source", ["warnings.simplefilter('error')", "print('100 %')", "x != 1", "a = 7 % 2"]
+    "source",
+    ["warnings.simplefilter('error')", "print('100 %')", "x != 1", "a = 7 % 2", "a = f(b=1) % 2"],
 )
 def test_what_breaks_no_rule_is_accepted(source):
     cell = notebooks.nbformat.v4.new_code_cell(source, execution_count=1)

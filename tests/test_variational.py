@@ -613,5 +613,7 @@ def test_bad_input(change, error, message):
 
 
 def test_solutions_are_evaluated_at_finite_points_only():
-    with pytest.raises(ValueError, match="x contains nan"):
-        variational.solve(X, Y)([0.1, np.nan])
+    sol = variational.solve(X, Y)
+    for function in (sol, sol.derivative, sol.curvature):
+        with pytest.raises(ValueError, match="x contains nan"):
+            function([0.1, np.nan])

@@ -11,12 +11,14 @@ nbval re-executes it, so the twin must be complete, reproducible and honest.
 import argparse
 import ast
 import base64
+import contextlib
 import hashlib
 import io
 import json
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from PIL import Image
+from traitlets.config import Config
 
 from tools.mathematics import undefined_macros
 
@@ -48,7 +51,9 @@ UNWANTED_CODE = {
     r"NBVAL_|PYTEST_VALIDATE_IGNORE_OUTPUT": "remove the marker, nbval must compare every cell",
     r"(filterwarnings|simplefilter)\((?!\s*[\"']error)": "mend the cause of the warning",
     r"\b(catch_warnings|redirect_stderr|errstate|seterr)\b": "mend the cause of the warning",
-    r"^\s*(!(?!=)|%)|\b(subprocess|os\.system)\b": "use Python alone: no shell, no magic",
+    r"^\s*(\w.*=\s*)?(!(?!=)|%)|\b(subprocess|os\.(system|popen|exec\w+|spawn\w+)|get_ipython)\b": (
+        "use Python alone: no shell, no magic"
+    ),
     r";\s*$": "drop the final semicolon (end plots with plt.show()), nbval cannot reproduce it",
 }
 
@@ -209,14 +214,7 @@ def refresh(path: Path, inputs: dict[str, str], execute_anyway: bool) -> str:
 
 def execute(notebook: NotebookNode, path: Path) -> None:
     """Fill in the outputs, in a fresh kernel that runs in the chapter's folder."""
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_SECONDS,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    with client.setup_kernel():
+    with fresh_kernel(notebook, path.parent) as client:
         for index, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, index)
@@ -228,6 +226,23 @@ def execute(notebook: NotebookNode, path: Path) -> None:
             for output in cell.get("outputs", ()):
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = lighten(output.data["image/png"])
+
+
+@contextlib.contextmanager
+def fresh_kernel(notebook: NotebookNode, folder: Path) -> Iterator[NotebookClient]:
+    """Yield a client whose kernel listens at files: a port may be taken before it is there."""
+    with tempfile.TemporaryDirectory(prefix="k") as sockets:
+        transport = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        client = NotebookClient(
+            notebook,
+            config=Config(KernelManager=transport),
+            timeout=CELL_SECONDS,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        with client.setup_kernel():
+            yield client
 
 
 def lighten(png: str) -> str:
