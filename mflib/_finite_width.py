@@ -97,7 +97,7 @@ def lazy_limit(
     .. math::
 
         \min_{\alpha, \delta}\ \sum_{k=1}^n D_\varphi(\alpha_k, 0) + D_\varphi(\delta, 0)
-        \quad\text{s.t.}\quad
+        \ \text{ s.t. }\
         \frac1n \sum_k \alpha_k\, \sigma(w_k x_i - b_k) + \frac\delta n = y_i - f(x_i, \hat\theta),
 
     and output weights :math:`a_k = \hat a_k + \alpha_k / n`, output bias

@@ -104,8 +104,9 @@ def trajectory(
 
     .. math::
 
-        \frac{d\lambda_i}{dt} = -\frac1m \bigl( h_\lambda(x_i) - y_i \bigr), \quad \lambda(0) = 0,
-        \qquad h_\lambda(x) = \int (\varphi')^{-1}\bigl( \textstyle\sum_i \lambda_i\,
+        \frac{d\lambda_i}{dt} &= -\frac1m \bigl( h_\lambda(x_i) - y_i \bigr), \quad
+        \lambda(0) = 0, \\
+        h_\lambda(x) &= \int (\varphi')^{-1}\bigl( \textstyle\sum_i \lambda_i\,
         \sigma(w \cdot x_i - b) \bigr)\, \sigma(w \cdot x - b)\, d\mu(w, b) .
 
     Time is that of :func:`~mflib.flow.mirror_flow` with its learning rate 1/n and the *scaled*

@@ -6,8 +6,8 @@ function h fixes :math:`p_R \alpha_R + p_L \alpha_L = h''` and two moments of th
 
 .. math::
 
-    \int (p_R \alpha_R - p_L \alpha_L)\, dt = s = h'(+\infty) + h'(-\infty), \qquad
-    \int t\, (p_R \alpha_R - p_L \alpha_L)\, dt = c = \int h''(t) |t|\, dt - 2 h(0).
+    \int (p_R \alpha_R - p_L \alpha_L)\, dt &= s = h'(+\infty) + h'(-\infty), \\
+    \int t\, (p_R \alpha_R - p_L \alpha_L)\, dt &= c = \int h''(t) |t|\, dt - 2 h(0).
 
 The multipliers of the two moments tilt the two fields against each other,
 :math:`\varphi'(\alpha_R) - \varphi'(\alpha_L) = C - S t`; given them, the cost is a pointwise

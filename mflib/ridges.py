@@ -123,9 +123,9 @@ def cubic_kernel(
 
     .. math::
 
-        K(x, x') = \mathbb{E}\,\lvert w \cdot x - b\rvert\,\lvert w \cdot x' - b\rvert
-        = \frac{x \cdot x'}{D} + \frac{s^2}{3} + \frac{c_D}{6 s} \lvert x - x'\rvert^3, \qquad
-        c_D = \frac{\Gamma(D/2)}{\sqrt\pi\, \Gamma((D + 3)/2)},
+        K(x, x') &= \mathbb{E}\,\lvert w \cdot x - b\rvert\,\lvert w \cdot x' - b\rvert
+        = \frac{x \cdot x'}{D} + \frac{s^2}{3} + \frac{c_D}{6 s} \lvert x - x'\rvert^3, \\
+        c_D &= \frac{\Gamma(D/2)}{\sqrt\pi\, \Gamma((D + 3)/2)},
 
     for w uniform on the sphere of :math:`\mathbb{R}^D`, b uniform on [-s, s] and points of length
     at most s. For ReLU, :math:`(K + x \cdot x'/D + s^2/3)/4`. The quadratic potential's answer to

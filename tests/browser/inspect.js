@@ -34,8 +34,8 @@
       caption: figure.querySelector(".caption-text")?.textContent.trim() ?? "",
     })),
     pictures: all("img", article).map((image) => ({ alt: image.alt.trim(), src: image.src })),
-    cut: all("pre, div.math, table, .cell_output, .table-wrapper, .pst-scrollable-table-container",
-      article).filter(scrolls).map((element) =>
+    cut: all("pre, div.math, mjx-container[display], table, .cell_output, .table-wrapper, " +
+      ".pst-scrollable-table-container", article).filter(scrolls).map((element) =>
         `${element.scrollWidth - element.clientWidth} px of ${start(element)}`),
   };
 }

@@ -66,7 +66,10 @@ def test_first_page_is_painted_soon(book, capsys):
         await page.wait_for_url("**/chapters/*.html")
         return await page.evaluate(FIRST_TEXT) - start
 
-    milliseconds = min(with_browser(open_first_page) for _ in range(3))
+    async def best_of_three(browser):
+        return min([await open_first_page(browser) for _ in range(3)])
+
+    milliseconds = with_browser(best_of_three)
     with capsys.disabled():
         print(f"\nfirst page painted after {milliseconds:.0f} ms")
     assert milliseconds < PAINT

@@ -1,0 +1,31 @@
+"""Keep out of the programming interface what Python adds by itself and no reader needs.
+
+Classes that only the library makes show no arguments: enumerations, and those with private ones.
+Fields of named tuples are described under Attributes, not once more as "Alias for field number 0".
+"""
+
+import re
+from enum import Enum
+from typing import Any
+
+from sphinx.application import Sphinx
+
+
+def hide_arguments(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, arguments: str | None, result: Any
+) -> tuple[str, None] | None:
+    private = re.search(r"[(,] ?_\w", arguments or "")
+    hidden = what == "class" and (private or issubclass(thing, Enum))
+    return ("", None) if hidden else None
+
+
+def skip_fields(
+    app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
+) -> bool | None:
+    return True if type(thing).__name__ == "_tuplegetter" else None
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("autodoc-process-signature", hide_arguments)
+    app.connect("autodoc-skip-member", skip_fields)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
