@@ -409,6 +409,13 @@ def test_the_quadratic_has_other_names(potential):
     assert same.cost == pytest.approx(sol.cost, rel=1e-11)
 
 
+def test_data_may_lie_on_the_edge_of_the_support_or_of_its_mirror_image():
+    for low in (-1.7, -1.2):  # the support is [low, low + 2.9]
+        sol = variational.solve([-1.7, 0.1, 1.7], Y[:3], density=stats.uniform(low, 2.9))
+        assert sol.status is Status.CONVERGED
+        np.testing.assert_allclose(sol([-1.7, 0.1, 1.7]), Y[:3], rtol=1e-10)
+
+
 def test_abs_does_not_see_a_reflected_density_but_relu_does():
     def left_and_right(activation):
         return [
