@@ -4,18 +4,23 @@ Two processes that start kernels at once may choose the same port, since each lo
 before its kernel takes it.
 """
 
+import functools
 import itertools
 import tempfile
 
 import nbval.kernel
 from jupyter_client.manager import KernelManager
 
-FOLDER = tempfile.TemporaryDirectory(prefix="k")  # a socket's path has at most 103 characters
 NUMBERS = itertools.count()
 
 
+@functools.cache
+def folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="k")  # a socket's path has at most 103 characters
+
+
 def kernel_manager(**options) -> KernelManager:
-    return KernelManager(transport="ipc", ip=f"{FOLDER.name}/{next(NUMBERS)}", **options)
+    return KernelManager(transport="ipc", ip=f"{folder().name}/{next(NUMBERS)}", **options)
 
 
 nbval.kernel.KernelManager = kernel_manager
