@@ -24,3 +24,9 @@ def kernel_manager(**options) -> KernelManager:
 
 
 nbval.kernel.KernelManager = kernel_manager
+
+
+def pytest_unconfigure() -> None:
+    """Remove the folder: xdist's workers may end without a chance to."""
+    if folder.cache_info().currsize:
+        folder().cleanup()
