@@ -39,7 +39,7 @@ def held_out(
 
     References
     ----------
-    Uses: :ref:`real-data`.
+    Used in :ref:`real-data`.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def leave_one_out(
 
     References
     ----------
-    Uses: :ref:`real-data`.
+    Used in :ref:`real-data`.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def rms(errors: ArrayLike) -> float:
 
     References
     ----------
-    Uses: :ref:`real-data`.
+    Used in :ref:`real-data`.
 
     Examples
     --------

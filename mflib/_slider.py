@@ -77,7 +77,7 @@ def slider(
 
     References
     ----------
-    Uses: :numref:`fig-sp-exponent`.
+    Used in :numref:`fig-sp-exponent`.
 
     Examples
     --------

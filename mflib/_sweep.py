@@ -74,7 +74,7 @@ def sweep(
 
     References
     ----------
-    Uses: :ref:`finite-width`.
+    Used in :ref:`finite-width`.
 
     Examples
     --------

@@ -160,7 +160,7 @@ class Exponent(NamedTuple):
 
     References
     ----------
-    Uses: :ref:`finite-width`.
+    Used in :ref:`finite-width`.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
 
     References
     ----------
-    Uses: :ref:`finite-width`.
+    Used in :ref:`finite-width`.
 
     Examples
     --------

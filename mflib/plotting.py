@@ -102,7 +102,7 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
 
     References
     ----------
-    Uses: :numref:`fig-relu-figure1`.
+    Used in :numref:`fig-relu-figure1`.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def power_law(
 
     References
     ----------
-    Uses: :numref:`fig-lazy-rates`.
+    Used in :numref:`fig-lazy-rates`.
 
     Examples
     --------
