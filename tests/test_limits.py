@@ -106,10 +106,9 @@ def test_hypentropy_beside_a_gap_stalls():
     assert rep.residual > 0.1, LIFTED
 
 
-@pytest.mark.parametrize("solver", [variational, representation])
-def test_hypentropy_under_a_heavy_tail_stalls(solver):
+def test_hypentropy_under_a_heavy_tail_stalls():
     with np.errstate(all="ignore"):
-        sol = solver.solve(X, Y, potential=Hypentropy(0.4), density=DENSITIES["student"])
+        sol = variational.solve(X, Y, potential=Hypentropy(0.4), density=DENSITIES["student"])
     assert sol.status.name == "STALLED", LIFTED
 
 
