@@ -19,7 +19,7 @@ from tests.test_sweep import wait_until
 from tests.test_tools_notebooks import SOURCE, lay_out
 from tools import notebooks
 
-# Kernels that start in two processes at once may choose the same port.
+# Kernels and builds are heavy: one process runs them, one after another.
 pytestmark = pytest.mark.xdist_group("kernels")
 
 ROOT = Path(__file__).resolve().parents[1]

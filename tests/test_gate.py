@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-# Kernels that start in two processes at once may choose the same port.
+# Kernels and builds are heavy: one process runs them, one after another.
 pytestmark = pytest.mark.xdist_group("kernels")
 
 ROOT = Path(__file__).resolve().parents[1]

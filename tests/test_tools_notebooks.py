@@ -11,7 +11,7 @@ from PIL import Image
 
 from tools import notebooks
 
-# Kernels that start in two processes at once may choose the same port.
+# Kernels and builds are heavy: one process runs them, one after another.
 pytestmark = pytest.mark.xdist_group("kernels")
 
 HEADER = """\
