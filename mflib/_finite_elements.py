@@ -58,14 +58,14 @@ class Field:
         width = self.widths[element]
         return (width - offset) / width, offset / width
 
-    def pieces(self, z: np.ndarray) -> Pieces:
-        """The field with nodal values z, on intervals where field and density are smooth."""
+    def pieces(self, z: np.ndarray, left, right, element) -> Pieces:
+        """The field with nodal values z, from left to right within each element."""
 
         def at(offset: np.ndarray) -> np.ndarray:
-            low, high = self.hats(offset, self.element)
-            return low * z[self.element] + high * z[self.element + 1]
+            low, high = self.hats(offset, element)
+            return low * z[element] + high * z[element + 1]
 
-        return Pieces(self.left, self.right, at(self.left), at(self.right), self.element)
+        return Pieces(left, right, at(left), at(right), element)
 
 
 @dataclass(frozen=True)
@@ -180,10 +180,14 @@ class Dual:
         """The transpose of `nodal`."""
         return np.concatenate([(1 - self.slope) * load[self.hats], f.globals.T @ load])
 
+    def pieces(self, f: Field, xi: np.ndarray) -> Pieces:
+        """The field z on intervals where it and the density are smooth."""
+        return f.pieces(self.nodal(f, xi), f.left, f.right, f.element)
+
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         cost, gradient, mass = 0.0, self.targets.copy(), []
         for f in self.fields:
-            pieces = split(f.pieces(self.nodal(f, xi)), self.potential, level)
+            pieces = split(self.pieces(f, xi), self.potential, level)
             offset, alpha, weights = nodes(pieces, self.potential, level.nodes)
             samples = Samples.at(f, pieces.element, offset, weights)
             gradient -= self.project(f, samples.load(alpha))

@@ -49,9 +49,9 @@ def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
             break
         weight = _secant(phi, alpha, beta, z)
         step = grid.solve(weight, grid.integral(alpha - beta))
+        systems += 1
         if not np.isfinite(step).all():
             break
-        systems += 1
         rise = grid.field(step)
         run = weight * rise + beta - alpha  # keeps the integral of alpha
         # the gap is a sum, of P and -D: each has its own step size

@@ -290,7 +290,8 @@ class _StepSizes:
 def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
     at, time, status = model.start, 0.0, None
     rows, snapshots, stops = [], [], [*save_at, max_time]
-    step, sizes = 1 / at.decay.fastest(), _StepSizes()
+    step = first = 1 / at.decay.fastest()
+    sizes = _StepSizes()
     while True:
         rows.append((time, at.loss, *model.changes(at)))
         if progress and len(rows) % 100 == 1:
@@ -306,7 +307,7 @@ def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
             if error <= 1:
                 at, time = new, min(time + trial, stops[0])
                 break
-            if time + step == time:
+            if max(time, first) + step == max(time, first):
                 status = FlowStatus.STEP_TOO_SMALL
         if status is not None:
             break

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from cycler import cycler
+from matplotlib.ticker import NullFormatter
 from numpy.typing import ArrayLike
 
 from mflib._slider import slider
@@ -184,3 +185,5 @@ def power_law(
             label=label,
         )
     ax.set(xscale="log", yscale="log", xlabel="width $n$")
+    if table["width"].max() >= 10 * table["width"].min():  # then a power of ten has its label
+        ax.xaxis.set_minor_formatter(NullFormatter())

@@ -12,6 +12,7 @@ Inputs and biases have one unit, h and the targets another; `residual` has that 
 from __future__ import annotations
 
 import enum
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -143,7 +144,7 @@ def _maximise(dual: Dual) -> tuple[Evaluation, Level, int]:
     """Maximise the dual; returns the optimum, seen by a finer level than the one that found it."""
     panels = sum(len(f.left) for f in dual.fields)
     xi, iterations = approximate(dual, count=4 if panels > 1000 else 16)
-    *coarse, finest = zip(LEVELS[:-1], LEVELS[1:], strict=True)
+    *coarse, finest = itertools.pairwise(LEVELS)
     at = dual.evaluate(xi, LEVELS[0])
     for level, finer in (*coarse, finest):
         check = dual.evaluate(xi, finer)
@@ -166,22 +167,20 @@ def _agree(dual: Dual, coarse: Evaluation, fine: Evaluation) -> bool:
 
 def _newton(dual: Dual, at: Evaluation, level: Level, budget: int) -> tuple[Evaluation, float, int]:
     """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
-    error, scale = dual.error(at.gradient), np.abs(dual.y).max()
-    for iteration in range(budget):
-        if error <= 2e-14 * scale:  # rounding, and far less than is promised
-            return at, error, iteration
+    error, scale, steps = dual.error(at.gradient), np.abs(dual.y).max(), 0
+    while steps < budget and error > 2e-14 * scale:  # rounding, and far less than is promised
+        steps += 1
         step = dual.solve(at.mass, at.gradient)
         if not np.isfinite(step).all():
-            return at, error, iteration
+            break
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
         new = _damped(dual, at, step, level, tries=1 if close else 60)
         last, error_new = error, dual.error(new.gradient)
-        if not (error_new < error or not close):
-            return at, error, iteration
-        at, error = new, error_new
-        if close and error > 0.5 * last:
-            return at, error, iteration + 1
-    return at, error, budget
+        if error_new < last or not close:
+            at, error = new, error_new
+        if close and not error_new <= 0.5 * last:
+            break
+    return at, error, steps
 
 
 def _damped(dual: Dual, at: Evaluation, step, level: Level, tries: int) -> Evaluation:
@@ -191,13 +190,13 @@ def _damped(dual: Dual, at: Evaluation, step, level: Level, tries: int) -> Evalu
     terms cancel in the slope, rounding hides the others: then the residual has to fall.
     """
     initial, t = at.gradient @ step, 1.0
-    rounding = 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
+    clear = initial > 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
     for _ in range(tries):
         trial = dual.evaluate(at.xi + t * step, level)
         fall = dual.error(trial.gradient) / dual.error(at.gradient)
-        if initial > rounding and trial.gradient @ step >= -0.5 * initial:
+        if clear and trial.gradient @ step >= -0.5 * initial:
             break
-        if fall <= (0.25 if initial > rounding else 1 - 0.25 * t):
+        if fall <= (0.25 if clear else 1 - 0.25 * t):
             break
         t *= 0.4
     return trial
@@ -325,20 +324,15 @@ class Solution:
         bend, p = self.curvature(t), d.density.pdf(t)
         moment = (w * bend * np.abs(t)).sum() - 2 * self(0.0)
         return {
-            "G1": float((w[p > 0] * bend[p > 0] ** 2 / p[p > 0]).sum()),
+            "G1": float(w @ np.divide(bend**2, p, out=np.zeros_like(p), where=p > 0)),
             "G2": float(sum(self.slopes) ** 2),
             "G3": float(moment**2 / d.density.moment(2)),
         }
 
     def _pieces(self, f: Field, start: np.ndarray, stop: np.ndarray, element) -> Pieces:
         """The field from start to stop, each within one element."""
-        z, ends = self._dual.nodal(f, self._xi), []
-        for t in (start, stop):
-            offset = t - f.grid[element]
-            low, high = f.hats(offset, element)
-            ends.append((offset, low * z[element] + high * z[element + 1]))
-        (left, z_left), (right, z_right) = ends
-        return Pieces(left, right, z_left, z_right, element)
+        corner = f.grid[element]
+        return f.pieces(self._dual.nodal(f, self._xi), start - corner, stop - corner, element)
 
     def _bend(self, start, stop, element) -> tuple[np.ndarray, np.ndarray]:
         """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
@@ -356,14 +350,15 @@ class Solution:
         d = self._dual
         split_fields, ends = [], [d.x]
         for f in d.fields:
-            pieces = split(f.pieces(d.nodal(f, self._xi)), d.potential, self._level)
-            split_fields.append(pieces)
-            for offset in (pieces.left, pieces.right):  # those that are no data points
-                inner = (offset != 0) & (offset != np.diff(d.grid)[pieces.element])
+            pieces = split(d.pieces(f, self._xi), d.potential, self._level)
+            split_fields.append((f, pieces))
+            for offset in (pieces.left, pieces.right):
+                # a data point is a knot already; as an element's right end it would be rounded anew
+                inner = offset != np.diff(d.grid)[pieces.element]
                 ends.append((d.grid[pieces.element] + offset)[inner])
         knots = np.unique(np.concatenate(ends))
-        element = np.searchsorted(d.x, 0.5 * (knots[:-1] + knots[1:]))
-        mass, moment = self._bend(knots[:-1], knots[1:], element)
+        element = np.searchsorted(d.x, knots, side="right")
+        mass, moment = self._bend(knots[:-1], knots[1:], element[:-1])
         # h up to an affine function, which the values at the data fix anew in each interval
         slope = np.concatenate([[0.0], np.cumsum(mass)])
         value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(knots) + moment)])
@@ -372,18 +367,14 @@ class Solution:
             tilt = np.diff(missing) / np.diff(d.x)
         else:  # h'(-inf) = -s A_R... from the fields, since a single value fixes no slope
             tilt = np.array([self._left_slope(split_fields)])
-        interval = np.clip(np.searchsorted(d.x, knots, side="right") - 1, 0, len(tilt) - 1)
-        return _Table(
-            knots,
-            value + missing[interval] + tilt[interval] * (knots - d.x[interval]),
-            slope + tilt[interval],
-            np.append(element, len(d.x)),
-        )
+        interval = np.clip(element - 1, 0, len(tilt) - 1)
+        value += missing[interval] + tilt[interval] * (knots - d.x[interval])
+        return _Table(knots, value, slope + tilt[interval], element)
 
-    def _left_slope(self, split_fields: list[Pieces]) -> float:
+    def _left_slope(self, split_fields: list[tuple[Field, Pieces]]) -> float:
         r""":math:`h'(-\infty)`, where a right-facing unit has slope s and a left-facing one −1."""
         total = 0.0
-        for f, pieces in zip(self._dual.fields, split_fields, strict=True):
+        for f, pieces in split_fields:
             slope = self._dual.slope if f.signs[0] == 1 else -1.0
             offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
             total += slope * float(Samples.at(f, pieces.element, offset, w).load(alpha).sum())

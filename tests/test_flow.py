@@ -1,6 +1,7 @@
 """Mirror flow against autograd, a stiff solver of SciPy, closed forms and the lazy limit."""
 
 import copy
+import itertools
 import math
 
 import numpy as np
@@ -639,8 +640,9 @@ def test_the_number_of_steps_is_limited(monkeypatch):
     assert run.loss < run.history["loss"][0]
 
 
-def test_steps_that_keep_failing_end_the_flow(monkeypatch):
-    errors = iter([1.01])  # just too large, and then far too large
+@pytest.mark.parametrize("errors", [[1.01], itertools.repeat(1.01)], ids=["far", "just"])
+def test_steps_that_keep_failing_end_the_flow(monkeypatch, errors):
+    errors = iter(errors)  # just too large, and then far too large; or just too large for ever
     monkeypatch.setattr(flow, "midpoint_step", lambda _, at, step: (at, next(errors, math.inf)))
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)

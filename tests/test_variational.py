@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from mflib import activations, variational
-from mflib._finite_elements import Dual
+from mflib._finite_elements import Dual, Evaluation
 from mflib._primal_dual import approximate
 from mflib._quadrature import LEVELS
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
@@ -77,6 +77,14 @@ def test_one_point_in_closed_form():
     assert sol.cost == pytest.approx(6 * y**2 / (1 + 3 * x**2), rel=1e-12)
     for q in (-0.9, -0.2, 0.37, 0.8):
         assert float(sol(q)) == pytest.approx(y * relu_kernel(q, x) / relu_kernel(x, x), rel=1e-12)
+
+
+@pytest.mark.parametrize("slope", [-1.0, -0.4, 0.3])
+def test_one_point_by_quadrature(slope):
+    x, y, density = 0.37, -1.9, DENSITIES["shifted"]
+    sol = variational.solve([x], [y], activation=activations.leaky_relu(slope), density=density)
+    matrix = kernel([x, *QUERY], slope, density)
+    np.testing.assert_allclose(sol(QUERY), y * matrix[0, 1:] / matrix[0, 0], rtol=1e-8)
 
 
 def test_two_points_in_closed_form():
@@ -298,10 +306,17 @@ def test_penalties_are_their_integrals(density):
     assert sum(expected.values()) == pytest.approx(sol.cost, rel=1e-8)
 
 
+def test_penalties_pass_over_a_gap_in_the_density():
+    density = stats.rv_histogram(([1, 0, 1], [-1.5, -0.2, 0.2, 1.5]), density=False)
+    sol = variational.solve([-0.7, 0.6], [1.0, 0.3], density=density)
+    assert sum(sol.penalties.values()) == pytest.approx(sol.cost, rel=1e-9)
+
+
 def test_penalties_are_empty_where_the_theorem_is_silent():
     assert variational.solve(X, Y, activation="abs").penalties == {}
     assert variational.solve(X, Y, potential=SCALED["power 4"]).penalties == {}
-    assert variational.solve(X, Y, density=stats.norm(0.2, 1)).penalties == {}
+    for shift in (0.2, 1e-7):
+        assert variational.solve(X, Y, density=stats.norm(shift, 1)).penalties == {}
 
 
 def test_shapes_of_what_is_evaluated():
@@ -562,13 +577,153 @@ def test_a_solve_that_stops_short_says_so(monkeypatch):
     assert sol.gap > 1e-6
 
 
-def test_a_problem_without_a_minimiser_ends_with_a_status():
+@pytest.mark.parametrize(("beta", "activation", "size"), [(0.4, "abs", 1), (1e3, "relu", 1e71)])
+def test_a_problem_without_a_minimiser_ends_with_a_status(beta, activation, size):
     """alpha = beta sinh(z) outgrows a tail of Student's t unless z is bounded."""
-    with np.errstate(all="ignore"):
-        sol = variational.solve(
-            X, Y, activation="abs", potential=Hypentropy(0.4), density=stats.t(3, scale=0.5)
-        )
+    model = {"potential": Hypentropy(beta), "density": stats.t(3, scale=0.5)}
+    sol = variational.solve(X, size * Y, activation=activation, **model)
     assert sol.status is Status.STALLED
+
+
+def test_a_solution_that_stops_short_is_the_curve_it_says_it_is(monkeypatch):
+    """One function: h' is the integral of h'' across the data, and misses them by `residual`."""
+    monkeypatch.setattr(variational, "_MAX_ITERATIONS", 2)
+    sol = variational.solve(X, Y, activation="leaky_relu", potential=Regularized(Power(8), 1e-3))
+    assert np.abs(sol(X) - Y).max() == pytest.approx(sol.residual, rel=1e-9)
+    ends = np.array([-0.9, *np.sort(X), 0.9])
+    bends = [integrate.quad(sol.curvature, *ends[i : i + 2], epsabs=1e-7)[0] for i in range(6)]
+    np.testing.assert_allclose(np.diff(sol.derivative(ends)), bends, atol=1e-5)
+
+
+# Newton's method.
+
+
+class Line:
+    """A dual whose gradient is given along a line; it notes where it is evaluated."""
+
+    targets = np.ones(2)
+
+    def __init__(self, gradient):
+        self.gradient, self.seen = gradient, []
+
+    def evaluate(self, t, level):
+        self.seen.append(t[0])
+        return Evaluation(t, 0.0, np.array(self.gradient(t[0])), [])
+
+    def error(self, combined):
+        return np.abs(combined).max()
+
+    def steps(self, length=1.0, tries=60):
+        at = self.evaluate(np.zeros(2), LEVELS[0])
+        self.seen.clear()
+        found = variational._damped(self, at, np.array([length, 0.0]), LEVELS[0], tries)
+        assert found.xi[0] == self.seen[-1]
+        return self.seen
+
+
+def falling(first, slope, other=0.0, rest=0.0):
+    """A dual's slope along the line, and one across it, that is `other` and then `rest`."""
+    return lambda t: [first - slope * t, rest if t else other]
+
+
+@pytest.mark.parametrize(
+    ("gradient", "length", "steps"),
+    [
+        (falling(4, 1), 4.0, [1]),  # Newton's step on a parabola
+        (falling(4, 4), 1.5, [1]),  # at its end the slope may be minus half of what it was
+        (falling(4, 4), 1.5001, [1, 0.4]),  # but no less
+        (falling(4, 4), 30.0, [1, 0.4, 0.4**2, 0.4**3, 0.4**4]),  # 0.768 is less than 1.5
+        (falling(4e-3, 4e-3), 30.0, [1, 0.4, 0.4**2, 0.4**3, 0.4**4]),  # in any unit
+        (falling(1, 2, other=8, rest=2.0), 1.0, [1]),  # or else the residual is a quarter
+        (falling(1, 2, other=8, rest=2.1), 1.0, [1, 0.4]),
+        # where rounding hides the slope, the residual has to fall by a quarter of the step
+        (falling(1e-14, 0, other=8, rest=6.0), 1.0, [1]),
+        (falling(1e-14, 0, other=8, rest=6.1), 1.0, [1, 0.4]),
+        (falling(1e-14, 0, other=8, rest=7.3), 1.0, [1, 0.4, 0.4**2]),
+        (falling(-1e-14, 0, other=8, rest=6.0), 1.0, [1]),
+        (falling(1e-12, 0, other=8, rest=9.0), 1.0, [1]),  # here it does not
+    ],
+)
+def test_steps_are_shortened_until_the_slope_or_the_residual_falls(gradient, length, steps):
+    assert Line(gradient).steps(length) == pytest.approx([length * t for t in steps], rel=1e-14)
+
+
+def test_steps_are_shortened_so_many_times_at_most():
+    assert len(Line(falling(4, 4)).steps(30.0, tries=3)) == 3
+
+
+@pytest.fixture
+def systems(monkeypatch):
+    """The linear systems that are solved."""
+    solved, solve = [], Dual.solve
+    monkeypatch.setattr(Dual, "solve", lambda *system: solved.append(system) or solve(*system))
+    return solved
+
+
+@pytest.mark.parametrize("potential", [Regularized(Power(8), 1e-3), Hypentropy(0.01)], ids=repr)
+def test_iterations_are_linear_systems(systems, potential):
+    sol = variational.solve(X, Y, potential=potential)
+    assert 3 < sol.iterations == len(systems)
+
+
+@pytest.fixture
+def levels(monkeypatch):
+    """The levels on which Newton's method runs."""
+    seen, newton = [], variational._newton
+
+    def spy(dual, at, level, budget):
+        seen.append(level)
+        return newton(dual, at, level, budget)
+
+    monkeypatch.setattr(variational, "_newton", spy)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("potential", "density", "index"),
+    [
+        (Quadratic(), "uniform", 0),
+        (Quadratic(), "skewed", None),
+        (Regularized(Power(4), 1), "normal", None),
+        (Regularized(Power(8), 1e-3), "uniform", None),
+        (Regularized(Power(2.5), 1), "uniform", 4),  # not smooth at 0
+    ],
+)
+def test_newton_runs_once_where_the_quadrature_is_fine_enough(levels, potential, density, index):
+    variational.solve(X, Y, potential=potential, density=DENSITIES[density])
+    (level,) = levels
+    assert index is None or level == LEVELS[index]
+
+
+@pytest.mark.parametrize(("m", "nodes"), [(30, 16), (2000, 4)])
+def test_many_points_start_from_few_nodes(monkeypatch, m, nodes):
+    counts = []
+    monkeypatch.setattr(
+        variational, "approximate", lambda dual, count: counts.append(count) or approximate(dual, 4)
+    )
+    x = np.linspace(-1, 1, m)
+    variational.solve(x, np.sin(5 * x))
+    assert counts == [nodes]
+
+
+@pytest.mark.parametrize("c", [2.0**-30, 2.0**30])
+def test_units_change_no_step(levels, systems, c):
+    """omega x^2 + x^4 with omega c^2 and targets c y: every number is c, c^3 or c^4 of what it was,
+    without rounding, since c is a power of two."""
+    sol = variational.solve(X, Y, potential=Regularized(Power(4), 0.01))
+    first = levels.copy()
+    scaled = variational.solve(X, c * Y, potential=Regularized(Power(4), 0.01 * c**2))
+    assert levels == 2 * first
+    assert scaled.iterations == sol.iterations
+    np.testing.assert_allclose(scaled(QUERY), c * sol(QUERY), rtol=1e-13)
+
+
+def test_where_rounding_hides_the_slope_the_residual_counts():
+    """Three points 1e-5 apart, steep: without that the method stalls."""
+    x = [-0.49998810845669295, -0.4999779569797652, -0.4999626290758425]
+    y = [-320259.82051300805, -1188563.6707285785, 205964.79563766601]
+    sol = variational.solve(x, y, potential=Regularized(Power(8), 10))
+    assert sol.status is Status.CONVERGED
 
 
 # Bad input.
@@ -590,13 +745,21 @@ def test_a_problem_without_a_minimiser_ends_with_a_status():
             ValueError,
             r"x must have shape \(m,\) or \(m, D\).*\(5, 1, 1\)",
         ),
-        ({"x": np.eye(5)[:, :2] + X[:, None]}, ValueError, "x .*got 2; use representation.solve"),
-        ({"x": X - 1}, ValueError, r"x contains -1\.71, outside the support \[-1, 1\].*Widen"),
+        (
+            {"x": np.eye(5)[:, :2] + X[:, None]},
+            ValueError,
+            r"x .*got 2; use representation\.solve in higher",
+        ),
+        (
+            {"x": X - 1},
+            ValueError,
+            r"x contains -1\.71, outside the support \[-1, 1\].* and its mirror image: .*Widen",
+        ),
         ({"activation": "gelu"}, ValueError, "activation 'gelu' is unknown; choose one of"),
         (
             {"activation": "tanh"},
             ValueError,
-            "activation tanh .*needs 'relu'.*representation.solve",
+            "activation tanh .*needs 'relu', 'abs' or a leaky ReLU; use representation.solve",
         ),
         ({"activation": None}, TypeError, "activation must be a name or an Activation, got None"),
         ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
@@ -609,7 +772,7 @@ def test_a_problem_without_a_minimiser_ends_with_a_status():
         (
             {"density": stats.rv_histogram(([1, 0, 1], [-1.5, -0.75, 0.7, 1.5]), density=False)},
             ValueError,
-            r"density vanishes between x = -0\.32 and x = 0\.63.*drop it or change the density",
+            r"density vanishes between x = -0\.32 and x = 0\.63, .* and cannot .*drop it or change",
         ),
     ],
 )

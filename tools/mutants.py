@@ -32,6 +32,7 @@ COPIES = ROOT / "_build" / "mutants"
 COPIED = ["mflib", "tests", "tools", "pyproject.toml"]
 
 # All but the slow ones, so that a mutant that survives costs seconds.
+SOLVER = ["tests/test_variational.py", "-k", "not (newton_needs_few or is_kernel_interpolation)"]
 TESTS = {
     "potentials": ["tests/test_potentials.py", "tests/test_mirror_maps.py"],
     "activations": ["tests/test_activations.py"],
@@ -40,10 +41,10 @@ TESTS = {
         *("tests/test_representation.py", "tests/test_trajectory.py", "-k"),
         "test_representation and not solvers_agree or test_kernel",
     ],
-    "variational": [
-        *("tests/test_variational.py", "-k"),
-        "not (newton_needs_few or is_kernel_interpolation)",
-    ],
+    "variational": SOLVER,
+    "_finite_elements": SOLVER,
+    "_primal_dual": SOLVER,
+    "_quadrature": ["tests/test_quadrature.py", *SOLVER],
     "flow": [
         *("tests/test_flow.py", "-k"),
         "not (follow_descent or train_across or active_regime or kink_is_held or take_few_steps"
