@@ -121,6 +121,21 @@ def test_a_killed_build_of_the_book_is_not_taken_for_whole(tmp_path):
     assert subprocess.run([*make, "--question"], cwd=tmp_path).returncode == 0
 
 
+ALONE = ["unshare", "--map-root-user", "--mount"]  # with mounts of its own
+
+
+def may_mount() -> bool:
+    return shutil.which("unshare") is not None and subprocess.run([*ALONE, "true"]).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="Linux does not let this user mount a disk")
+def test_a_disk_that_is_really_full(tmp_path):
+    program = [sys.executable, "-m", "tests.full_disk", str(tmp_path)]
+    run = subprocess.run([*ALONE, *program], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.endswith("passed\n"), run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def cells(calls, **options):
     def cell(a):
         calls.append(a)
