@@ -196,10 +196,9 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     outward = np.abs(z_right) >= np.abs(z_left)
     t_outer, t_inner = np.where(outward, right, left), np.where(outward, left, right)
     z_outer, z_inner = np.where(outward, z_right, z_left), np.where(outward, z_left, z_right)
-    outer = inverse_mirror(potential, z_outer)
-    inner = np.abs(inverse_mirror(potential, z_inner))
-    fall = np.maximum(np.abs(outer), 1e-300) / np.maximum(inner, 1e-300)
-    reach = np.log(fall) / np.log(level.ratio)
+    outer, inner = inverse_mirror(potential, z_outer), inverse_mirror(potential, z_inner)
+    size, smallest = (np.log(np.maximum(np.abs(alpha), 1e-300)) for alpha in (outer, inner))
+    reach = (size - smallest) / np.log(level.ratio)
     cuts = np.fmin(np.fmax(np.ceil(reach - 1e-9) - 1, 0), level.cuts)  # none of what is no number
     count = np.where(outer != 0, cuts, 0).astype(int)
     piece = np.repeat(np.arange(len(left)), count + 1)
