@@ -78,20 +78,14 @@ def _secant(phi, alpha: np.ndarray, beta: np.ndarray, z: np.ndarray) -> np.ndarr
 
 
 def _search(slope: Callable[[float], float]) -> float:
-    """Find t > 0 where a convex function's slope is small, beside what it is at 0."""
-    start = slope(0.0)
+    """Shorten a full step until a convex function rises there no steeper than it fell at first."""
+    start, t = slope(0.0), 1.0
     if not start < 0:
         return 0.0
-    t, short, long = 1.0, 0.0, np.inf
     for _ in range(30):
-        value = slope(t)
-        if abs(value) <= -0.9 * start:
+        if slope(t) <= -0.9 * start:  # false where it has overflown
             break
-        if value < 0:
-            short = t
-        else:  # too long, or overflown
-            long = t
-        t = 2 * t if np.isinf(long) else 0.5 * (short + long) if short else 0.25 * t
+        t *= 0.4
     return t
 
 

@@ -8,7 +8,7 @@ from scipy import integrate, optimize, stats
 
 from mflib import activations, variational
 from mflib._finite_elements import Dual, Evaluation
-from mflib._primal_dual import approximate
+from mflib._primal_dual import _search, approximate
 from mflib._quadrature import LEVELS
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational import Status
@@ -653,6 +653,30 @@ def test_steps_are_shortened_until_the_slope_or_the_residual_falls(gradient, len
 
 def test_steps_are_shortened_so_many_times_at_most():
     assert len(Line(falling(4, 4)).steps(30.0, tries=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("slope", "steps"),
+    [
+        (lambda t: t - 1, [0, 1]),  # a parabola: the full step
+        (lambda t: 0.1 * t - 1, [0, 1]),  # which is never prolonged
+        (lambda t: 1.9 * t - 1, [0, 1]),
+        (lambda t: 1.91 * t - 1, [0, 1, 0.4]),
+        (lambda t: 100 * t - 8, [0, 1, 0.4, 0.4**2, 0.4**3]),
+        (lambda t: math.nan if t > 0.5 else t - 1, [0, 1, 0.4]),
+        (lambda t: t, [0]),  # there is nothing to gain
+        (lambda t: t - math.nan, [0]),
+    ],
+)
+def test_a_start_shortens_its_steps(slope, steps):
+    seen = []
+    step = _search(lambda t: seen.append(t) or slope(t))
+    assert seen == pytest.approx(steps, rel=1e-14)
+    assert step == (seen[-1] if math.isfinite(slope(0.0)) else 0.0)
+
+
+def test_a_start_gives_up_shortening():
+    assert _search(lambda t: 1.0 if t else -1.0) == pytest.approx(0.4**30)
 
 
 @pytest.fixture
