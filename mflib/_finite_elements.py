@@ -28,7 +28,7 @@ class Field:
     def __init__(self, signs: tuple[int, ...], x, grid: np.ndarray, slope: float, density) -> None:
         self.signs, self.grid, self.density = signs, grid, density
         panels = np.unique(np.concatenate([sign * smooth_panels(density) for sign in signs]))
-        edges = np.unique(np.concatenate([panels, x[(panels[0] < x) & (x < panels[-1])]]))
+        edges = np.union1d(panels, x)
         middle = 0.5 * (edges[1:] + edges[:-1])
         inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(
             axis=1
@@ -44,7 +44,7 @@ class Field:
         for ends, side in ((slice(2), 1.0), (slice(-2, None), -1.0)):
             even[0, ends], even[1, ends] = np.abs(middle - grid[ends]), side
         both = 0.5 * (1 - slope) * even + 0.5 * (1 + slope) * signs[0] * odd
-        self.globals = both[: min(len(x), 2)].T  # a single point has no difference quotient
+        self.globals = both[: len(x)].T  # a single point has no difference quotient
 
     def pdf(self, t: np.ndarray) -> np.ndarray:
         """Half the density of the biases, as kinks that face right or left: p(t)/2 or p(-t)/2."""

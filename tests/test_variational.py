@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from mflib import activations, variational
-from mflib._finite_elements import Dual, Evaluation
+from mflib._finite_elements import Dual, Evaluation, _solve_small
 from mflib._primal_dual import _search, approximate
 from mflib._quadrature import LEVELS
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
@@ -677,6 +677,33 @@ def test_a_start_shortens_its_steps(slope, steps):
 
 def test_a_start_gives_up_shortening():
     assert _search(lambda t: 1.0 if t else -1.0) == pytest.approx(0.4**30)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 9])
+def test_values_are_found_again_from_their_combination(m):
+    rng = np.random.default_rng(m)
+    x, h = np.sort(rng.uniform(-1, 1, m)), rng.standard_normal(m)
+    dual = Dual(x, h, 0.0, Quadratic(), UNIFORM)
+    np.testing.assert_allclose(dual.separate(dual.combine(h)), h, rtol=1e-11)
+    assert dual.error(dual.combine(h)) == pytest.approx(np.abs(h).max())
+
+
+def test_converged_promises_ten_digits_or_what_rounding_leaves():
+    def tolerance(x, y):
+        return Dual(np.array(x), np.array(y), 0.0, Quadratic(), UNIFORM).tolerance()
+
+    eps = np.finfo(float).eps
+    assert tolerance([0.3], [-7.0]) == pytest.approx(7e-10)
+    steep = tolerance([0.0, 0.1, 0.1 + 1e-7], [0.0, 1.0, -2.0])  # ten times eps width sqrt(m) slope
+    assert steep == pytest.approx(2e-10 + 10 * eps * 0.1 * math.sqrt(3) * 3e7, rel=1e-5)
+    assert tolerance([0.0, 1.0, 1 + 1e-14], [0.0, 1.0, -2.0]) == pytest.approx(2e-6)
+
+
+def test_small_systems_of_any_scale():
+    for first, second in ((1e200, 1e-200), (1e-300, 1.0)):
+        matrix = np.array([[first, 0.0], [0.0, second]])
+        np.testing.assert_allclose(_solve_small(matrix, matrix @ [2.0, -3.0]), [2.0, -3.0])
+    assert np.isnan(_solve_small(np.array([[np.nan]]), np.ones(1))).all()
 
 
 @pytest.fixture
