@@ -26,6 +26,46 @@ def test_panels_resolve_a_density(density):
     assert density.cdf(edges[0]) + density.sf(edges[-1]) < 1e-12
 
 
+@pytest.mark.parametrize(
+    "density",
+    [
+        *(stats.norm(0, 0.6), stats.norm(50, 1), stats.gumbel_l(3, 0.4), stats.t(3, 1, 0.5)),
+        *(stats.t(5, 40, 0.5), stats.expon(-200, 3), stats.t(2.5)),
+    ],
+    ids=lambda density: density.dist.name,
+)
+def test_panels_reach_as_far_as_the_second_moment(density):
+    class Mirrored(stats.rv_continuous):
+        def _pdf(self, x):
+            return density.pdf(-x)
+
+        def _cdf(self, x):
+            return density.sf(-x)
+
+        def _sf(self, x):
+            return density.cdf(-x)
+
+        def _ppf(self, q):
+            return -density.isf(q)
+
+        def _stats(self):
+            return -density.mean(), density.var(), 0.0, 0.0
+
+    edges = smooth_panels(density)
+    half = 0.5 * np.diff(edges)[:, None]
+    t = 0.5 * (edges[1:] + edges[:-1])[:, None] + half * GAUSS
+    second = (half * WEIGHTS * density.pdf(t) * t**2).sum()
+    assert second == pytest.approx(density.moment(2), rel=1e-8 if density.args[0] == 2.5 else 1e-12)
+    low, high = density.support()
+    mirrored = smooth_panels(Mirrored(a=-high, b=-low)())
+    np.testing.assert_allclose(mirrored[[0, -1]], -edges[[-1, 0]], rtol=1e-12)
+
+
+def test_an_infinite_density_is_refused():
+    with pytest.raises(ValueError, match=r"infinite pdf at -?1; .*or representation\.solve"):
+        smooth_panels(stats.arcsine(-1, 2))
+
+
 def test_panels_find_every_jump():
     """Histograms with jumps anywhere, also next to a panel's edge, where no node looks."""
     rng = np.random.default_rng(0)
