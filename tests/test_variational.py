@@ -8,8 +8,8 @@ from scipy import integrate, optimize, stats
 
 from mflib import activations, variational
 from mflib._finite_elements import Dual, Evaluation, _solve_small
-from mflib._primal_dual import _search, approximate
-from mflib._quadrature import LEVELS
+from mflib._primal_dual import _search, _slope, _slope_dual, approximate
+from mflib._quadrature import LEVELS, inverse_mirror
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational import Status
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, Lopsided, X, Y
@@ -561,6 +561,34 @@ def test_the_start_is_near_the_dual_optimum(activation):
     assert value == pytest.approx(best.cost, rel=1e-3)
 
 
+def test_a_start_shortens_steps_of_both_problems_in_the_right_place():
+    x, y = np.array([-0.71, -0.32, 0.1, 0.63, 0.9]), np.array([1.0, -2.0, 0.5, 3.0, -1.0])
+    dual = Dual(x, y, 0.0, Regularized(Power(8), 1e-3), UNIFORM)
+    assert approximate(dual, 16)[1] <= 11  # 13 if the primal step were too long by as much
+
+
+@pytest.mark.parametrize("potential", SCALED.values(), ids=SCALED.keys())
+def test_slopes_along_a_step_are_those_of_both_objectives(potential):
+    rng = np.random.default_rng(0)
+    weights, point, run = rng.uniform(0.1, 1, 5), *rng.uniform(-1, 1, (2, 5))
+    zero, t, d, gain = np.zeros(1), 0.7, 1e-5, 0.3
+
+    def primal(t):
+        return weights @ potential.bregman(point + t * run, zero)
+
+    def dual(t):
+        z = point + t * run
+        alpha = inverse_mirror(potential, z)
+        return weights @ (z * alpha - potential.bregman(alpha, zero)) - gain * t
+
+    for objective, slope in (
+        (primal, _slope(weights.dot, potential, point, run, t)),
+        (dual, _slope_dual(weights.dot, potential, point, run, gain, t)),
+    ):
+        difference = (objective(t + d) - objective(t - d)) / (2 * d)
+        assert slope == pytest.approx(difference, rel=1e-6, abs=1e-8)
+
+
 def certify(sol, y) -> None:
     assert sol.status is Status.CONVERGED
     assert sol.iterations <= 30
@@ -774,6 +802,13 @@ def test_units_change_no_step(levels, c):
     assert levels == 2 * first
     assert abs(scaled.iterations - sol.iterations) <= 1
     np.testing.assert_allclose(scaled(QUERY), c * sol(QUERY), rtol=1e-12)
+
+
+def test_the_number_of_steps_is_limited(monkeypatch):
+    monkeypatch.setattr(variational, "_MAX_ITERATIONS", 15)
+    x, y = [-0.5, -0.4999, -0.4998], [1.0, -2.0, 0.5]
+    sol = variational.solve(x, y, potential=Regularized(Power(8), 1e-3))
+    assert (sol.status, sol.iterations) == (Status.STALLED, 15)
 
 
 def test_where_rounding_hides_the_slope_the_residual_counts():
