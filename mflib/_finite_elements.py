@@ -29,14 +29,12 @@ class Field:
         self.signs, self.grid, self.density = signs, grid, density
         panels = np.unique(np.concatenate([sign * smooth_panels(density) for sign in signs]))
         edges = np.union1d(panels, x)
-        middle = 0.5 * (edges[1:] + edges[:-1])
-        inhabited = self.pdf(middle[:, None] + np.diff(edges)[:, None] * [-0.4, 0.0, 0.4]).any(
-            axis=1
-        )
+        inhabited = self.inhabited(edges[:-1], edges[1:])
+        left, right = edges[:-1][inhabited], edges[1:][inhabited]
         # element j lies between grid[j] and grid[j + 1]; the first and last hold the tails
-        self.element = np.searchsorted(x, middle[inhabited])
+        self.element = np.searchsorted(x, 0.5 * (left + right))
         self.widths, start = np.diff(grid), grid[self.element]
-        self.left, self.right = edges[:-1][inhabited] - start, edges[1:][inhabited] - start
+        self.left, self.right = left - start, right - start
         # sigma_s(u) = (1 - s)/2 |u| + (1 + s)/2 u, u = x - t, for the mean of both end points and
         # for their difference quotient; between the end points |u| is a sum of hats, left out here
         middle = 0.5 * (x[0] + x[-1])
@@ -49,6 +47,11 @@ class Field:
     def pdf(self, t: np.ndarray) -> np.ndarray:
         """Half the density of the biases, as kinks that face right or left: p(t)/2 or p(-t)/2."""
         return 0.5 * sum(self.density.pdf(sign * t) for sign in self.signs)
+
+    def inhabited(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Whether there are kinks from left to right, with no edge of the support in between."""
+        inside = 0.5 * (left + right) + (right - left) * [[-0.4], [0.0], [0.4]]
+        return np.any(self.pdf(inside) > 0, axis=0)
 
     def hats(self, offset: np.ndarray, element: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both linear shape functions of each element; in the tails they extend beyond it.

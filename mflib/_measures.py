@@ -61,11 +61,16 @@ class Measure:
         return float(nodes.mass @ self.potential.bregman(alpha, np.zeros(1)))
 
     def evaluate(self, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
-        """Return h at new inputs of shape (k,) or (k, D), part by part to save memory."""
-        points = finite_array("x", x)
-        points = points[:, None] if points.ndim == 1 else points
+        """Return h at new inputs of shape (), (k,) or (k, D), part by part to save memory."""
+        given, dim = finite_array("x", x), self.points.shape[1]
+        points = given.reshape(-1, 1) if dim == 1 and given.ndim < 2 else given
+        if points.ndim != 2 or points.shape[1] != dim:
+            raise ValueError(
+                f"x must have shape (k, {dim}){' or (k,)' * (dim == 1)}, got {given.shape}."
+            )
         parts = np.array_split(points, -(-len(points) // 256) or 1)
-        return np.concatenate([self.integrate(multipliers, part) for part in parts])
+        values = np.concatenate([self.integrate(multipliers, part) for part in parts])
+        return values if given.ndim else values[0]
 
     def integrate(self, multipliers: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return h at the points."""

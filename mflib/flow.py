@@ -23,13 +23,14 @@ import enum
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import SupportsFloat
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from mflib._linearization import Decay, Linearization, Model
-from mflib._validation import dataset, finite_array, number
+from mflib._validation import dataset, finite_array, flag, number
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
 
@@ -201,6 +202,11 @@ def mirror_flow(
     if not isinstance(net, ShallowNetwork):
         raise TypeError(f"net must be a ShallowNetwork, got {type(net).__name__}.")
     points, targets = dataset(x, y, distinct=False)
+    for name, parameter in net.named_parameters():
+        if parameter.dtype != torch.float64:
+            raise ValueError(
+                f"{name} of net is {parameter.dtype}, too coarse for the flow; call net.double()."
+            )
     if points.shape[1] != net.input_weight.shape[1]:
         raise ValueError(
             f"x has {points.shape[1]} inputs per data point and net takes "
@@ -208,11 +214,14 @@ def mirror_flow(
         )
     loss_target = number("loss_target", loss_target, above=0.0, cure="give a positive number")
     rtol = number("rtol", rtol, above=0.0, cure="give a positive number")
-    if not (isinstance(max_time, float) and max_time == math.inf):
+    if isinstance(max_time, SupportsFloat) and float(max_time) == math.inf:
+        max_time = math.inf
+    else:
         max_time = number("max_time", max_time, above=0.0, cure="math.inf sets no limit")
     rate = 1 / net.width if learning_rate is None else learning_rate
-    rate = number("learning_rate", rate, above=0.0, cure="give a positive number")
+    rate = number("learning_rate", rate, least=1e-100, most=1e100, cure="it only sets the time")
     stops = _checked_times(save_at, max_time)
+    progress = flag("progress", progress)
     potential = Quadratic() if potential is None else potential
     with torch.no_grad(), _threads(net.width * len(targets) ** 2):
         model = Model(net, points, targets, potential, scaled, center, rate, rtol)

@@ -33,6 +33,7 @@ __all__ = ["ReluCost", "relu_cost", "share_curvature"]
 
 _NODES, _WEIGHTS = leggauss(10)
 _PANELS = 64  # before refinement
+_MOST_PANELS = 100_000
 _MAX_ITERATIONS = 100
 
 
@@ -171,7 +172,7 @@ def relu_cost(
     Raises
     ------
     ValueError
-        If no tilt gives h its moments.
+        If no tilt gives h its moments, or its curvature is rough where there are no knots.
 
     References
     ----------
@@ -286,6 +287,11 @@ class _Moments:
         """Halve panels until the cost is resolved; return whether there was anything to do."""
         start, rough = len(self.edges), np.array([True])
         while rough.any():
+            if len(self.edges) > _MOST_PANELS:
+                raise ValueError(
+                    f"h.curvature is still rough on {len(self.edges)} panels; put its corners and "
+                    "jumps among knots, and check that it is smooth elsewhere."
+                )
             whole, edges = self._panel_costs(C, S), self.edges
             middle = 0.5 * (edges[1:] + edges[:-1])
             self.place(np.union1d(edges, middle))

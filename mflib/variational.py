@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -122,14 +123,15 @@ def solve(
     order = np.argsort(points[:, 0])
     dual = Dual(points[order, 0], y[order], sigma.slope, potential, density)
     _check_mass(dual)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with _quiet():
         at, level, iterations = _maximise(dual)
     errors = dual.separate(at.gradient)
     residual = float(np.abs(errors).max())
-    converged = residual <= dual.tolerance()
+    gap = float(abs(at.xi @ at.gradient))
+    converged = residual <= dual.tolerance() and math.isfinite(at.cost) and math.isfinite(gap)
     return Solution(
         cost=at.cost,
-        gap=float(abs(at.xi @ at.gradient)),
+        gap=gap,
         residual=residual,
         iterations=iterations,
         status=Status.CONVERGED if converged else Status.STALLED,
@@ -138,6 +140,11 @@ def solve(
         _level=level,
         _errors=errors,
     )
+
+
+def _quiet() -> np.errstate:
+    """Let numbers overflow: the certificate says what came of it."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 def _maximise(dual: Dual) -> tuple[Evaluation, Level, int]:
@@ -292,14 +299,18 @@ class Solution:
         """Evaluate h'."""
         return self._integrate(x)[1]
 
+    @_quiet()
     def curvature(self, x: ArrayLike) -> np.ndarray:
         r"""Evaluate h'', where the density is continuous."""
         x = finite_array("x", x)
         flat, total = x.ravel(), np.zeros(x.size)
         for f in self._dual.fields:
-            pieces = self._pieces(f, flat, flat, np.searchsorted(self._dual.x, flat))
+            p = f.pdf(flat)
+            there = p > 0  # elsewhere alpha may overflow
+            t = flat[there]
+            pieces = self._pieces(f, t, t, np.searchsorted(self._dual.x, t))
             alpha = inverse_mirror(self._dual.potential, pieces.z_left)
-            total += (1 - self._dual.slope) * alpha * f.pdf(flat)
+            total[there] += (1 - self._dual.slope) * alpha * p[there]
         return total.reshape(x.shape)
 
     @property
@@ -308,6 +319,7 @@ class Solution:
         return float(self._table.slope[0]), float(self._table.slope[-1])
 
     @cached_property
+    @_quiet()
     def penalties(self) -> dict[str, float]:
         r"""The terms :math:`G_1, G_2, G_3` of the cost, from h itself.
 
@@ -338,14 +350,16 @@ class Solution:
         """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
         mass, moment = np.zeros(start.size), np.zeros(start.size)
         for f in self._dual.fields:
-            pieces = self._pieces(f, start, stop, element)
+            there = f.inhabited(start, stop)  # elsewhere alpha may overflow
+            pieces = self._pieces(f, start[there], stop[there], element[there])
             offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
-            w = (1 - self._dual.slope) * w * alpha * f.pdf(f.grid[element] + offset)
-            mass += w.sum(axis=0)
-            moment += np.einsum("nk,nk->k", w, pieces.right - offset)
+            w = (1 - self._dual.slope) * w * alpha * f.pdf(f.grid[pieces.element] + offset)
+            mass[there] += w.sum(axis=0)
+            moment[there] += np.einsum("nk,nk->k", w, pieces.right - offset)
         return mass, moment
 
     @cached_property
+    @_quiet()
     def _table(self) -> _Table:
         d = self._dual
         split_fields, ends = [], [d.x]
@@ -380,6 +394,7 @@ class Solution:
             total += slope * float(Samples.at(f, pieces.element, offset, w).load(alpha).sum())
         return total
 
+    @_quiet()
     def _integrate(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Evaluate h and h': from the knot on the left, add what bends in between."""
         x = finite_array("x", x)

@@ -648,6 +648,27 @@ def test_steps_that_keep_failing_end_the_flow(monkeypatch, errors):
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 
 
+@pytest.mark.parametrize("infinite", [np.float32("inf"), torch.tensor(math.inf)])
+def test_infinity_of_any_kind_sets_no_limit(infinite):
+    run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y, max_time=infinite)
+    assert run.status is FlowStatus.CONVERGED
+
+
+def test_single_precision_is_refused():
+    net = mflib.ShallowNetwork(60, seed=0)
+    with pytest.raises(ValueError, match=r"input_weight of net is torch.float32, .*net.double\(\)"):
+        mflib.mirror_flow(net.float(), X, Y)
+    assert mflib.mirror_flow(net.double(), X, Y).status is FlowStatus.CONVERGED
+
+
+@pytest.mark.parametrize("power", [-99, 99])
+def test_the_learning_rate_sets_the_time_and_nothing_else(power):
+    net = mflib.ShallowNetwork(60, seed=0)
+    run, other = (mflib.mirror_flow(net, X, Y, learning_rate=rate) for rate in (1.0, 10.0**power))
+    assert other.steps == run.steps
+    assert other.time == pytest.approx(run.time / 10.0**power, rel=1e-9)
+
+
 def test_every_status_explains_itself():
     assert all(len(status.value) > 20 for status in FlowStatus)
     assert len({status.value for status in FlowStatus}) == len(FlowStatus)
@@ -729,7 +750,7 @@ GOOD = {"net": NET, "x": X, "y": Y}
         ({"max_time": 0}, ValueError, r"max_time .* > 0 \(math.inf sets no limit\), got 0"),
         ({"max_time": np.nan}, ValueError, "max_time .*got nan"),
         ({"max_time": "long"}, TypeError, "max_time .*'long'"),
-        ({"learning_rate": 0}, ValueError, "learning_rate .*positive number.*got 0"),
+        ({"learning_rate": 0}, ValueError, "learning_rate .*>= 1e-100.* only sets the time.*got 0"),
         ({"learning_rate": np.inf}, ValueError, "learning_rate .*got inf"),
         ({"save_at": [1, 1]}, ValueError, r"save_at .*increasing .*got \[1, 1\]"),
         ({"save_at": [2, 1]}, ValueError, r"save_at .*increasing .*got \[2, 1\]"),

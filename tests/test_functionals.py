@@ -206,3 +206,19 @@ def test_no_tilt_helps_where_directions_do_not_meet():
     density = stats.uniform(0.2, 0.8)
     with pytest.raises(ValueError, match="no tilt gives h its two moments.*give a tilt"):
         functionals.relu_cost(Smooth(0.4, -0.8), [], potential=Quadratic(), density=density)
+
+
+def test_a_curvature_that_stays_rough_is_refused(monkeypatch):
+    class Rough:
+        slopes = 0.0, 0.0
+
+        def __call__(self, t):
+            return 0.0
+
+        def curvature(self, t):
+            return np.sin(1e9 * t)
+
+    monkeypatch.setattr(functionals, "_MOST_PANELS", 1000)
+    model = {"potential": Quadratic(), "density": stats.uniform(-1, 2), "tilt": (0.0, 0.0)}
+    with pytest.raises(ValueError, match=r"h.curvature is still rough .* among knots"):
+        functionals.relu_cost(Rough(), [0.0], **model)

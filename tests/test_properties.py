@@ -158,10 +158,10 @@ def test_shifted_neurons_and_data_give_a_shifted_function(points, activation, ph
     model = {"activation": activation, "potential": phi}
     here = representation.solve(x, y, neurons=(w, b), **model)
     there = representation.solve(x + shift, y, neurons=(w, b + shift * w[:, 0]), **model)
-    if here.status.name == there.status.name == "CONVERGED":
-        scale = np.abs(here(QUERY)).max()
-        np.testing.assert_allclose(there(QUERY + shift), here(QUERY), rtol=0, atol=1e-6 * scale)
-        assert there.cost == pytest.approx(here.cost, rel=1e-6)
+    assume(here.status.name == there.status.name == "CONVERGED")  # sixty neurons may be too few
+    scale = np.abs(here(QUERY)).max()
+    np.testing.assert_allclose(there(QUERY + shift), here(QUERY), rtol=0, atol=1e-6 * scale)
+    assert there.cost == pytest.approx(here.cost, rel=1e-6)
 
 
 # The flow.

@@ -403,3 +403,17 @@ def test_settling_looks_at_all_that_must_be_refined(potential):
         pass
     assert len(settled.edges) > start + 20
     np.testing.assert_array_equal(settled.edges, refined.edges)
+
+
+def test_shapes_of_what_is_evaluated():
+    rep = representation.solve([-0.5, 0.1, 0.6], [0.0, 1.0, 0.0], density=stats.uniform(-1, 2))
+    assert rep(0.1).shape == ()
+    assert [rep(x).shape for x in ([], [0.1], [[0.1], [0.2]])] == [(0,), (1,), (2,)]
+    assert float(rep(0.1)) == float(rep([0.1])[0])
+    with pytest.raises(ValueError, match=r"x must have shape \(k, 1\) or \(k,\), got \(2, 3\)"):
+        rep(np.ones((2, 3)))
+    neurons = np.eye(2), np.zeros(2)
+    plane = representation.solve([[0.1, 0.2]], [1.0], neurons=neurons)
+    assert plane([[0.1, 0.2], [0.0, 1.0]]).shape == (2,)
+    with pytest.raises(ValueError, match=r"x must have shape \(k, 2\), got \(3,\)"):
+        plane([0.1, 0.2, 0.3])

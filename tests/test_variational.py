@@ -616,6 +616,30 @@ def test_a_problem_without_a_minimiser_ends_with_a_status(x, y, activation, beta
     assert sol.iterations <= 60
 
 
+UNBOUNDED = [stats.expon(-1), stats.pareto(2.5, loc=-2), stats.lognorm(1, loc=-1.5)]
+
+
+@pytest.mark.parametrize("density", UNBOUNDED, ids=["exponential", "Pareto", "lognormal"])
+def test_a_field_may_overflow_where_there_are_no_kinks(density):
+    """sinh(z) is infinite far from the data, on the side where the density vanishes."""
+    sol = variational.solve(X, Y, potential=Hypentropy(0.5), density=density)
+    far = np.array([-1e4, -800.0, 800.0, 1e4])
+    assert sol.status is Status.CONVERGED
+    assert np.isfinite([*sol.slopes, *sol.curvature(far), sol.cost, sol.gap]).all()
+    np.testing.assert_allclose(sol(X), Y, rtol=1e-9)
+    np.testing.assert_allclose(sol.derivative(far), np.repeat(sol.slopes, 2), rtol=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_a_cost_that_overflows_is_no_convergence(activation):
+    """The data are met, but the cost, of order 1e120, is infinite in the far tail's quadrature."""
+    sol = variational.solve(
+        X[:2], 1e100 * Y[:2], activation=activation, density=stats.t(2.1), potential=Quadratic()
+    )
+    assert not np.isfinite(sol.cost)
+    assert sol.status is Status.STALLED
+
+
 def test_a_solution_that_stops_short_is_the_curve_it_says_it_is(monkeypatch):
     """One function: h' is the integral of h'' across the data, and misses them by `residual`."""
     monkeypatch.setattr(variational, "_MAX_ITERATIONS", 2)
