@@ -56,6 +56,7 @@ types: $(VENV)/.done  ## type annotations
 unit: $(VENV)/.done  ## unit tests, doctests and their coverage; make unit PYTEST=--random-order
 	@echo "== unit tests"
 	MPLBACKEND=agg $(RUN) pytest --cov -n $(JOBS) --dist loadgroup $(PYTEST)
+	$(RUN) coverage json -q --fail-under=0 -o - | $(RUN) tools.branches
 
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"

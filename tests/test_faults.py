@@ -90,7 +90,10 @@ def test_a_refresh_killed_at_any_moment_leaves_a_whole_notebook(book):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_a_killed_build_of_the_book_is_not_taken_for_whole(tmp_path):
+@pytest.mark.parametrize(
+    "moment", ["_build/.begun", "_build/html", "_build/html/chapters/page.html"]
+)
+def test_a_killed_build_of_the_book_is_not_taken_for_whole(tmp_path, moment):
     small_book(tmp_path, GOOD)
     page, done = tmp_path / "chapters/page.md", tmp_path / "_build/.done"
     environment = f"{sys.prefix}/.done"
@@ -101,16 +104,16 @@ def test_a_killed_build_of_the_book_is_not_taken_for_whole(tmp_path):
 
     run = subprocess.Popen(make, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        wait_until((tmp_path / "_build/html").is_dir)
+        wait_until((tmp_path / moment).exists)
     finally:
         os.killpg(run.pid, signal.SIGKILL)
         run.communicate()
     assert not done.exists()
 
     begun = tmp_path / "_build/.begun"
-    begun.unlink()
+    wreck = begun.stat().st_mtime_ns  # which the next build finds as it is
     run = subprocess.Popen(make, cwd=tmp_path, stdout=subprocess.PIPE)
-    wait_until(begun.exists)
+    wait_until(lambda: begun.stat().st_mtime_ns > wreck)
     before, edited = page.stat(), begun.stat().st_mtime + 1
     os.utime(page, (edited, edited))  # during the build
     run.communicate()

@@ -84,6 +84,21 @@ def test_an_edited_cell_is_mended():
     assert sources.in_form(once.replace("--quiet", "--user"), URL) == once
 
 
+@pytest.mark.parametrize("extra", [False, True])
+def test_another_cell_with_the_tag_is_refused(book, capsys, extra):
+    """No other rule reads a cell with this tag."""
+    foreign = "```{code-cell} ipython3\n---\ntags: [colab, remove-cell]\n---\n!rm -rf x\n```\n"
+    if extra:
+        sources.main([], book)
+    chapter = book / "chapters" / "a.md"
+    chapter.write_text(chapter.read_text("utf-8") + "\n" + foreign, "utf-8")
+    capsys.readouterr()
+    assert sources.main(["--check"], book) == 1
+    assert "Colab's cell is not as it should be; run `make notebooks`" in capsys.readouterr().out
+    sources.main([], book)
+    assert "rm -rf" not in chapter.read_text("utf-8")
+
+
 def test_a_chapter_that_reads_other_files_has_no_cell():
     assert "colab" not in sources.in_form(CHAPTER.replace("print(1)", 'open("../x.json")'), URL)
 

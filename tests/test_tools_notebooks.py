@@ -366,6 +366,25 @@ def test_a_line_that_a_page_would_cut_is_reported(kind, most):
         ("spent = %timeit -o f()", "use Python alone: no shell, no magic"),
         ("os.popen('ls')", "use Python alone: no shell, no magic"),
         ("get_ipython().system('ls')", "use Python alone: no shell, no magic"),
+        ("if 1:\n    !ls", "use Python alone: no shell, no magic"),
+        ("x = 1\nx?", "use Python alone: no shell, no magic"),
+        ("from os import system", "use Python alone: no shell, no magic"),
+        ("import os as o\no.system('ls')", "use Python alone: no shell, no magic"),
+        ("o.execvp('ls', [])", "use Python alone: no shell, no magic"),
+        ("from os import spawnlp as run", "use Python alone: no shell, no magic"),
+        ("import subprocess as s", "use Python alone: no shell, no magic"),
+        ("from asyncio import subprocess", "use Python alone: no shell, no magic"),
+        ("__import__('pty').spawn('sh')", "use Python alone: no shell, no magic"),
+        ("import importlib.util", "use Python alone: no shell, no magic"),
+        ("await asyncio.create_subprocess_shell('ls')", "use Python alone: no shell, no magic"),
+        ("from IPython import get_ipython as shell", "use Python alone: no shell, no magic"),
+        ("eval('1')", "use Python alone: no shell, no magic"),
+        ("warnings.filters.clear()", "mend the cause of the warning"),
+        ("warnings.showwarning = f", "mend the cause of the warning"),
+        ("from warnings import simplefilter as s", "mend the cause of the warning"),
+        ("import logging as o\no.captureWarnings(True)", "mend the cause of the warning"),
+        ("np.seterrcall(f)", "mend the cause of the warning"),
+        ("x = (", "mend the cell"),
         ("plot();", "drop the final semicolon"),
         ("x = 1\n" * 16, "16 lines, at most 15"),
     ],
@@ -379,7 +398,15 @@ def test_a_broken_rule_of_code_is_reported(source, finding):
 
 @pytest.mark.parametrize(
     "source",
-    ["warnings.simplefilter('error')", "print('100 %')", "x != 1", "a = 7 % 2", "a = f(b=1) % 2"],
+    [
+        "warnings.simplefilter('error')",
+        "print('100 %')",
+        "x != 1",
+        "a = 7 % 2",
+        "a = f(b=1) % 2",
+        "print('''\n!ls\n''')",
+        "system, filters = rng.spawn(2)\nmodel.eval()  # os.system",
+    ],
 )
 def test_what_breaks_no_rule_is_accepted(source):
     cell = notebooks.nbformat.v4.new_code_cell(source, execution_count=1)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -49,12 +50,18 @@ LANGUAGE = {
 UNCHECKED_TAGS = re.compile(r"nbval-|raises-exception$|skip-execution$")
 UNWANTED_CODE = {
     r"NBVAL_|PYTEST_VALIDATE_IGNORE_OUTPUT": "remove the marker, nbval must compare every cell",
-    r"(filterwarnings|simplefilter)\((?!\s*[\"']error)": "mend the cause of the warning",
-    r"\b(catch_warnings|redirect_stderr|errstate|seterr)\b": "mend the cause of the warning",
-    r"^\s*(\w.*=\s*)?(!(?!=)|%)|\b(subprocess|os\.(system|popen|exec\w+|spawn\w+)|get_ipython)\b": (
-        "use Python alone: no shell, no magic"
-    ),
+    r"(filterwarnings|simplefilter)\b(?!\(\s*[\"']error)": "mend the cause of the warning",
     r";\s*$": "drop the final semicolon (end plots with plt.show()), nbval cannot reproduce it",
+}
+# As `names` gives them: a dot stands before attributes and what is imported.
+UNWANTED_NAMES = {
+    r"\.?(catch_warnings|redirect_stderr|errstate|seterr\w*)|\.captureWarnings"
+    r"|\.(filters|showwarning|_showwarn\w*|formatwarning|resetwarnings)": (
+        "mend the cause of the warning"
+    ),
+    r"\.?(get_ipython|__import__|__builtins__|subprocess)|eval|exec|\.(system|popen\w*)"
+    r"|\.((exec|spawn)[lv]p?e?|fork\w*|posix\w*|pty|(create_)?subprocess_\w+)"
+    r"|\.(builtins|ctypes|importlib|runpy)": "use Python alone: no shell, no magic",
 }
 
 
@@ -339,6 +346,26 @@ def unvalidated(twin: NotebookNode) -> Iterator[str]:
         for pattern, advice in UNWANTED_CODE.items():
             if re.search(pattern, cell.source, re.MULTILINE):
                 yield f"{where(index, cell)}: {advice}"
+        try:
+            used = set(names(cell.source))
+        except SyntaxError as error:
+            yield f"{where(index, cell)}: {error.msg}; mend the cell"
+            continue
+        for pattern, advice in UNWANTED_NAMES.items():
+            if any(re.fullmatch(pattern, name) for name in used):
+                yield f"{where(index, cell)}: {advice}"
+
+
+def names(source: str) -> Iterator[str]:
+    """Yield the names in a cell, as Python sees them: `!ls` and `%time` call get_ipython()."""
+    for node in ast.walk(ast.parse(TransformerManager().transform_cell(source))):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield f".{node.attr}"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [getattr(node, "module", None) or "", *(each.name for each in node.names)]
+            yield from (f".{part}" for module in modules for part in module.split("."))
 
 
 def bare_figures(twin: NotebookNode) -> Iterator[str]:
