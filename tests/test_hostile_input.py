@@ -109,6 +109,8 @@ FUNCTIONS = [
     ("experiments.split_error", "limit"),
     ("experiments.sweep", "function"),
 ]
+# what they give is used on points
+VALUES = FUNCTIONS[:-1]
 
 SAME = None
 
@@ -167,6 +169,15 @@ def rows():
         expected = TypeError, "must be a function, got 3"
         yield function, argument, "number", 3.0, expected
         yield function, argument, "raises", hostile._mine, OWN
+    for function, argument in VALUES:
+        makes_one = argument in ("fit", "solve")
+        for kind, (value, (error, pattern)) in hostile.NO_VALUES.items():
+            given = (lambda *_, value=value: value) if makes_one else value
+            expected = error, rf"what {argument}(\(.*\))? {pattern}"
+            yield function, argument, f"gives {kind}", given, expected
+        if makes_one:
+            expected = TypeError, rf"{argument}\(.*\) must be a function, got None"
+            yield function, argument, "gives no function", lambda *_: None, expected
     for function, argument, value, *expected in PARTICULAR:
         yield function, argument, outcome(*expected), value, *expected
 
@@ -280,6 +291,8 @@ PARTICULAR = [
     ("experiments.exponent_interval", "level", 2, (ValueError, "level must be between 0 and 1")),
     ("experiments.superposition_defect", "parts", X, (ValueError, "parts must have shape")),
     ("experiments.superposition_defect", "parts", [["a"]], (TypeError, "parts must be an array")),
+    ("experiments.sampling_law", "units", 1, (ValueError, "units=1 units span .* of the 5 .*more")),
+    ("experiments.sampling_law", ("units", "draws"), (3, 1), (ValueError, "units=3 .*draw more")),
     ("experiments.held_out", "taken", [9], (ValueError, "taken must name some")),
     ("experiments.held_out", "taken", "all", (TypeError, "taken must be an array")),
     ("experiments.leave_one_out", "x", X[:, None], (ValueError, "x must have shape")),
