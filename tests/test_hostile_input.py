@@ -302,6 +302,13 @@ PARTICULAR = [
     ("experiments.sweep", "parameters", {"a": 3}, (TypeError, r"parameters\['a'\] must be values")),
     ("experiments.sweep", "parameters", {"a": "bc"}, (TypeError, r"parameters\['a'\] must be")),
     ("experiments.sweep", "parameters", {"a": []}, (ValueError, r"parameters\['a'\] is empty")),
+    (
+        *("experiments.sweep", "parameters", {"a": np.array(3)}),
+        (TypeError, r"parameters\['a'\] must be values in a list, got array\(3\)"),
+    ),
+    ("experiments.sweep", "parameters", {3: [1]}, (TypeError, "parameters must .*texts.*got 3")),
+    ("experiments.sweep", "cache", 3, (TypeError, "cache must be the path of a folder, got 3")),
+    ("experiments.sweep", "cache", "", (ValueError, "cache must be the path of a folder, got ''")),
     ("experiments.sweep", "executor", 3, (TypeError, "executor must be")),
     ("experiments.sweep", "function", lambda a: 3, (TypeError, "function .* return a mapping")),
     ("plotting.points", "y", Y[:2], (ValueError, "x and y must have the same shape")),
