@@ -11,6 +11,7 @@ from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -189,6 +190,7 @@ def outcome(expected) -> str:
     return expected[1] if isinstance(expected, tuple) else " or ".join(map(str, sorted(expected)))
 
 
+TEXTS = pd.DataFrame({"width": ["1", "2"], "error": [1.0, 2.0], "kind": ["a", "a"]})
 STALLED, CONVERGED, NO_STATUS = "STALLED", "CONVERGED", {"no status"}
 SOLVERS = ("variational.solve", "representation.solve", "representation.trajectory", "mirror_flow")
 OVERFLOW = (ValueError, "y reaches .*square overflows; rescale")
@@ -315,6 +317,28 @@ PARTICULAR = [
     ("plotting.power_law", "table", X, (TypeError, "table must be a DataFrame, got ndarray")),
     ("plotting.power_law", "exponent", "steep", (TypeError, "exponent must be a real number")),
     ("plotting.power_law", "y", "loss", (ValueError, "table has no column 'loss'")),
+    ("plotting.points", "ax", None, (TypeError, "ax must be one Axes.*got NoneType")),
+    ("plotting.power_law", "ax", np.ones(2), (TypeError, "ax must be one Axes.*got ndarray")),
+    ("plotting.power_law", "y", "kind", (TypeError, r"table\['kind'\] must hold numbers")),
+    (
+        *("plotting.power_law", "table", TEXTS),
+        (TypeError, r"table\['width'\] must be an array of real numbers"),
+    ),
+    *(
+        ("plotting.slider", name, 3, (TypeError, f"{name} must be a text, got 3"))
+        for name in ("name", "label", "description", "xlabel")
+    ),
+    ("plotting.slider", "panels", {3: [X, X]}, (TypeError, "label of panels must be a text")),
+    *(
+        ("plotting.slider", "reference", value, (TypeError, "reference must be a pair of a text"))
+        for value in (3, ("a",), (3, {}), ("a", X))
+    ),
+    *(
+        ("plotting.slider", "data", value, (TypeError, "data must be a pair"))
+        for value in (3, np.array(3), [X])
+    ),
+    ("plotting.slider", "data", np.array([np.sort(X), Y]), NO_STATUS),
+    ("plotting.slider", "values", 3, (TypeError, "values must be texts, got 3")),
     ("plotting.slider", "panels", [X], (TypeError, "panels must map labels to curves")),
     ("plotting.slider", "panels", {"y": [X]}, (ValueError, r"panels\['y'\] has shape")),
     ("plotting.slider", "panels", {"y": [X, X * np.nan]}, (ValueError, "panels.*contains nan")),
