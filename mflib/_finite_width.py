@@ -11,8 +11,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from mflib import activations, representation
+from mflib._held_out import values_at
 from mflib._pool import one_thread
-from mflib._validation import count, dataset, function
+from mflib._validation import count, dataset
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
@@ -22,6 +23,7 @@ __all__ = ["GRID", "distance", "lazy_limit", "on_grid", "sampling_law", "split_e
 #: The points on which functions are compared, shape (501,): the interval [-1.5, 1.5].
 GRID = np.linspace(-1.5, 1.5, 501)
 """Where the paper compares functions."""
+GRID.setflags(write=False)  # it is everybody's
 
 
 def distance(first: Callable, second: Callable) -> float:
@@ -36,6 +38,13 @@ def distance(first: Callable, second: Callable) -> float:
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        If a function gives anything but one finite number for each point.
+    TypeError
+        If one is no function, or gives no real numbers.
+
     References
     ----------
     :cite:t:`liang2025implicit`, Figures 1 and 2, whose grid it is.
@@ -45,15 +54,14 @@ def distance(first: Callable, second: Callable) -> float:
     >>> round(distance(np.sin, np.zeros_like), 4)
     0.9975
     """
-    return float(np.abs(on_grid(first) - on_grid(second)).max())
+    return float(np.abs(on_grid(first, "first") - on_grid(second, "second")).max())
 
 
-def on_grid(f: Callable) -> np.ndarray:
+def on_grid(f: Callable, name: str) -> np.ndarray:
     """Evaluate on GRID: a network by its kinks where it can be, all else in parts, to save memory.
 
     The parts of a network stay in the cache.
     """
-    function("a function to compare", f)
     with torch.no_grad(), one_thread():
         if (
             isinstance(f, ShallowNetwork)
@@ -62,8 +70,9 @@ def on_grid(f: Callable) -> np.ndarray:
         ):
             return _by_kinks(f, f.activation.slope)
         at_once = max(1, 250_000 // getattr(f, "width", 2_500))
-        parts = np.array_split(GRID, -(-len(GRID) // at_once))
-        return np.concatenate([np.asarray(f(part)) for part in parts])
+        # a function may write to what it is given
+        parts = np.array_split(GRID.copy(), -(-len(GRID) // at_once))
+        return np.concatenate([values_at(name, f, part) for part in parts])
 
 
 def _by_kinks(net: ShallowNetwork, left: float) -> np.ndarray:
@@ -217,6 +226,7 @@ def split_error(
     >>> row["nonlinearity"] < row["sampling"] < 0.1
     True
     """
+    exact = on_grid(limit, "limit")  # before the work, lest it be in vain
     net = ShallowNetwork(width, activation=activation, density=density, seed=seed)
     run = mirror_flow(net, x, y, potential=potential, scaled=scaled, **flow)
     effective = potential if scaled else Quadratic()
@@ -224,7 +234,9 @@ def split_error(
         lazy_limit(net, x, y, potential=effective, output_bias=with_bias)
         for with_bias in (False, True)
     )
-    network, lazy, lazy_with_bias, exact = (on_grid(f) for f in (run.network, own, bias_too, limit))
+    network, lazy, lazy_with_bias = (
+        on_grid(net, "the network") for net in (run.network, own, bias_too)
+    )
     return {
         "status": run.status.name,
         "error": float(np.abs(network - exact).max()),
@@ -276,6 +288,11 @@ def sampling_law(
     ndarray, shape (draws,)
         The largest absolute value of the process on GRID, for each draw.
 
+    Raises
+    ------
+    ValueError
+        If the units are too few to interpolate the data.
+
     References
     ----------
     :prf:ref:`finite-sampling`.
@@ -293,6 +310,11 @@ def sampling_law(
     count("draws", draws)
     with torch.no_grad(), one_thread():
         at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
+        if (rank := np.linalg.matrix_rank(at_data)) < len(multipliers):
+            raise ValueError(
+                f"units={units} units span {rank} of the {len(multipliers)} dimensions that the "
+                "data need; draw more units."
+            )
         alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))
         metric = at_data.T / potential.hessian(alpha)
         influence = on_grid - at_data @ np.linalg.solve(metric @ at_data, metric @ on_grid)

@@ -13,6 +13,17 @@ from mflib._validation import dataset, finite_array, function, number
 __all__ = ["bend_density", "held_out", "leave_one_out", "rms"]
 
 
+def values_at(name: str, f: Callable, points: np.ndarray) -> np.ndarray:
+    """Return what somebody's function gives at points, one finite number for each, or raise."""
+    values = finite_array(f"what {name} returns", function(name, f)(points))
+    if values.shape != points.shape[:1]:  # it would be broadcast
+        raise ValueError(
+            f"what {name} returns has shape {values.shape}, but {len(points)} points need "
+            f"{points.shape[:1]}: return one number for each."
+        )
+    return values
+
+
 def held_out(
     fit: Callable[[np.ndarray, np.ndarray], Callable], x: ArrayLike, y: ArrayLike, taken: ArrayLike
 ) -> np.ndarray:
@@ -35,7 +46,10 @@ def held_out(
     Raises
     ------
     ValueError
-        If nothing is taken, nothing is left out or a position is out of range.
+        If nothing is taken, nothing is left out, a position is out of range, or the fitted function
+        gives anything but one finite number for each input.
+    TypeError
+        If the fit returns no function, or that no real numbers.
 
     References
     ----------
@@ -58,7 +72,7 @@ def held_out(
             f"got {positions.tolist()}."
         )
     prediction = function("fit", fit)(inputs[given], targets[given])
-    return np.asarray(prediction(inputs[~given])) - targets[~given]
+    return values_at("fit(x, y)", prediction, inputs[~given]) - targets[~given]
 
 
 def leave_one_out(

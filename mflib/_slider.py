@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -73,7 +73,8 @@ def slider(
         If the abscissae do not increase, curves or points are not finite or do not have one of the
         shapes above, the start is not one of the K positions, or a reference belongs to no panel.
     TypeError
-        If the panels are no mapping, a value is no text or the start no integer.
+        If the panels are no mapping, a label or a value is no text, the start is no integer, or
+        reference or data is no pair.
 
     References
     ----------
@@ -90,6 +91,8 @@ def slider(
     from IPython.display import HTML  # there wherever a notebook runs, and needed nowhere else
 
     x, start = _checked(x, panels, values, start)
+    texts = {"name": name, "label": label, "description": description, "xlabel": xlabel}
+    _check_texts_and_pairs(texts, panels, reference, data)
     places = x if data is None else finite_array("data[0]", data[0])
     across = [_across(x, x), _across(places, x)]
     title, dashed = reference or ("", {})
@@ -185,11 +188,28 @@ def _checked(x: ArrayLike, panels, values: Sequence[str], start: int) -> tuple[n
         raise ValueError(f"x must be at least two increasing abscissae, got shape {x.shape}.")
     if not isinstance(panels, Mapping) or not panels:
         raise TypeError(f"panels must map labels to curves, got {type(panels).__name__}.")
-    if not all(isinstance(text, str) for text in values):
+    if not isinstance(values, Collection) or not all(isinstance(text, str) for text in values):
         raise TypeError(f"values must be texts, got {values!r}.")
     if not count("start", start, least=0) < len(values):
         raise ValueError(f"start must be between 0 and {len(values) - 1}, got {start!r}.")
     return x, int(start)
+
+
+def _check_texts_and_pairs(texts: Mapping[str, Any], panels, reference, data) -> None:
+    for name, text in (*texts.items(), *(("a label of panels", label) for label in panels)):
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be a text, got {text!r}.")
+    if reference is not None and not (
+        _is_pair(reference) and isinstance(reference[0], str) and isinstance(reference[1], Mapping)
+    ):
+        raise TypeError(f"reference must be a pair of a text and a mapping, got {reference!r}.")
+    if data is not None and not _is_pair(data):
+        raise TypeError(f"data must be a pair of abscissae and ordinates, got {data!r}.")
+
+
+def _is_pair(value: Any) -> bool:
+    several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    return several and len(value) == 2
 
 
 def _frames(

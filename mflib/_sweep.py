@@ -64,10 +64,12 @@ def sweep(
     Raises
     ------
     ValueError
-        If a parameter has no values, or if others can write to the folder.
+        If a parameter has no values, a result has the name of a parameter, or if the folder is a
+        file or others can write to it.
     TypeError
-        If the executor is not one, the function returns no mapping, or, with a cache, something
-        that it needs cannot be pickled.
+        If the executor is not one, a parameter's name is no text or its values are not several,
+        the function returns no mapping, or, with a cache, something that it needs cannot be
+        pickled.
     Exception
         The first error of a cell, with a note that names the cell. Cells that run then are
         finished, others not begun, and what is finished stays in the cache.
@@ -93,7 +95,10 @@ def sweep(
     if not isinstance(parameters, Mapping):
         raise TypeError(f"parameters must map names to values, got {type(parameters).__name__}.")
     for name, values in parameters.items():
-        if isinstance(values, str) or not isinstance(values, Iterable):
+        if not isinstance(name, str):
+            raise TypeError(f"parameters must have texts for names, got {name!r}.")
+        single = isinstance(values, str) or getattr(values, "ndim", 1) == 0  # arrays of no axis
+        if single or not isinstance(values, Iterable):
             raise TypeError(f"parameters[{name!r}] must be values in a list, got {values!r}.")
     labelled = {
         name: list(values.items()) if isinstance(values, Mapping) else [(v, v) for v in values]
@@ -105,12 +110,25 @@ def sweep(
     cells = [dict(zip(labelled, c, strict=True)) for c in itertools.product(*labelled.values())]
     labels = [{name: label for name, (label, _) in cell.items()} for cell in cells]
     arguments = [{name: value for name, (_, value) in cell.items()} for cell in cells]
-    store = None if cache is None else Store(cache)
+    store = None if cache is None else _store(cache)
     names = keys(function, arguments) if store else [""] * len(cells)
     code = library()
     calls = [_Call(function, a, store, key, code) for a, key in zip(arguments, names, strict=True)]
     results = _results(calls, labels, executor, progress)
     return pd.DataFrame([{**a, **b} for a, b in zip(labels, results, strict=True)])
+
+
+def _store(cache: str | os.PathLike[str]) -> Store:
+    if not isinstance(cache, str | os.PathLike):
+        raise TypeError(f"cache must be the path of a folder, got {cache!r}.")
+    if cache == "":  # to Path it is the working directory
+        raise ValueError("cache must be the path of a folder, got ''; leave it out for no cache.")
+    try:
+        return Store(cache)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(
+            f"cache must be a folder, but {os.fspath(cache)!r} leads to a file."
+        ) from None
 
 
 def _results(calls, labels, executor, progress) -> list[Mapping[str, Any]]:
@@ -172,6 +190,11 @@ class _Call:
             result = self.function(**self.arguments)
         if not isinstance(result, Mapping):
             raise TypeError(f"the function of a sweep must return a mapping, got {result!r}.")
+        if clash := [name for name in result if name in self.arguments]:
+            raise ValueError(
+                f"the function of a sweep returned {clash[0]!r}, which is the name of a parameter; "
+                "give the result another name."
+            )
         if self.store and self.store.folder.is_dir():  # not so on another machine
             self.keep(result)
         return result

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mflib._validation import count, number
+from mflib._validation import count, function, number
 from mflib.mirror_maps import MirrorMap, mirror_map
 from mflib.potentials import Potential, Quadratic
 
@@ -29,7 +29,8 @@ class MirrorDescent(torch.optim.Optimizer):
     Parameters
     ----------
     params : iterable of Tensor
-        The parameters at initialization, which become the centre of the potential.
+        The parameters at initialization, which become the centre of the potential. Those of a
+        group added later are centred where they are then; the width stays.
     lr : float
         The step :math:`\gamma > 0`. The loss is the caller's; ``torch.nn.MSELoss`` is not halved.
     potential : Potential, optional
@@ -46,7 +47,8 @@ class MirrorDescent(torch.optim.Optimizer):
     ------
     ValueError
         If the step is not positive, the centre is unknown or the potential's Hessian vanishes or is
-        infinite at the start.
+        infinite at the start. In a step: if it leads to parameters that are not finite; then none
+        is changed.
     TypeError
         If the potential is not a Potential.
 
@@ -73,28 +75,59 @@ class MirrorDescent(torch.optim.Optimizer):
         center: str = "initialization",
         width: int | None = None,
     ) -> None:
-        super().__init__(params, {"lr": number("lr", lr, above=0.0, cure="it is the step size")})
+        super().__init__(params, {"lr": _step_size(lr)})
         self.potential = Quadratic() if potential is None else potential
         everything = [p for group in self.param_groups for p in group["params"]]
         widest = max(p.shape[0] if p.ndim else 1 for p in everything)
         self.width = widest if width is None else count("width", width)
-        for p in everything:
-            mirror = mirror_map(
-                self.potential, p.detach(), scaled=scaled, center=center, width=self.width
-            )
+        self._place: dict[str, Any] = {"scaled": scaled, "center": center, "width": self.width}
+        self.scale = self._centre(everything)[-1].scale
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, with the potential centred where they are now."""
+        if isinstance(param_group, dict) and "lr" in param_group:
+            param_group = {**param_group, "lr": _step_size(param_group["lr"])}
+        super().add_param_group(param_group)
+        if not hasattr(self, "_place"):  # Torch adds the first groups before the width is known
+            return
+        try:
+            self._centre(self.param_groups[-1]["params"])
+        except Exception:
+            self.param_groups.pop()
+            raise
+
+    def _centre(self, params: list[torch.Tensor]) -> list[MirrorMap]:
+        """Store the centres of parameters, all or none, and return their maps."""
+        mirrors = [mirror_map(self.potential, p.detach(), **self._place) for p in params]
+        for p, mirror in zip(params, mirrors, strict=True):
             self.state[p] = {"centre": mirror.centre}
-        self.scale = mirror.scale
+        return mirrors
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Do one step; a closure is evaluated first, with gradients, and its loss returned."""
         loss = None
         if closure is not None:
+            function("closure", closure)
             with torch.enable_grad():
                 loss = closure()
+        moved = []
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     mirror = MirrorMap(self.potential, self.state[p]["centre"], self.scale)
-                    p.copy_(mirror.primal(mirror.dual(p) - group["lr"] * p.grad))
+                    end = mirror.primal(mirror.dual(p) - group["lr"] * p.grad)
+                    if not end.isfinite().all():
+                        raise ValueError(
+                            f"a step with lr={group['lr']:g} from a gradient of up to "
+                            f"{float(p.grad.abs().max()):g} is not finite, and no parameter was "
+                            "changed; lower lr or check the loss."
+                        )
+                    moved.append((p, end))
+        for p, end in moved:
+            p.copy_(end)
         return loss
+
+
+def _step_size(lr: Any) -> float:
+    return number("lr", lr, above=0.0, cure="it is the step size")

@@ -20,7 +20,7 @@ from mflib._finite_width import (
     sampling_law,
     split_error,
 )
-from mflib._held_out import bend_density, held_out, leave_one_out, rms
+from mflib._held_out import bend_density, held_out, leave_one_out, rms, values_at
 from mflib._sweep import sweep
 from mflib._validation import count, finite_array, function, number
 from mflib.flow import mirror_flow
@@ -82,6 +82,13 @@ def trial(
         "status", "loss", "steps", "parameter_change", "kernel_change", and "error" if a limit is
         given: the largest difference on GRID.
 
+    Raises
+    ------
+    ValueError
+        If an argument is not as above, or the limit is not one finite number for each point.
+    TypeError
+        If the limit is no function, or gives no real numbers.
+
     References
     ----------
     :cite:t:`liang2025implicit`, Figures 1 and 2.
@@ -92,6 +99,8 @@ def trial(
     >>> trial(100, 0, Quadratic(), x=[0.0, 0.5], y=[0.1, 0.2])["status"]
     'CONVERGED'
     """
+    if limit is not None:
+        exact = on_grid(limit, "limit")  # before the work, lest it be in vain
     net = ShallowNetwork(
         width, activation=activation, density=density, output_scale=output_scale, seed=seed
     )
@@ -100,9 +109,8 @@ def trial(
     for name in ("loss", "steps", "parameter_change", "kernel_change"):
         result[name] = getattr(run, name)
     if limit is not None:
-        function("limit", limit)
-        change = on_grid(run.network) - on_grid(net)
-        result["error"] = float(np.abs(change - on_grid(limit)).max())
+        change = on_grid(run.network, "the network") - on_grid(net, "the network")
+        result["error"] = float(np.abs(change - exact).max())
     return result
 
 
@@ -130,7 +138,9 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If all functions vanish.
+        If all functions vanish, or one gives anything but one finite number for each point.
+    TypeError
+        If `solve` returns no function, or that no real numbers.
 
     References
     ----------
@@ -144,11 +154,17 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
     parts = finite_array("parts", parts)
     if parts.ndim != 2:
         raise ValueError(f"parts must have shape (k, m), got {parts.shape}.")
-    values = [np.asarray(function("solve", solve)(part)(GRID)) for part in parts]
+    function("solve", solve)
+
+    def values_for(targets: np.ndarray, name: str) -> np.ndarray:  # copies: it may write to them
+        return values_at(f"solve({name})", solve(targets.copy()), GRID.copy())
+
+    values = [values_for(part, f"parts[{i}]") for i, part in enumerate(parts)]
     size = sum(float(np.abs(h).max()) for h in values)
     if size == 0:
         raise ValueError("parts give functions that vanish on GRID; give targets that are not 0.")
-    return float(np.abs(solve(parts.sum(axis=0))(GRID) - sum(values)).max()) / size
+    whole = values_for(parts.sum(axis=0), "parts.sum(axis=0)")
+    return float(np.abs(whole - sum(values)).max()) / size
 
 
 class Exponent(NamedTuple):

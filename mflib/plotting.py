@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from numpy.typing import ArrayLike
 
@@ -100,6 +101,8 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
     ------
     ValueError
         If x and y differ in shape.
+    TypeError
+        If ax is no Axes, or x or y no real numbers.
 
     References
     ----------
@@ -111,11 +114,17 @@ def points(ax, x: ArrayLike, y: ArrayLike, **options) -> None:
     >>> points(ax, [0, 1], [1, 0])
     >>> plt.close(fig)
     """
+    _check_axes(ax)
     style = {"color": "black", "marker": "o", "markersize": 5, "linestyle": "none", "zorder": 5}
     x, y = real_array("x", x), real_array("y", y)
     if x.shape != y.shape:
         raise ValueError(f"x and y must have the same shape, got {x.shape} and {y.shape}.")
     ax.plot(x, y, **{**style, "label": "data", **options})
+
+
+def _check_axes(ax: Any) -> None:
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be one Axes, such as figure() returns, got {type(ax).__name__}.")
 
 
 def power_law(
@@ -146,7 +155,7 @@ def power_law(
     Raises
     ------
     TypeError
-        If the table is no DataFrame.
+        If ax is no Axes, the table no DataFrame, or a column holds anything but numbers.
     ValueError
         If it lacks a column.
 
@@ -161,10 +170,16 @@ def power_law(
     >>> power_law(ax, table, "error", by="kind", exponent=-1)
     >>> plt.close(fig)
     """
+    _check_axes(ax)
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"table must be a DataFrame, got {type(table).__name__}.")
     if missing := [name for name in ("width", y, by) if name not in table]:
         raise ValueError(f"table has no column {missing[0]!r}, only {list(table)}.")
+    real_array("table['width']", table["width"])
+    if not pd.api.types.is_any_real_numeric_dtype(table[y]):
+        raise TypeError(
+            f"table[{y!r}] must hold numbers, not {table[y].dtype}; use pandas.to_numeric first."
+        )
     if exponent is not None:
         exponent = number("exponent", exponent, cure="it is a slope")
     for (label, rows), marker in zip(table.groupby(by, sort=False), "osD^v<>", strict=False):

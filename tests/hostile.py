@@ -186,6 +186,20 @@ def _mine(*_, **__):
 
 
 OWN = (RuntimeError, "^my own")
+# What a function of points may return instead of one number for each.
+NO_VALUES = {
+    "a column": (
+        lambda t: t[:, None],
+        (ValueError, r"returns has shape .*\(\d+, 1\), but \d+ points"),
+    ),
+    "one number": (lambda t: 3.0, (ValueError, r"returns has shape \(\), but")),
+    "too few": (lambda t: [], (ValueError, r"returns has shape \(0,\), but")),
+    "nan": (lambda t: np.nan * t, (ValueError, "returns contains nan")),
+    "infinite": (lambda t: np.inf + t, (ValueError, "returns contains inf")),
+    "complex": (lambda t: t + 1j, (TypeError, "returns must be an array of real numbers")),
+    "none": (lambda t: None, (TypeError, "returns must be an array of real numbers, got None")),
+    "texts": (lambda t: [str(v) for v in t], (TypeError, "returns must be an array of real")),
+}
 POTENTIALS = {
     "name": ("x^2", (TypeError, "must be a Potential, got 'x")),
     "class": (Quadratic, (TypeError, "must be a Potential, got <class")),

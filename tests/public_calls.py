@@ -43,13 +43,13 @@ def _at(method):
 
 def _points(**arguments):
     _, ax = plotting.figure()
-    plotting.points(ax, **arguments)
+    plotting.points(**{"ax": ax} | arguments)
     return ax.lines[0].get_xydata()
 
 
 def _power_law(**arguments):
     _, ax = plotting.figure()
-    plotting.power_law(ax, **arguments)
+    plotting.power_law(**{"ax": ax} | arguments)
     return ax.lines[0].get_xydata()
 
 

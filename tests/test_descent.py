@@ -146,6 +146,61 @@ def test_groups_have_their_own_steps_and_a_parameter_without_gradient_stays():
     assert changes == pytest.approx([0.5 - 0.05, 0.7 + 0.2, 0.9], rel=1e-6)
 
 
+def test_a_group_added_later_is_centred_where_it_is_then():
+    first, second = (torch.nn.Parameter(torch.tensor([v, 0.1]).double()) for v in (0.5, 0.7))
+    optimizer = mflib.MirrorDescent([first], 0.1, potential=Hypentropy(0.2), scaled=True)
+    first.grad = torch.ones(2).double()
+    optimizer.step()
+    group = {"params": [second], "lr": 0.3}
+    optimizer.add_param_group(group)
+    assert group == {"params": [second], "lr": 0.3}
+    first.grad, second.grad = None, torch.ones(2).double()
+    other = torch.nn.Parameter(second.detach().clone())
+    other.grad = second.grad.clone()
+    optimizer.step()
+    mflib.MirrorDescent([other], 0.3, potential=Hypentropy(0.2), scaled=True).step()
+    assert torch.equal(second, other)
+    optimizer.add_param_group({"params": []})
+    optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("group", "error", "message"),
+    [
+        ({"lr": -1}, ValueError, "lr .* > 0 .*got -1"),
+        ({"lr": "fast"}, TypeError, "lr must be a real number, got 'fast'"),
+        ({"params": [torch.nn.Parameter(torch.tensor([np.nan]))]}, ValueError, "must be finite"),
+        (3, TypeError, "param_group must be a dict"),
+    ],
+)
+def test_bad_groups_are_not_added(group, error, message):
+    theta, later = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    optimizer = mflib.MirrorDescent([theta], 0.1)
+    with pytest.raises(error, match=message):
+        optimizer.add_param_group({"params": [later], **group} if group != 3 else 3)
+    assert len(optimizer.param_groups) == len(optimizer.state) == 1
+
+
+def test_a_group_at_the_start_needs_a_step_above_zero():
+    with pytest.raises(ValueError, match="lr .* > 0 .*got -1"):
+        mflib.MirrorDescent([{"params": [torch.nn.Parameter(torch.ones(1))], "lr": -1}], 0.1)
+
+
+@pytest.mark.parametrize("gradient", [np.inf, np.nan, 1e200])
+def test_a_step_to_nowhere_changes_nothing(gradient):
+    one, two = (torch.nn.Parameter(torch.ones(2, dtype=torch.float64)) for _ in range(2))
+    optimizer = mflib.MirrorDescent([one, two], 0.1, potential=Hypentropy(0.2))
+    one.grad, two.grad = torch.ones(2).double(), torch.tensor([1.0, gradient]).double()
+    with pytest.raises(ValueError, match="lr=0.1 from a gradient of up to .* is not finite.*lower"):
+        optimizer.step()
+    assert torch.equal(one, torch.ones(2)) and torch.equal(two, torch.ones(2))
+
+
+def test_a_closure_is_a_function():
+    with pytest.raises(TypeError, match="closure must be a function, got 3"):
+        mflib.MirrorDescent([torch.nn.Parameter(torch.ones(1))], 0.1).step(3)
+
+
 def test_a_scheduler_drives_it():
     theta = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
     optimizer = mflib.MirrorDescent([theta], lr=1.0)

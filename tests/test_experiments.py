@@ -42,6 +42,20 @@ def test_distance_is_the_largest_difference_on_the_grid():
     assert experiments.distance(lambda t: t**2, net) == pytest.approx(expected, rel=1e-12)
 
 
+def test_functions_may_write_to_what_they_are_given_but_not_to_the_grid():
+    def shifted(t):
+        t += 1
+        return t
+
+    before, parts = experiments.GRID.copy(), np.eye(2)
+    assert experiments.distance(shifted, lambda t: t) == 1.0
+    assert experiments.superposition_defect(lambda y: lambda t: shifted(y)[0] * shifted(t), parts)
+    np.testing.assert_array_equal(experiments.GRID, before)
+    np.testing.assert_array_equal(parts, np.eye(2))
+    with pytest.raises(ValueError, match="read-only"):
+        experiments.GRID += 1
+
+
 @pytest.mark.parametrize("activation", ["relu", "abs", mflib.activations.leaky_relu(0.3)])
 @pytest.mark.parametrize("width", [1, 40, 3000])
 def test_a_network_is_evaluated_by_its_kinks_as_by_its_formula(activation, width):
@@ -51,7 +65,7 @@ def test_a_network_is_evaluated_by_its_kinks_as_by_its_formula(activation, width
         net.input_weight[width // 2 :: 7] = 0.0  # and some units without any
         net.input_bias[::5] = experiments.GRID[100]
         expected = net(experiments.GRID).numpy()
-    found = experiments.on_grid(net)
+    found = experiments.on_grid(net, "net")
     np.testing.assert_allclose(found, expected, atol=1e-13 * width**0.5, rtol=0)
 
 

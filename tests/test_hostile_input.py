@@ -11,6 +11,7 @@ from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -109,6 +110,8 @@ FUNCTIONS = [
     ("experiments.split_error", "limit"),
     ("experiments.sweep", "function"),
 ]
+# what they give is used on points
+VALUES = FUNCTIONS[:-1]
 
 SAME = None
 
@@ -167,6 +170,15 @@ def rows():
         expected = TypeError, "must be a function, got 3"
         yield function, argument, "number", 3.0, expected
         yield function, argument, "raises", hostile._mine, OWN
+    for function, argument in VALUES:
+        makes_one = argument in ("fit", "solve")
+        for kind, (value, (error, pattern)) in hostile.NO_VALUES.items():
+            given = (lambda *_, value=value: value) if makes_one else value
+            expected = error, rf"what {argument}(\(.*\))? {pattern}"
+            yield function, argument, f"gives {kind}", given, expected
+        if makes_one:
+            expected = TypeError, rf"{argument}\(.*\) must be a function, got None"
+            yield function, argument, "gives no function", lambda *_: None, expected
     for function, argument, value, *expected in PARTICULAR:
         yield function, argument, outcome(*expected), value, *expected
 
@@ -178,6 +190,7 @@ def outcome(expected) -> str:
     return expected[1] if isinstance(expected, tuple) else " or ".join(map(str, sorted(expected)))
 
 
+TEXTS = pd.DataFrame({"width": ["1", "2"], "error": [1.0, 2.0], "kind": ["a", "a"]})
 STALLED, CONVERGED, NO_STATUS = "STALLED", "CONVERGED", {"no status"}
 SOLVERS = ("variational.solve", "representation.solve", "representation.trajectory", "mirror_flow")
 OVERFLOW = (ValueError, "y reaches .*square overflows; rescale")
@@ -280,6 +293,8 @@ PARTICULAR = [
     ("experiments.exponent_interval", "level", 2, (ValueError, "level must be between 0 and 1")),
     ("experiments.superposition_defect", "parts", X, (ValueError, "parts must have shape")),
     ("experiments.superposition_defect", "parts", [["a"]], (TypeError, "parts must be an array")),
+    ("experiments.sampling_law", "units", 1, (ValueError, "units=1 units span .* of the 5 .*more")),
+    ("experiments.sampling_law", ("units", "draws"), (3, 1), (ValueError, "units=3 .*draw more")),
     ("experiments.held_out", "taken", [9], (ValueError, "taken must name some")),
     ("experiments.held_out", "taken", "all", (TypeError, "taken must be an array")),
     ("experiments.leave_one_out", "x", X[:, None], (ValueError, "x must have shape")),
@@ -289,12 +304,41 @@ PARTICULAR = [
     ("experiments.sweep", "parameters", {"a": 3}, (TypeError, r"parameters\['a'\] must be values")),
     ("experiments.sweep", "parameters", {"a": "bc"}, (TypeError, r"parameters\['a'\] must be")),
     ("experiments.sweep", "parameters", {"a": []}, (ValueError, r"parameters\['a'\] is empty")),
+    (
+        *("experiments.sweep", "parameters", {"a": np.array(3)}),
+        (TypeError, r"parameters\['a'\] must be values in a list, got array\(3\)"),
+    ),
+    ("experiments.sweep", "parameters", {3: [1]}, (TypeError, "parameters must .*texts.*got 3")),
+    ("experiments.sweep", "cache", 3, (TypeError, "cache must be the path of a folder, got 3")),
+    ("experiments.sweep", "cache", "", (ValueError, "cache must be the path of a folder, got ''")),
     ("experiments.sweep", "executor", 3, (TypeError, "executor must be")),
     ("experiments.sweep", "function", lambda a: 3, (TypeError, "function .* return a mapping")),
     ("plotting.points", "y", Y[:2], (ValueError, "x and y must have the same shape")),
     ("plotting.power_law", "table", X, (TypeError, "table must be a DataFrame, got ndarray")),
     ("plotting.power_law", "exponent", "steep", (TypeError, "exponent must be a real number")),
     ("plotting.power_law", "y", "loss", (ValueError, "table has no column 'loss'")),
+    ("plotting.points", "ax", None, (TypeError, "ax must be one Axes.*got NoneType")),
+    ("plotting.power_law", "ax", np.ones(2), (TypeError, "ax must be one Axes.*got ndarray")),
+    ("plotting.power_law", "y", "kind", (TypeError, r"table\['kind'\] must hold numbers")),
+    (
+        *("plotting.power_law", "table", TEXTS),
+        (TypeError, r"table\['width'\] must be an array of real numbers"),
+    ),
+    *(
+        ("plotting.slider", name, 3, (TypeError, f"{name} must be a text, got 3"))
+        for name in ("name", "label", "description", "xlabel")
+    ),
+    ("plotting.slider", "panels", {3: [X, X]}, (TypeError, "label of panels must be a text")),
+    *(
+        ("plotting.slider", "reference", value, (TypeError, "reference must be a pair of a text"))
+        for value in (3, ("a",), (3, {}), ("a", X))
+    ),
+    *(
+        ("plotting.slider", "data", value, (TypeError, "data must be a pair"))
+        for value in (3, np.array(3), [X])
+    ),
+    ("plotting.slider", "data", np.array([np.sort(X), Y]), NO_STATUS),
+    ("plotting.slider", "values", 3, (TypeError, "values must be texts, got 3")),
     ("plotting.slider", "panels", [X], (TypeError, "panels must map labels to curves")),
     ("plotting.slider", "panels", {"y": [X]}, (ValueError, r"panels\['y'\] has shape")),
     ("plotting.slider", "panels", {"y": [X, X * np.nan]}, (ValueError, "panels.*contains nan")),

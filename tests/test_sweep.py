@@ -116,7 +116,7 @@ def test_each_cell_has_one_thread(executor):
 
 def test_an_error_names_its_cell_and_loses_no_other(executor, tmp_path):
     def invert(a, b):
-        return {"inverse": 1 / a, "b": b["n"]}
+        return {"inverse": 1 / a, "n": b["n"]}
 
     parameters = {"a": [1, 2, 0], "b": {"B": {"n": 5}}}
     with pytest.raises(ZeroDivisionError, match="This is the cell a=0, b='B' of a sweep"):
@@ -171,6 +171,18 @@ def test_functions_may_come_from_a_notebook(executor, tmp_path):
 def test_a_function_must_return_a_mapping(executor):
     with pytest.raises(TypeError, match="function of a sweep must return a mapping, got 3"):
         sweep(lambda a: a, {"a": [3]}, executor=executor)
+
+
+def test_a_result_must_not_hide_a_parameter(executor):
+    with pytest.raises(ValueError, match="returned 'a', which is the name of a parameter; give"):
+        sweep(lambda a: {"b": a, "a": 2 * a}, {"a": [3]}, executor=executor)
+
+
+@pytest.mark.parametrize("inside", [(), ("folder",)])
+def test_a_cache_that_is_a_file_is_named(tmp_path, inside):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="cache must be a folder, but .*file.* leads to a file"):
+        sweep(adding(1), {"a": [3]}, executor="serial", cache=(tmp_path / "file").joinpath(*inside))
 
 
 def test_workers_are_few_and_stay():
