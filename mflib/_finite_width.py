@@ -11,9 +11,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from mflib import activations, representation
-from mflib._held_out import values_at
 from mflib._pool import one_thread
-from mflib._validation import count, dataset
+from mflib._validation import count, dataset, values_at
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic

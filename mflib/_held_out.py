@@ -8,20 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from mflib._validation import dataset, finite_array, function, number
+from mflib._validation import dataset, finite_array, function, number, values_at
 
 __all__ = ["bend_density", "held_out", "leave_one_out", "rms"]
-
-
-def values_at(name: str, f: Callable, points: np.ndarray) -> np.ndarray:
-    """Return what somebody's function gives at points, one finite number for each, or raise."""
-    values = finite_array(f"what {name} returns", function(name, f)(points))
-    if values.shape != points.shape[:1]:  # it would be broadcast
-        raise ValueError(
-            f"what {name} returns has shape {values.shape}, but {len(points)} points need "
-            f"{points.shape[:1]}: return one number for each."
-        )
-    return values
 
 
 def held_out(

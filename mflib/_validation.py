@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections.abc import Callable
 from typing import Any, SupportsFloat
 
 import array_api_compat
@@ -101,6 +102,14 @@ def number(
     return result
 
 
+def limit(name: str, value: Any) -> float:
+    """Return value as a positive float, infinite if it sets no limit, or raise."""
+    array = _floats(value)
+    if array is not None and array.tolist() == math.inf:
+        return math.inf
+    return number(name, value, above=0.0, cure="math.inf sets no limit")
+
+
 def count(name: str, value: Any, *, least: int = 1) -> int:
     """Return value as an int of at least 1, or another bound, or raise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -122,6 +131,17 @@ def function(name: str, value: Any) -> Any:
     if not callable(value):
         raise TypeError(f"{name} must be a function, got {reprlib.repr(value)}.")
     return value
+
+
+def values_at(name: str, f: Callable, points: np.ndarray) -> np.ndarray:
+    """Return what somebody's function gives at points, one finite number for each, or raise."""
+    values = finite_array(f"what {name} returns", function(name, f)(points))
+    if values.shape != points.shape[:1]:  # it would be broadcast
+        raise ValueError(
+            f"what {name} returns has shape {values.shape}, but {len(points)} points need "
+            f"{points.shape[:1]}: return one number for each."
+        )
+    return values
 
 
 def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.ndarray, np.ndarray]:

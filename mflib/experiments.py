@@ -20,9 +20,9 @@ from mflib._finite_width import (
     sampling_law,
     split_error,
 )
-from mflib._held_out import bend_density, held_out, leave_one_out, rms, values_at
+from mflib._held_out import bend_density, held_out, leave_one_out, rms
 from mflib._sweep import sweep
-from mflib._validation import count, finite_array, function, number
+from mflib._validation import count, finite_array, function, number, values_at
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential

@@ -23,14 +23,13 @@ import enum
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import SupportsFloat
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from mflib._linearization import Decay, Linearization, Model
-from mflib._validation import dataset, finite_array, flag, number
+from mflib._validation import dataset, finite_array, flag, limit, number
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
 
@@ -214,10 +213,7 @@ def mirror_flow(
         )
     loss_target = number("loss_target", loss_target, above=0.0, cure="give a positive number")
     rtol = number("rtol", rtol, above=0.0, cure="give a positive number")
-    if isinstance(max_time, SupportsFloat) and float(max_time) == math.inf:
-        max_time = math.inf
-    else:
-        max_time = number("max_time", max_time, above=0.0, cure="math.inf sets no limit")
+    max_time = limit("max_time", max_time)
     rate = 1 / net.width if learning_rate is None else learning_rate
     rate = number("learning_rate", rate, least=1e-100, most=1e100, cure="it only sets the time")
     stops = _checked_times(save_at, max_time)

@@ -59,7 +59,7 @@ def test_tolerances_are_those_of_the_tests(row, allowed, module, test, words):
 @pytest.mark.parametrize(
     ("said", "module", "test", "words"),
     [
-        ("up to 60 Newton steps", "variational", "newton_needs", "60 if exponent == 8 else 30"),
+        ("up to 60 Newton steps", "variational", "newton_needs", "{6: 40, 8: 60}"),
         ("to one per cent in the function", "flow", "default_tolerance_serves", "< 0.01 * size"),
         ("three in the change of the kernel", "flow", "default_tolerance_serves", "rel=0.03"),
     ],
