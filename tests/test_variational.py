@@ -630,6 +630,41 @@ def test_a_field_may_overflow_where_there_are_no_kinks(density):
     np.testing.assert_allclose(sol.derivative(far), np.repeat(sol.slopes, 2), rtol=1e-3)
 
 
+ANY_DENSITY = [
+    *(UNIFORM, stats.norm(0, 0.2), stats.t(2.1), *UNBOUNDED),
+    *(stats.beta(1.1, 1.2, -1, 2), stats.gamma(3, loc=-1)),
+]
+
+
+@pytest.mark.parametrize(
+    "potential",
+    [
+        *(Quadratic(), Regularized(Power(3), 1), Regularized(Power(8), 1e-2)),
+        *(Hypentropy(1), Hypentropy(1e-3), Regularized(Hypentropy(0.1), 1)),
+    ],
+    ids=repr,
+)
+def test_what_converged_is_finite_everywhere(potential):
+    """Targets of any size; inside, at the edge and far from the support. Nothing warns."""
+    t = np.array([-1e3, -3, -1, -0.3, 0, 0.4, 1, 3, 1e3])
+    rng, converged = np.random.default_rng(0), 0
+    for density in ANY_DENSITY:
+        for size in (1e-300, 1e-9, 1.0, 1e6, 1e140):
+            m = rng.integers(1, 6)
+            x, y = rng.uniform(-0.9, 0.9, m), size * rng.standard_normal(m)
+            activation = rng.choice(["relu", "abs", "leaky_relu"])
+            model = {"activation": activation, "potential": potential, "density": density}
+            sol = variational.solve(x, y, **model)
+            functions = np.concatenate([sol(t), sol.derivative(t), sol.curvature(t)])
+            numbers = [*sol.slopes, *sol.penalties.values(), sol.cost, sol.gap, sol.residual]
+            if sol.status is Status.CONVERGED:
+                converged += 1
+                assert np.isfinite(functions).all()
+                assert np.isfinite(numbers).all()
+                np.testing.assert_allclose(sol(x), y, rtol=0, atol=1e-6 * np.abs(y).max())
+    assert converged > 20
+
+
 @pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_a_cost_that_overflows_is_no_convergence(activation):
     """The data are met, but the cost, of order 1e120, is infinite in the far tail's quadrature."""
