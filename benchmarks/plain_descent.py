@@ -37,7 +37,7 @@ def network(
 
 def evaluate(end: Descent, x: np.ndarray, *, activation: str) -> np.ndarray:
     """Evaluate the network that the loop ended with, at x of shape (m,)."""
-    inputs = torch.as_tensor(x, dtype=torch.float32)[:, None]
+    inputs = torch.tensor(x, dtype=torch.float32)[:, None]
     return network(end.parameters, inputs, ACTIVATIONS[activation]).numpy()
 
 
