@@ -175,6 +175,11 @@ def test_root_mean_square():
     assert experiments.rms(VALUES) == pytest.approx(np.linalg.norm(VALUES) / 3, rel=1e-14)
 
 
+def test_bend_density_is_of_one_input():
+    with pytest.raises(ValueError, match=r"x must have shape \(m,\), got \(3, 2\)"):
+        experiments.bend_density(np.arange(6.0).reshape(3, 2), [0.0, 1.0, 0.0], 0.5)
+
+
 def test_bend_density_has_the_masses_of_the_turns():
     floor = 0.2
     p = experiments.bend_density(SAMPLES, VALUES, floor)

@@ -648,6 +648,25 @@ def test_steps_that_keep_failing_end_the_flow(monkeypatch, errors):
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_step_that_overflows_is_rejected(monkeypatch, part):
+    """At its predicted midpoint, or at its end."""
+    reach, calls = _linearization.Model.reach, itertools.count()
+
+    class Overflown:
+        kernel = np.eye(len(X))
+
+        def finite(self):
+            return False
+
+    def some(model, *arguments):
+        return Overflown() if next(calls) == part else reach(model, *arguments)
+
+    monkeypatch.setattr(_linearization.Model, "reach", some)
+    run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
+    assert run.status is FlowStatus.CONVERGED
+
+
 @pytest.mark.parametrize("infinite", [np.float32("inf"), torch.tensor(math.inf)])
 def test_infinity_of_any_kind_sets_no_limit(infinite):
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y, max_time=infinite)

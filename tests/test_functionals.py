@@ -222,3 +222,11 @@ def test_a_curvature_that_stays_rough_is_refused(monkeypatch):
     model = {"potential": Quadratic(), "density": stats.uniform(-1, 2), "tilt": (0.0, 0.0)}
     with pytest.raises(ValueError, match=r"h.curvature is still rough .* among knots"):
         functionals.relu_cost(Rough(), [0.0], **model)
+
+
+def test_a_search_for_the_tilt_that_takes_too_long_is_an_error(monkeypatch):
+    monkeypatch.setattr(functionals, "_MAX_ITERATIONS", 0)
+    model = {"potential": Quadratic(), "density": stats.uniform(-1, 2)}
+    sol = variational.solve(X, Y, **model)
+    with pytest.raises(ValueError, match="no tilt gives h its two moments"):
+        functionals.relu_cost(sol, X, **model)

@@ -762,6 +762,15 @@ def test_a_start_shortens_its_steps(slope, steps):
     assert step == (seen[-1] if math.isfinite(slope(0.0)) else 0.0)
 
 
+def test_a_start_ends_at_a_system_without_a_solution(monkeypatch):
+    dual = Dual(np.sort(X), Y, 0.0, Regularized(Power(4), 1), UNIFORM)
+    solutions = iter([Dual.solve(dual, dual.evaluate(np.zeros(5), LEVELS[0]).mass, dual.targets)])
+    monkeypatch.setattr(Dual, "solve", lambda *_: next(solutions, np.full(5, np.nan)))
+    xi, systems = approximate(dual, 4)
+    assert systems == 2
+    assert np.isfinite(xi).all()
+
+
 def test_a_start_gives_up_shortening():
     assert _search(lambda t: 1.0 if t else -1.0) == pytest.approx(0.4**30)
 
