@@ -109,7 +109,8 @@ def test_each_cell_has_one_thread(executor):
         table = sweep(threads, {"a": range(3)}, executor=executor)
         after = several()
     torch.set_num_threads(usual)
-    assert before[0] == 2 and min(before[1]) == 2
+    # CVXPY, where another test has loaded it, brings a library that has one thread only
+    assert before[0] == 2 and max(before[1]) == 2
     assert after == before
     assert (table["torch"] == 1).all() and (table["most"] == 1).all() and (table["pools"] > 1).all()
 
