@@ -9,7 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mflib import activations, datasets, functionals, mirror_maps, potentials, variational
+from mflib import (
+    activations,
+    datasets,
+    densities,
+    functionals,
+    mirror_maps,
+    potentials,
+    variational,
+)
 
 if TYPE_CHECKING:
     from mflib.descent import MirrorDescent
@@ -25,6 +33,7 @@ __all__ = [
     "ShallowNetwork",
     "activations",
     "datasets",
+    "densities",
     "experiments",
     "functionals",
     "mirror_flow",

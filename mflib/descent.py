@@ -100,7 +100,7 @@ class MirrorDescent(torch.optim.Optimizer):
         """Store the centres of parameters, all or none, and return their maps."""
         mirrors = [mirror_map(self.potential, p.detach(), **self._place) for p in params]
         for p, mirror in zip(params, mirrors, strict=True):
-            self.state[p] = {"centre": mirror.centre}
+            self.state[p] = {"centre": mirror.center}
         return mirrors
 
     @torch.no_grad()

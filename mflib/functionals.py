@@ -26,7 +26,8 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from mflib._validation import finite_array, frozen_density
+from mflib import densities
+from mflib._validation import finite_array
 from mflib.potentials import Potential, check_potential
 
 __all__ = ["ReluCost", "relu_cost", "share_curvature"]
@@ -117,19 +118,19 @@ def share_curvature(
             "is no curvature to share; leave such places out."
         )
     mean, share = u / total, p_right / total
-    offset = potential.gradient(np.zeros(1))[0]
 
     def coefficients(zeta, tau):
-        return [potential.inverse_gradient(offset + zeta + half) for half in (tau / 2, -tau / 2)]
+        return [potential.inverse_mirror(zeta + half) for half in (tau / 2, -tau / 2)]
 
     def excess(zeta, tau, mean, share):
         alpha_right, alpha_left = coefficients(zeta, tau)
         return share * alpha_right + (1 - share) * alpha_left - mean
 
     # a mean lies between what it is the mean of: so does phi' at it
-    middle = potential.gradient(mean) - offset
+    middle = potential.mirror(mean)
     reach = 0.5 * np.abs(tau)
-    reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * np.abs(offset) + 1e-200  # for rounding
+    offset = np.abs(potential.gradient(np.zeros(1))[0])
+    reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * offset + 1e-200  # for rounding
     bracket = middle - reach, middle + reach
     # SciPy takes roots of what rounding made negative; then it bisects
     with np.errstate(invalid="ignore"):
@@ -193,7 +194,7 @@ def relu_cost(
         raise TypeError(f"h must be such as a variational.Solution; {h!r} has no {missing[0]}.")
     check_potential(potential)
     points = finite_array("knots", knots).ravel()
-    problem = _Moments(h, points, potential, frozen_density(density))
+    problem = _Moments(h, points, potential, densities.of(density))
     given = finite_array("tilt", (0.0, 0.0) if tilt is None else tilt)
     if given.shape != (2,):
         raise ValueError(f"tilt must be a pair of numbers, got {tilt!r}.")

@@ -5,6 +5,7 @@ Parameters share one potential, and so one unit: scale inputs and targets to ord
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from mflib._validation import array_namespace, as_array, count, flag
@@ -26,7 +27,7 @@ class MirrorMap:
     ----------
     potential : Potential
         The function :math:`\varphi`.
-    centre : array
+    center : array
         The centre c, of the shape of the parameters.
     scale : float
         The factor s.
@@ -44,20 +45,26 @@ class MirrorMap:
     ([2.0, 0.0], [2.0, 2.0])
     """
 
-    def __init__(self, potential: Potential, centre: Array, scale: float) -> None:
-        self.potential, self.centre, self.scale = potential, centre, scale
+    def __init__(self, potential: Potential, center: Array, scale: float) -> None:
+        self.potential, self.center, self.scale = potential, center, scale
 
     def dual(self, theta: Array) -> Array:
         r""":math:`\nabla\Phi(\theta)`."""
-        return self.potential.gradient(self.scale * (theta - self.centre)) / self.scale
+        return self.potential.gradient(self.scale * (theta - self.center)) / self.scale
 
     def primal(self, zeta: Array) -> Array:
         r""":math:`(\nabla\Phi)^{-1}(\zeta)`."""
-        return self.centre + self.potential.inverse_gradient(self.scale * zeta) / self.scale
+        return self.center + self.potential.inverse_gradient(self.scale * zeta) / self.scale
 
     def metric(self, theta: Array) -> Array:
         r"""The diagonal of :math:`\nabla^2\Phi(\theta)`."""
-        return self.potential.hessian(self.scale * (theta - self.centre))
+        return self.potential.hessian(self.scale * (theta - self.center))
+
+    @property
+    def centre(self) -> Array:
+        """The former name of `center`, which goes in version 1.0."""
+        warnings.warn("MirrorMap.centre is now center", DeprecationWarning, stacklevel=2)
+        return self.center
 
 
 def mirror_map(
@@ -113,8 +120,8 @@ def mirror_map(
             "center='origin' is for unscaled potentials only, got scaled=True; "
             "use center='initialization'."
         )
-    centre = xp.asarray(initial, copy=True) if center == "initialization" else 0.0 * initial
-    result = MirrorMap(potential, centre, float(count("width", width)) if scaled else 1.0)
+    at = xp.asarray(initial, copy=True) if center == "initialization" else 0.0 * initial
+    result = MirrorMap(potential, at, float(count("width", width)) if scaled else 1.0)
     metric = result.metric(initial)
     if not bool(xp.all(xp.isfinite(metric) & (metric > 0))):
         raise ValueError(

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 
-from mflib import activations
-from mflib._validation import count, frozen_density, number, real_array
+from mflib import activations, densities
+from mflib._validation import count, number, real_array
 
 __all__ = ["ShallowNetwork"]
 
@@ -81,7 +80,7 @@ class ShallowNetwork(torch.nn.Module):
         super().__init__()
         n, dim = count("width", width), count("input_dim", input_dim)
         scale = number("output_scale", output_scale, least=0.0, cure="0 starts at zero")
-        density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+        density = densities.of(density)
         self.activation = activations.get(activation)
         rng = np.random.default_rng(count("seed", seed, least=0))
         direction = rng.standard_normal((n, dim))

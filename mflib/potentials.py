@@ -151,6 +151,20 @@ class Potential(abc.ABC):
                 return xp.where(known, sign * x, z)
         raise ValueError(_no_inverse(self, "could not be inverted at"))
 
+    def mirror(self, alpha: Array) -> Array:
+        r""":math:`\varphi'(\alpha) - \varphi'(0)`, elementwise: the mirror map that keeps 0.
+
+        The dual problems need no other: divergences do not see what is affine in a potential.
+        """
+        return self.gradient(alpha) - self._gradient_at_zero()
+
+    def inverse_mirror(self, z: Array) -> Array:
+        r"""Inverse of `mirror`, :math:`(\varphi')^{-1}(z + \varphi'(0))`, elementwise."""
+        return self.inverse_gradient(z + self._gradient_at_zero())
+
+    def _gradient_at_zero(self) -> float:
+        return float(self.gradient(np.zeros(1))[0])
+
     def bregman(self, x: Array, y: Array) -> Array:
         r"""Bregman divergence :math:`D_\varphi(x, y) \ge 0`, elementwise.
 

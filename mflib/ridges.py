@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
-from mflib import activations
-from mflib._validation import count, finite_array, frozen_density, number
+from mflib import activations, densities
+from mflib._validation import count, finite_array, number
 
 __all__ = ["cubic_kernel", "grid", "stretched"]
 
@@ -105,7 +105,7 @@ def grid(
     [-0.5, 0.5]
     """
     angles, biases = count("angles", angles), count("biases", biases)
-    density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+    density = densities.of(density)
     angle = 2 * np.pi * (np.arange(angles) + 0.5) / angles
     weight = stretched(np.stack([np.cos(angle), np.sin(angle)], axis=1), stretch)
     bias = density.ppf((np.arange(biases) + 0.5) / biases)

@@ -9,6 +9,7 @@ import mflib
 from mflib import (
     activations,
     datasets,
+    densities,
     experiments,
     functionals,
     mirror_maps,
@@ -170,7 +171,8 @@ CALLS = {
         {"fit": _straight, **DATA, "taken": [0, 1, 3]},
     ),
     "experiments.leave_one_out": (experiments.leave_one_out, {"fit": _straight, **DATA}),
-    "experiments.bend_density": (experiments.bend_density, {**DATA, "floor": 0.5}),
+    "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
+    "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (
         experiments.lazy_limit,
         {"net": NET, **DATA, "potential": Quadratic()},
@@ -217,7 +219,7 @@ def numbers(result) -> np.ndarray:
     if isinstance(result, activations.Activation):
         return result(X)
     if isinstance(result, mirror_maps.MirrorMap):
-        return np.append(result.centre, result.scale)
+        return np.append(result.center, result.scale)
     if isinstance(result, mflib.MirrorDescent):
         return np.array([result.defaults["lr"], result.width, result.scale])
     if isinstance(result, torch.Tensor):

@@ -13,7 +13,8 @@ import pytest
 import torch
 from scipy import stats
 
-from mflib import ShallowNetwork, _cache, experiments, variational
+from mflib import ShallowNetwork, experiments, variational
+from mflib.experiments import _cache
 from mflib.potentials import Potential, Power, Quadratic
 from tests.problems import X, Y
 
@@ -173,7 +174,7 @@ def f(a):
 """
 PROGRAM = f"""
 import numpy as np
-from mflib import _cache
+from mflib.experiments import _cache
 exec(compile({CELL!r}, "elsewhere", "exec"))
 print(_cache.keys(f, [dict(a={{"x", "y", "z"}})])[0])
 """
@@ -249,7 +250,7 @@ def test_the_library_is_its_code_and_data(monkeypatch):
     read = []
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or b"")
     assert _cache.library() != _cache.LIBRARY
-    assert {"__init__.py", "_cache.py", "flow.py", "titanium.csv"} <= set(read)
+    assert {"__init__.py", "_cache.py", "_flow.py", "titanium.csv"} <= set(read)
 
 
 def test_what_cannot_be_seen_is_refused():

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, interpolate, stats
+from scipy import interpolate, stats
 
 import mflib
 from mflib import experiments, representation, variational
+from mflib.experiments import _distances
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from tests.problems import X, Y
 
@@ -65,7 +66,7 @@ def test_a_network_is_evaluated_by_its_kinks_as_by_its_formula(activation, width
         net.input_weight[width // 2 :: 7] = 0.0  # and some units without any
         net.input_bias[::5] = experiments.GRID[100]
         expected = net(experiments.GRID).numpy()
-    found = experiments.on_grid(net, "net")
+    found = _distances.on_grid(net, "net")
     np.testing.assert_allclose(found, expected, atol=1e-13 * width**0.5, rtol=0)
 
 
@@ -173,43 +174,6 @@ def test_leave_one_out_against_the_formula_for_linear_smoothers():
 
 def test_root_mean_square():
     assert experiments.rms(VALUES) == pytest.approx(np.linalg.norm(VALUES) / 3, rel=1e-14)
-
-
-def test_bend_density_is_of_one_input():
-    with pytest.raises(ValueError, match=r"x must have shape \(m,\), got \(3, 2\)"):
-        experiments.bend_density(np.arange(6.0).reshape(3, 2), [0.0, 1.0, 0.0], 0.5)
-
-
-def test_bend_density_has_the_masses_of_the_turns():
-    floor = 0.2
-    p = experiments.bend_density(SAMPLES, VALUES, floor)
-    order = np.argsort(SAMPLES)
-    x, y = SAMPLES[order], VALUES[order]
-    assert p.support() == (x[0], x[-1])
-    turns = [
-        abs((y[i + 1] - y[i]) / (x[i + 1] - x[i]) - (y[i] - y[i - 1]) / (x[i] - x[i - 1]))
-        for i in range(1, 8)
-    ]
-    for i, turn in zip(range(1, 8), turns, strict=True):
-        low = x[0] if i == 1 else (x[i - 1] + x[i]) / 2
-        high = x[-1] if i == 7 else (x[i] + x[i + 1]) / 2
-        expected = 0.8 * turn / sum(turns) + floor * (high - low) / (x[-1] - x[0])
-        mass = integrate.quad(p.pdf, low, high, epsabs=1e-12)[0]
-        assert mass == pytest.approx(expected, rel=1e-9)
-    even = experiments.bend_density(SAMPLES, VALUES, 1.0)
-    np.testing.assert_allclose(even.pdf(x[1:-1]), 1 / (x[-1] - x[0]), rtol=1e-12)
-
-
-@pytest.mark.parametrize("floor", [0.0, -0.5, 1.5, np.nan])
-def test_bend_density_needs_a_floor(floor):
-    with pytest.raises(ValueError, match="floor must be"):
-        experiments.bend_density(SAMPLES, VALUES, floor)
-
-
-@pytest.mark.parametrize(("x", "y"), [([0, 1], [1, 2]), ([0, 1, 2], [1, 2, 3])])
-def test_bend_density_needs_a_bend(x, y):
-    with pytest.raises(ValueError, match="at least three, not on a line"):
-        experiments.bend_density(x, y, 0.5)
 
 
 def outputs(net):

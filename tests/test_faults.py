@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mflib import _cache
-from mflib.experiments import sweep
+from mflib.experiments import _cache, sweep
 from tests.test_gate import GOOD, small_book
 from tests.test_sweep import wait_until
 from tests.test_tools_notebooks import SOURCE, lay_out

@@ -13,17 +13,16 @@ import mflib
 from mflib import (
     FlowStatus,
     MirrorDescent,
-    _linearization,
     activations,
     datasets,
     experiments,
-    flow,
     potentials,
     representation,
     ridges,
 )
-from mflib._kinks import Kinks
-from mflib._linearization import Linearization, Model
+from mflib.flow import _flow, _linearization
+from mflib.flow._linearization import Linearization, Model
+from mflib.flow._sliding import Kinks
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from tests.problems import UNSCALED, Lopsided, X, Y
 
@@ -141,7 +140,7 @@ def test_midpoint_step_has_order_two(potential, second, place):
         model = model_of(net, x, y, potential, place)
         at = model.start
         for _ in range(count):
-            at, _ = flow.midpoint_step(model, at, end / count)
+            at, _ = _flow.midpoint_step(model, at, end / count)
         errors.append(float((flat(model.network(at)) - exact).abs().max()))
     order = -experiments.fit_exponent(counts, errors).exponent
     assert order == pytest.approx(2.0, abs=0.2)
@@ -184,16 +183,16 @@ def test_a_smaller_rtol_comes_closer():
 def test_steps_follow_the_law_of_their_error():
     """An error (h/3)^3 asks for nine tenths of 3, from a tenth to a hundred times the last step."""
     for step in (0.4, 2.5, 12.0):
-        assert flow._StepSizes().after(step, (step / 3) ** 3) == pytest.approx(2.7)
-    assert flow._StepSizes().after(2.0, 1e9) == pytest.approx(0.2)
-    assert flow._StepSizes().after(2.0, 0.0) == pytest.approx(200)
+        assert _flow._StepSizes().after(step, (step / 3) ** 3) == pytest.approx(2.7)
+    assert _flow._StepSizes().after(2.0, 1e9) == pytest.approx(0.2)
+    assert _flow._StepSizes().after(2.0, 0.0) == pytest.approx(200)
 
 
 def test_errors_that_fall_are_expected_to_fall_on():
     """Where the law asks for 3, then for 4, it will ask for more: at most for the double."""
 
     def predicted(first: float, last: float, between: float | None = None) -> float:
-        sizes = flow._StepSizes()
+        sizes = _flow._StepSizes()
         sizes.after(2.0, (2 / first) ** 3)
         if between:
             sizes.after(2.0, (2 / between) ** 3)
@@ -249,7 +248,7 @@ def sliding_state(case, least: int = 2) -> tuple[Model, Linearization]:
     model = model_of(net, x, y, UNSCALED[potential], {"scaled": scaled})
     at = model.start
     for step in np.geomspace(1, 6000, 40):
-        at, error = flow.midpoint_step(model, at, step)
+        at, error = _flow.midpoint_step(model, at, step)
         assert error < math.inf
         if len(at.held.units) >= least:
             return model, at
@@ -287,7 +286,7 @@ def test_steps_along_kinks_have_an_error_of_third_order():
     """Once the step is below the fastest time scale; beyond it fast directions have died out."""
     model, at = sliding_state((100, 0, "abs", "(|x|^4 + x^2)/2"), least=3)
     steps = 0.5 / at.decay.fastest() * 2.0 ** -np.arange(4)
-    errors = [flow.midpoint_step(model, at, step)[1] for step in steps]
+    errors = [_flow.midpoint_step(model, at, step)[1] for step in steps]
     assert experiments.fit_exponent(steps, errors).exponent == pytest.approx(3, abs=0.1)
 
 
@@ -409,8 +408,8 @@ def test_kinks_that_meet_at_repeated_inputs_are_held_once():
     models = [model_of(net, *data, Quadratic(), {}) for data in ((x, y), doubled)]
     once, twice = (model.start for model in models)
     for step in np.geomspace(1, 3000, 12):
-        once, _ = flow.midpoint_step(models[0], once, step)
-        twice, _ = flow.midpoint_step(models[1], twice, step)
+        once, _ = _flow.midpoint_step(models[0], once, step)
+        twice, _ = _flow.midpoint_step(models[1], twice, step)
     assert len(once.held.units) >= 2
     torch.testing.assert_close(twice.held, once.held)
     torch.testing.assert_close(twice.theta, once.theta, rtol=0, atol=1e-9)
@@ -634,7 +633,7 @@ def test_an_output_that_cannot_vary_stalls_at_the_variance():
 
 
 def test_the_number_of_steps_is_limited(monkeypatch):
-    monkeypatch.setattr(flow, "_MAX_STEPS", 3)
+    monkeypatch.setattr(_flow, "_MAX_STEPS", 3)
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.MAX_STEPS, 3)
     assert run.loss < run.history["loss"][0]
@@ -643,7 +642,7 @@ def test_the_number_of_steps_is_limited(monkeypatch):
 @pytest.mark.parametrize("errors", [[1.01], itertools.repeat(1.01)], ids=["far", "just"])
 def test_steps_that_keep_failing_end_the_flow(monkeypatch, errors):
     errors = iter(errors)  # just too large, and then far too large; or just too large for ever
-    monkeypatch.setattr(flow, "midpoint_step", lambda _, at, step: (at, next(errors, math.inf)))
+    monkeypatch.setattr(_flow, "midpoint_step", lambda _, at, step: (at, next(errors, math.inf)))
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 

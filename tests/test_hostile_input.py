@@ -40,7 +40,7 @@ ARRAYS = [
     *(("experiments.exponent_interval", name) for name in "ny"),
     *(("experiments.held_out", name) for name in "xy"),
     *(("experiments.leave_one_out", name) for name in "xy"),
-    *(("experiments.bend_density", name) for name in "xy"),
+    *(("densities.bend", name) for name in "xy"),
     *(("experiments.lazy_limit", name) for name in "xy"),
     ("experiments.rms", "errors"),
     ("plotting.slider", "x"),
@@ -65,7 +65,7 @@ NUMBERS = [
     ("representation.trajectory", "rtol"),
     ("ridges.cubic_kernel", "reach"),
     ("experiments.exponent_interval", "level"),
-    ("experiments.bend_density", "floor"),
+    ("densities.bend", "floor"),
     ("plotting.figure", "height"),
     ("datasets.figure1", "shift"),
 ]
@@ -93,6 +93,7 @@ POTENTIALS = [
 DENSITIES = [
     *("variational.solve", "representation.solve", "representation.trajectory"),
     *("representation.kernel", "ShallowNetwork", "ridges.grid", "functionals.relu_cost"),
+    "densities.of",
     *("experiments.trial", "experiments.split_error", "experiments.sampling_law"),
 ]
 ACTIVATIONS = [
@@ -298,7 +299,7 @@ PARTICULAR = [
     ("experiments.held_out", "taken", [9], (ValueError, "taken must name some")),
     ("experiments.held_out", "taken", "all", (TypeError, "taken must be an array")),
     ("experiments.leave_one_out", "x", X[:, None], (ValueError, "x must have shape")),
-    ("experiments.bend_density", "x", np.ones((5, 2)), (ValueError, "x must have shape|more than")),
+    ("densities.bend", "x", np.ones((5, 2)), (ValueError, "x must have shape|more than")),
     ("experiments.lazy_limit", "x", [0.1] * 5, (ValueError, "x contains 0.1 more than once")),
     ("experiments.sweep", "parameters", [1], (TypeError, "parameters must map names")),
     ("experiments.sweep", "parameters", {"a": 3}, (TypeError, r"parameters\['a'\] must be values")),

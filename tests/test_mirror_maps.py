@@ -30,7 +30,7 @@ def test_mirror_map_keeps_a_copy_of_the_centre():
     theta = CENTRE.copy()
     mirror = mirror_map(Quadratic(), theta, scaled=True, center="initialization", width=5)
     theta += 1.0
-    np.testing.assert_array_equal(mirror.centre, CENTRE)
+    np.testing.assert_array_equal(mirror.center, CENTRE)
     assert mirror.scale == 5.0
 
 

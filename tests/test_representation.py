@@ -8,9 +8,9 @@ from scipy import integrate, optimize, stats
 
 import mflib
 from mflib import activations, representation, variational
-from mflib._measures import measure_on
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.representation import Status
+from mflib.representation import Status, _solver
+from mflib.representation._measures import measure_on
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, X, Y
 from tests.strategies import data, potentials, repeatable, sigmas
 
@@ -243,14 +243,14 @@ def test_zero_targets_give_zero():
 
 
 def test_iterations_are_those_of_all_refinements(monkeypatch):
-    newton, steps = representation._newton, []
+    newton, steps = _solver._newton, []
 
     def counted(*arguments):
         multipliers, count = newton(*arguments)
         steps.append(count)
         return multipliers, count
 
-    monkeypatch.setattr(representation, "_newton", counted)
+    monkeypatch.setattr(_solver, "_newton", counted)
     assert representation.solve(X, Y, potential=SCALED["power 3"]).iterations == sum(steps)
     assert sum(steps) > steps[-1]
 

@@ -18,7 +18,8 @@ import torch
 from loky import cpu_count
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from mflib import _pool, _sweep, experiments
+from mflib import experiments
+from mflib.experiments import _pool, _sweep
 from mflib.potentials import Power, Quadratic, Regularized
 from tests.problems import X, Y
 

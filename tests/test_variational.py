@@ -7,11 +7,11 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from mflib import activations, variational
-from mflib._finite_elements import Dual, Evaluation, _solve_small
-from mflib._primal_dual import _search, _slope, _slope_dual, approximate
-from mflib._quadrature import LEVELS, inverse_mirror
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.variational import Status
+from mflib.variational import Status, _solver
+from mflib.variational._finite_elements import Dual, Evaluation, _solve_small
+from mflib.variational._primal_dual import _search, _slope, _slope_dual, approximate
+from mflib.variational._quadrature import LEVELS
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, Lopsided, X, Y
 
 QUERY = np.array([-7.3, -1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23, 4.6])
@@ -578,7 +578,7 @@ def test_slopes_along_a_step_are_those_of_both_objectives(potential):
 
     def dual(t):
         z = point + t * run
-        alpha = inverse_mirror(potential, z)
+        alpha = potential.inverse_mirror(z)
         return weights @ (z * alpha - potential.bregman(alpha, zero)) - gain * t
 
     for objective, slope in (
@@ -598,7 +598,7 @@ def certify(sol, y) -> None:
 
 
 def test_a_solve_that_stops_short_says_so(monkeypatch):
-    monkeypatch.setattr(variational, "_MAX_ITERATIONS", 2)
+    monkeypatch.setattr(_solver, "_MAX_ITERATIONS", 2)
     sol = variational.solve(X, Y, potential=Regularized(Power(8), 1e-3))
     assert sol.status is Status.STALLED
     assert sol.residual > 1e-6
@@ -677,7 +677,7 @@ def test_a_cost_that_overflows_is_no_convergence(activation):
 
 def test_a_solution_that_stops_short_is_the_curve_it_says_it_is(monkeypatch):
     """One function: h' is the integral of h'' across the data, and misses them by `residual`."""
-    monkeypatch.setattr(variational, "_MAX_ITERATIONS", 2)
+    monkeypatch.setattr(_solver, "_MAX_ITERATIONS", 2)
     sol = variational.solve(X, Y, activation="leaky_relu", potential=Regularized(Power(8), 1e-3))
     assert np.abs(sol(X) - Y).max() == pytest.approx(sol.residual, rel=1e-9)
     ends = np.array([-0.9, *np.sort(X), 0.9])
@@ -706,7 +706,7 @@ class Line:
     def steps(self, length=1.0, tries=60):
         at = self.evaluate(np.zeros(2), LEVELS[0])
         self.seen.clear()
-        found = variational._damped(self, at, np.array([length, 0.0]), LEVELS[0], tries)
+        found = _solver._damped(self, at, np.array([length, 0.0]), LEVELS[0], tries)
         assert found.xi[0] == self.seen[-1]
         return self.seen
 
@@ -819,13 +819,13 @@ def test_iterations_are_linear_systems(systems, potential):
 @pytest.fixture
 def levels(monkeypatch):
     """The levels on which Newton's method runs."""
-    seen, newton = [], variational._newton
+    seen, newton = [], _solver._newton
 
     def spy(dual, at, level, budget):
         seen.append(level)
         return newton(dual, at, level, budget)
 
-    monkeypatch.setattr(variational, "_newton", spy)
+    monkeypatch.setattr(_solver, "_newton", spy)
     return seen
 
 
@@ -850,7 +850,7 @@ def test_newton_runs_once_where_the_quadrature_is_fine_enough(levels, potential,
 def test_many_points_need_few_nodes(monkeypatch, levels, m, nodes):
     counts = []
     monkeypatch.setattr(
-        variational, "approximate", lambda dual, count: counts.append(count) or approximate(dual, 4)
+        _solver, "approximate", lambda dual, count: counts.append(count) or approximate(dual, 4)
     )
     x = np.linspace(-1, 1, m)
     variational.solve(x, np.sin(5 * x), potential=Regularized(Power(4), 1))
@@ -873,7 +873,7 @@ def test_units_change_no_step(levels, c):
 
 
 def test_the_number_of_steps_is_limited(monkeypatch):
-    monkeypatch.setattr(variational, "_MAX_ITERATIONS", 15)
+    monkeypatch.setattr(_solver, "_MAX_ITERATIONS", 15)
     x, y = [-0.5, -0.4999, -0.4998], [1.0, -2.0, 0.5]
     sol = variational.solve(x, y, potential=Regularized(Power(8), 1e-3))
     assert (sol.status, sol.iterations) == (Status.STALLED, 15)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial.legendre import leggauss, legvander
 from numpy.typing import ArrayLike
-from scipy import linalg, stats
+from scipy import linalg
 
-from mflib import activations
-from mflib._validation import finite_array, frozen_density
-from mflib.potentials import Potential, check_at_zero
+from mflib import activations, densities
+from mflib._validation import finite_array
+from mflib.potentials import check_at_zero
 
 _NODES, _WEIGHTS = leggauss(10)
 _ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # just inside a panel
@@ -48,7 +48,7 @@ class Measure:
 
     def alpha(self, nodes: Nodes, multipliers: np.ndarray) -> np.ndarray:
         z = self.features(nodes, self.points) @ multipliers
-        return inverse_mirror(self.potential, z)
+        return self.potential.inverse_mirror(z)
 
     def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
         """Refine for multipliers, shape (m,) or (k, m), until it makes no difference."""
@@ -172,7 +172,7 @@ class Biases(Measure):
         """Integrate alpha over each panel, for both signs; and what rounding in z does to it."""
         nodes = self._inside(low, high, _NODES, _WEIGHTS)
         features = self.features(nodes, self.points)
-        alpha = inverse_mirror(self.potential, features @ several)
+        alpha = self.potential.inverse_mirror(features @ several)
         blur = 1e-15 * (np.abs(features) @ np.abs(several)) / self.potential.hessian(alpha)
         shape = (2, len(low), len(_NODES), several.shape[1])
         return tuple((nodes.mass[:, None] * a).reshape(shape).sum(axis=2) for a in (alpha, blur))
@@ -200,7 +200,7 @@ def _described(points, sigma, potential, density, neurons) -> Measure:
             f"x has {points.shape[1]} inputs per data point; a density serves one only. Draw "
             "neurons, e.g. from a ShallowNetwork, and pass them as neurons=(w, b)."
         )
-    density = frozen_density(stats.uniform(-1, 2) if density is None else density)
+    density = densities.of(density)
     return Biases(points[:, 0], sigma, potential, density)
 
 
@@ -235,7 +235,7 @@ class Dual:
 
     def evaluate(self, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return alpha at the nodes and the gradient of the dual."""
-        alpha = inverse_mirror(self.potential, self.basis @ xi)
+        alpha = self.potential.inverse_mirror(self.basis @ xi)
         return alpha, self.right - (self.mass * alpha) @ self.basis - (self.root @ xi) @ self.root
 
     def curvature(self, alpha: np.ndarray) -> np.ndarray:
@@ -268,10 +268,6 @@ class Dual:
         with np.errstate(over="ignore", invalid="ignore"):
             slope = float(self.evaluate(trial)[1] @ step)
         return slope if np.isfinite(slope) else -np.inf
-
-
-def inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
-    return potential.inverse_gradient(z + potential.gradient(np.zeros(1)))
 
 
 def checked_neurons(neurons, dim: int) -> tuple[np.ndarray, np.ndarray]:

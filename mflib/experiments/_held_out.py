@@ -1,4 +1,4 @@
-"""Errors on data that were held out, and a density that follows the data's bends."""
+"""Errors on data that were held out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from mflib._validation import dataset, finite_array, function, number, values_at
+from mflib._validation import dataset, finite_array, function, values_at
 
-__all__ = ["bend_density", "held_out", "leave_one_out", "rms"]
+__all__ = ["held_out", "leave_one_out", "rms"]
 
 
 def held_out(
@@ -139,55 +138,3 @@ def rms(errors: ArrayLike) -> float:
     if not values.size:
         raise ValueError("errors is empty: give at least one.")
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-def bend_density(x: ArrayLike, y: ArrayLike, floor: float):
-    r"""Return a density of kinks that follows how much the data bend.
-
-    The broken line through the data turns at :math:`x_i` by the difference of its slopes. The
-    density has a step for each inner point, from the middle of one gap to that of the next, with
-    mass in proportion to the size of that turn; what it lacks up to 1 is spread evenly.
-
-    Parameters
-    ----------
-    x, y : array-likes, shape (m,)
-        At least three data points, in any order.
-    floor : float
-        Share of the mass that is spread evenly, in (0, 1].
-
-    Returns
-    -------
-    frozen scipy.stats distribution
-        A histogram on the range of the data.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three data, they lie on a line, or the floor is outside (0, 1].
-
-    References
-    ----------
-    :ref:`real-data`; how far such a density can go: :prf:ref:`prop-real-cheapest`.
-
-    Examples
-    --------
-    >>> p = bend_density([0, 1, 2, 4], [0, 0, 1, 1], floor=0.5)  # turns by 1 and -1
-    >>> p.cdf([0.0, 1.5, 4.0]).tolist()
-    [0.0, 0.4375, 1.0]
-    """
-    points, targets = dataset(x, y)
-    if points.shape[1] != 1:
-        raise ValueError(f"x must have shape (m,), got {points.shape}.")
-    floor = number("floor", floor, above=0.0, cure="data need kinks everywhere")
-    order = np.argsort(points[:, 0])
-    nodes = points[order, 0]
-    turn = np.abs(np.diff(np.diff(targets[order]) / np.diff(nodes)))
-    if floor > 1 or not turn.sum() > 0:
-        raise ValueError(
-            f"floor must be at most 1 and the data at least three, not on a line; got floor "
-            f"{floor!r} and turns {turn.tolist()}."
-        )
-    edges = np.concatenate([nodes[:1], 0.5 * (nodes[1:-2] + nodes[2:-1]), nodes[-1:]])
-    even = np.diff(edges) / (edges[-1] - edges[0])
-    mass = (1 - floor) * turn / turn.sum() + floor * even
-    return stats.rv_histogram((mass, edges), density=False)

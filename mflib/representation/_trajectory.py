@@ -12,9 +12,9 @@ from scipy import integrate
 from threadpoolctl import threadpool_limits
 
 from mflib import activations
-from mflib._measures import Dual, Measure, measure_on
 from mflib._validation import dataset, finite_array, number
 from mflib.potentials import Potential, Quadratic
+from mflib.representation._measures import Dual, Measure, measure_on
 
 _SCOUT = 1e-3  # tolerance of a first look at the states to come, for which nodes are then laid
 _DRAFT = 100.0  # the path is followed twice: a tolerance larger by this estimates the error

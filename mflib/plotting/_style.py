@@ -1,8 +1,4 @@
-"""One style for every figure of the book: colour-blind safe, readable on light and dark pages.
-
-Figures keep an opaque pale ground, so that they read alike on both; lines differ in dash as well as
-in colour. Sizes have the unit of an inch.
-"""
+"""Figures of one size and style, and what is drawn in many of them."""
 
 from __future__ import annotations
 
@@ -16,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from numpy.typing import ArrayLike
 
-from mflib._slider import slider
 from mflib._validation import count, number, real_array
 
-__all__ = ["COLORS", "figure", "power_law", "points", "slider"]
+__all__ = ["COLORS", "figure", "points", "power_law"]
 
 #: Okabe and Ito's palette, in an order in which neighbours differ in lightness as well.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -137,7 +137,7 @@ def keys(function: Callable, calls: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def library() -> str:
     """Return a digest of mflib's code and data, as the files are now."""
-    files = (p for p in Path(__file__).parent.rglob("*") if p.suffix in {".py", ".csv"})
+    files = (p for p in Path(__file__).parents[1].rglob("*") if p.suffix in {".py", ".csv"})
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(files))).hexdigest()
 
 

@@ -1,13 +1,4 @@
-r"""The infinite-width limit in function space, solved exactly by its dual.
-
-For :math:`\sigma_s(u) = \max(u, 0) + s\min(u, 0)` (ReLU, absolute value, leaky ReLU) the trained
-change h has the least representation cost among all interpolants. The dual of that problem has one
-unknown for each data point and is solved by Newton's method, in a finite-element basis, with a
-quadrature that follows the zeros of the solution.
-
-Inputs and biases have one unit, h and the targets another; `residual` has that of the targets,
-`cost` and `gap` that of the potential.
-"""
+"""Newton's method on the dual in function space, and the solution with its certificate."""
 
 from __future__ import annotations
 
@@ -19,18 +10,16 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from mflib import activations
-from mflib._finite_elements import Dual, Evaluation, Field, Samples
-from mflib._primal_dual import approximate
-from mflib._quadrature import LEVELS, Level, Pieces, gauss, inverse_mirror, nodes, split
-from mflib._validation import dataset, finite_array, frozen_density
+from mflib import activations, densities
+from mflib._validation import dataset, finite_array
 from mflib.potentials import Potential, Quadratic, check_at_zero
+from mflib.variational._finite_elements import Dual, Evaluation, Field, Samples
+from mflib.variational._primal_dual import approximate
+from mflib.variational._quadrature import LEVELS, Level, Pieces, gauss, nodes, split
 
 __all__ = ["Solution", "Status", "solve"]
 
-_UNIFORM = stats.uniform(-1, 2)
 _MAX_ITERATIONS = 60
 _CHUNK = 20_000  # points that are evaluated at once, so that all of them stay in the cache
 
@@ -117,7 +106,7 @@ def solve(
     True
     """
     potential = Quadratic() if potential is None else potential
-    density = frozen_density(_UNIFORM if density is None else density)
+    density = densities.of(density)
     points, y = dataset(x, y)
     sigma = _checked_model(points, activations.get(activation), potential, density)
     order = np.argsort(points[:, 0])
@@ -309,7 +298,7 @@ class Solution:
             there = p > 0  # elsewhere alpha may overflow
             t = flat[there]
             pieces = self._pieces(f, t, t, np.searchsorted(self._dual.x, t))
-            alpha = inverse_mirror(self._dual.potential, pieces.z_left)
+            alpha = self._dual.potential.inverse_mirror(pieces.z_left)
             total[there] += (1 - self._dual.slope) * alpha * p[there]
         return total.reshape(x.shape)
 

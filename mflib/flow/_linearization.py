@@ -3,7 +3,7 @@ r"""The network as a map of its parameters, linearized where the flow is.
 The linearization is the residual r, the kernel :math:`K = J M^{-1} J^\top`,
 :math:`M = \nabla^2 \Phi`, and the product :math:`J^\top v`. Sums over the units are taken a block
 of units at a time, so that what is as large as J stays in the cache and is never stored.
-Kinks along which the flow slides are held, see ``mflib._kinks``.
+Kinks along which the flow slides are held, see ``mflib.flow._sliding``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import torch
 
-from mflib._kinks import Contacts, Kinks, gram_solve, jacobian_kernel
+from mflib.flow._sliding import Contacts, Kinks, gram_solve, jacobian_kernel
 from mflib.mirror_maps import MirrorMap, mirror_map
 from mflib.networks import ShallowNetwork
 
@@ -156,7 +156,7 @@ class Model:
 
     def _mirror(self, units) -> MirrorMap:
         """Return the mirror map of some units."""
-        return MirrorMap(self.mirror.potential, self.mirror.centre[:, units], self.mirror.scale)
+        return MirrorMap(self.mirror.potential, self.mirror.center[:, units], self.mirror.scale)
 
     def _jacobian(self, theta, bias: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Return u > 0, (m, units), and the derivatives by a, b, w, (2 + D, m, units).

@@ -15,7 +15,7 @@ import torch
 from loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
-from mflib._cache import own_modules
+from mflib.experiments._cache import own_modules
 
 __all__ = ["one_thread", "pool"]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from mflib._quadrature import Level, Pieces, nodes, smooth_panels, split
 from mflib.potentials import Potential
+from mflib.variational._quadrature import Level, Pieces, nodes, smooth_panels, split
 
 
 class Field:

@@ -15,8 +15,8 @@ import cloudpickle
 import pandas as pd
 from tqdm import tqdm
 
-from mflib._cache import LIBRARY, Store, keys, library
-from mflib._pool import one_thread, pool
+from mflib.experiments._cache import LIBRARY, Store, keys, library
+from mflib.experiments._pool import one_thread, pool
 
 __all__ = ["sweep"]
 

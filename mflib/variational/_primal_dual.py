@@ -21,8 +21,8 @@ from functools import partial
 
 import numpy as np
 
-from mflib._finite_elements import Dual, Samples
-from mflib._quadrature import Pieces, inverse_mirror, mirror, nodes
+from mflib.variational._finite_elements import Dual, Samples
+from mflib.variational._quadrature import Pieces, nodes
 
 _GAP = 1e-12  # relative to the cost; what is left is less than the quadrature of fixed nodes errs
 _MAX_SYSTEMS = 20
@@ -38,11 +38,11 @@ def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
     largest = np.abs(alpha).max()
     if largest == 0:
         return xi, 1
-    xi = xi * mirror(phi, largest[None])[0] / (curvature * largest)
+    xi = xi * phi.mirror(largest[None])[0] / (curvature * largest)
     gap, systems = np.inf, 1
     while systems < _MAX_SYSTEMS:
         z = grid.field(xi)
-        beta = inverse_mirror(phi, z)
+        beta = phi.inverse_mirror(z)
         cost = grid.sum(phi.bregman(alpha, zero))
         last, gap = gap, grid.sum(phi.bregman(alpha, beta)) / cost if cost else 0.0
         if not gap > _GAP or 1e-6 > gap > 0.5 * last:
@@ -63,16 +63,16 @@ def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
 
 
 def _slope(integral, phi, alpha, run, t: float) -> float:
-    return integral(mirror(phi, alpha + t * run) * run)
+    return integral(phi.mirror(alpha + t * run) * run)
 
 
 def _slope_dual(integral, phi, z, rise, gain: float, t: float) -> float:
-    return integral(inverse_mirror(phi, z + t * rise) * rise) - gain
+    return integral(phi.inverse_mirror(z + t * rise) * rise) - gain
 
 
 def _secant(phi, alpha: np.ndarray, beta: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Slopes of the inverse mirror map between two points; its derivative where they coincide."""
-    run, rise = beta - alpha, z - mirror(phi, alpha)
+    run, rise = beta - alpha, z - phi.mirror(alpha)
     apart = np.abs(run) > 1e-8 * np.abs(beta)
     return np.where(apart, run, 1.0) / np.where(apart, rise, phi.hessian(beta))
 

@@ -1,20 +1,4 @@
-r"""Mirror flow of a finite network, in few steps although the problem is stiff.
-
-With residual :math:`r = f(x, \theta) - y` and dual variable :math:`\zeta = \nabla\Phi(\theta)`,
-
-.. math::
-
-    \dot\zeta = -\frac{\eta}{m} J^\top r, \qquad
-    \dot r = -\frac{\eta}{m} K r, \qquad K = J\,(\nabla^2\Phi)^{-1} J^\top .
-
-K has only m rows but eigenvalues that span many orders of magnitude, which is why a plain loop
-needs 10^5 steps. An exponential integrator solves the linear part exactly and moves only as K does,
-which for a wide network is hardly at all. Narrow networks slide along kinks of the activation;
-what that does to J is in ``mflib._kinks``, and K itself in ``mflib._linearization``.
-
-The unit of time is set by :math:`\eta`, which is 1/n unless given. Losses are mean squared errors,
-in the squared unit of y.
-"""
+"""Mirror flow step by step, and the record of it."""
 
 from __future__ import annotations
 
@@ -28,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from mflib._linearization import Decay, Linearization, Model
 from mflib._validation import dataset, finite_array, flag, limit, number
+from mflib.flow._linearization import Decay, Linearization, Model
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
 

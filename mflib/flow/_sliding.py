@@ -65,7 +65,7 @@ class Contacts:
         self.units, self.place = torch.unique(kinks.units, return_inverse=True)
         self.design, self.rows = design, design[kinks.points]  # C, (H, 1 + D)
         self.shared = self.place[:, None] == self.place
-        self.mirror = MirrorMap(mirror.potential, mirror.centre[:, self.units], mirror.scale)
+        self.mirror = MirrorMap(mirror.potential, mirror.center[:, self.units], mirror.scale)
 
     def kernel(self, near: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
         """Return what the units contribute to J M^-1 J^T, (m, m)."""

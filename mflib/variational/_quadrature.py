@@ -196,7 +196,7 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     outward = np.abs(z_right) >= np.abs(z_left)
     t_outer, t_inner = np.where(outward, right, left), np.where(outward, left, right)
     z_outer, z_inner = np.where(outward, z_right, z_left), np.where(outward, z_left, z_right)
-    outer, inner = inverse_mirror(potential, z_outer), inverse_mirror(potential, z_inner)
+    outer, inner = potential.inverse_mirror(z_outer), potential.inverse_mirror(z_inner)
     size, smallest = (np.log(np.maximum(np.abs(alpha), 1e-300)) for alpha in (outer, inner))
     reach = (size - smallest) / np.log(level.ratio)
     cuts = np.fmin(np.fmax(np.ceil(reach - 1e-9) - 1, 0), level.cuts)  # none of what is no number
@@ -204,7 +204,7 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     piece = np.repeat(np.arange(len(left)), count + 1)
     first = np.cumsum(count + 1) - count - 1
     cut = np.arange(len(piece)) - first[piece]  # 0, ..., count within each piece
-    z = mirror(potential, outer[piece] * level.ratio ** -cut.astype(float))
+    z = potential.mirror(outer[piece] * level.ratio ** -cut.astype(float))
     z = np.where(cut == 0, z_outer[piece], z)
     rise = (z_outer - z_inner)[piece]
     fraction = np.divide(z - z_inner[piece], rise, out=np.ones_like(z), where=rise != 0)
@@ -237,22 +237,12 @@ def nodes(pieces: Pieces, potential: Potential, count: int) -> Nodes:
     fraction, alpha, weights = np.empty((3, count, len(left)))
     if len(flat):
         fraction[:, flat], weights[:, flat] = x, w
-        alpha[:, flat] = inverse_mirror(potential, z_left[flat] + rise[flat] * x)
+        alpha[:, flat] = potential.inverse_mirror(z_left[flat] + rise[flat] * x)
     if len(steep):
         start, rise = z_left[steep], rise[steep]
-        a, b = inverse_mirror(potential, start), inverse_mirror(potential, z_right[steep])
+        a, b = potential.inverse_mirror(start), potential.inverse_mirror(z_right[steep])
         between = a + (b - a) * x
         alpha[:, steep] = between
-        fraction[:, steep] = (mirror(potential, between) - start) / rise
+        fraction[:, steep] = (potential.mirror(between) - start) / rise
         weights[:, steep] = potential.hessian(between) * (w * ((b - a) / rise))
     return Nodes(left + width * fraction, alpha, width * weights)
-
-
-def mirror(potential: Potential, alpha: np.ndarray) -> np.ndarray:
-    r""":math:`\varphi'(\alpha) - \varphi'(0)`: potentials matter only up to affine functions."""
-    return potential.gradient(alpha) - potential.gradient(np.zeros(1))
-
-
-def inverse_mirror(potential: Potential, z: np.ndarray) -> np.ndarray:
-    """Inverse of `mirror`."""
-    return potential.inverse_gradient(z + potential.gradient(np.zeros(1)))

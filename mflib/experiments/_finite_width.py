@@ -10,86 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from mflib import activations, representation
-from mflib._pool import one_thread
-from mflib._validation import count, dataset, values_at
+from mflib import representation
+from mflib._validation import count, dataset
+from mflib.experiments._distances import GRID, on_grid
+from mflib.experiments._pool import one_thread
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
 
-__all__ = ["GRID", "distance", "lazy_limit", "on_grid", "sampling_law", "split_error"]
-
-#: The points on which functions are compared, shape (501,): the interval [-1.5, 1.5].
-GRID = np.linspace(-1.5, 1.5, 501)
-"""Where the paper compares functions."""
-GRID.setflags(write=False)  # it is everybody's
-
-
-def distance(first: Callable, second: Callable) -> float:
-    """Return the largest difference of two functions on GRID.
-
-    Parameters
-    ----------
-    first, second : callables
-        Networks, solutions or functions of an array, elementwise.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If a function gives anything but one finite number for each point.
-    TypeError
-        If one is no function, or gives no real numbers.
-
-    References
-    ----------
-    :cite:t:`liang2025implicit`, Figures 1 and 2, whose grid it is.
-
-    Examples
-    --------
-    >>> round(distance(np.sin, np.zeros_like), 4)
-    0.9975
-    """
-    return float(np.abs(on_grid(first, "first") - on_grid(second, "second")).max())
-
-
-def on_grid(f: Callable, name: str) -> np.ndarray:
-    """Evaluate on GRID: a network by its kinks where it can be, all else in parts, to save memory.
-
-    The parts of a network stay in the cache.
-    """
-    with torch.no_grad(), one_thread():
-        if (
-            isinstance(f, ShallowNetwork)
-            and len(f.input_weight.T) == 1
-            and isinstance(f.activation, activations.PiecewiseLinear)
-        ):
-            return _by_kinks(f, f.activation.slope)
-        at_once = max(1, 250_000 // getattr(f, "width", 2_500))
-        # a function may write to what it is given
-        parts = np.array_split(GRID.copy(), -(-len(GRID) // at_once))
-        return np.concatenate([values_at(name, f, part) for part in parts])
-
-
-def _by_kinks(net: ShallowNetwork, left: float) -> np.ndarray:
-    r"""Evaluate a network of one input on GRID in O(n), for units with these slopes, `left` and 1.
-
-    With :math:`\sigma(u) = p u + q |u|` and :math:`|w x - b| = \pm(|w| x - b \sign w)`, plus to the
-    right of the kink and minus to the left, sums over the kinks in each cell of GRID suffice.
-    """
-    w, b, a = (p.numpy() for p in (net.input_weight[:, 0], net.input_bias, net.output_weight))
-    sign = np.where(w == 0, -np.sign(b), np.sign(w))  # without a kink: |b|, as if right of one
-    kinks = np.divide(b, w, out=np.full_like(b, -np.inf), where=w != 0)
-    cells = np.searchsorted(GRID, kinks)
-    slope, height = (
-        2 * np.bincount(cells, share, len(GRID) + 1).cumsum()[:-1] - share.sum()
-        for share in (a * sign * w, a * sign * b)
-    )
-    p, q = 0.5 * (1 + left), 0.5 * (1 - left)
-    return p * ((a @ w) * GRID - a @ b) + q * (slope * GRID - height) + float(net.output_bias)
+__all__ = ["lazy_limit", "sampling_law", "split_error"]
 
 
 def lazy_limit(
@@ -165,8 +94,7 @@ def lazy_limit(
         if fit.status is not representation.Status.CONVERGED:
             raise ValueError(f"no output layer of net interpolates the data: {fit.status.value}.")
         features = np.vstack([net.hidden(x).numpy().T, np.ones((int(output_bias), len(targets)))])
-        zero = potential.gradient(np.zeros(1))
-        alpha = potential.inverse_gradient(features @ fit.multipliers + zero)
+        alpha = potential.inverse_mirror(features @ fit.multipliers)
         lazy = copy.deepcopy(net)
         lazy.output_weight.add_(torch.from_numpy(alpha[: net.width] / net.width))
         lazy.output_bias.add_(float(alpha[net.width :].sum()) / net.width)
@@ -308,15 +236,15 @@ def sampling_law(
     net = ShallowNetwork(count("units", units), seed=seed, **options)
     count("draws", draws)
     with torch.no_grad(), one_thread():
-        at_data, on_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
+        at_data, at_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
         if (rank := np.linalg.matrix_rank(at_data)) < len(multipliers):
             raise ValueError(
                 f"units={units} units span {rank} of the {len(multipliers)} dimensions that the "
                 "data need; draw more units."
             )
-        alpha = potential.inverse_gradient(at_data @ multipliers + potential.gradient(np.zeros(1)))
+        alpha = potential.inverse_mirror(at_data @ multipliers)
         metric = at_data.T / potential.hessian(alpha)
-        influence = on_grid - at_data @ np.linalg.solve(metric @ at_data, metric @ on_grid)
+        influence = at_grid - at_data @ np.linalg.solve(metric @ at_data, metric @ at_grid)
         influence *= alpha[:, None]
         influence -= influence.mean(axis=0)
         noise = np.random.default_rng(seed).standard_normal((draws, units)) / np.sqrt(units)
