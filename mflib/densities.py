@@ -6,14 +6,18 @@ units with w = 1 turn; units with w = -1 turn at its mirror image.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import integrate, stats
+from scipy.optimize import elementwise
 
-from mflib._validation import dataset, number
+from mflib._validation import dataset, number, real_array
 
 __all__ = ["bend", "of"]
 
@@ -22,26 +26,42 @@ _METHODS = (
     *("pdf", "cdf", "sf", "ppf", "isf"),
     *("rvs", "support", "std", "median", "moment"),
 )
+_NODES, _WEIGHTS = leggauss(20)
+_ACCURACY = 1e-9  # of mass, mean and second moment; what is reached is near 1e-13
 
 
-def of(density: Any = None) -> Any:
-    r"""Check a description of a density, and return the distribution that all solvers use.
+def of(density: Any = None, *, support: ArrayLike | None = None) -> Any:
+    r"""Return a distribution that all solvers take, made of anything that has a density.
+
+    Every ``density=`` of this package goes through here. SciPy's frozen distributions stay what
+    they are. Of everything else the pdf alone is used: one adaptive quadrature gives the moments,
+    the distribution function and the quantiles, and random numbers come by inversion. Keep what is
+    returned and pass it on, and that quadrature is done once.
 
     Parameters
     ----------
-    density : frozen scipy.stats distribution, optional
-        Continuous, with a finite second moment; uniform on [-1, 1] if not given.
+    density : object, optional
+        A frozen ``scipy.stats`` distribution; one of SciPy's newer ones (``stats.Normal``,
+        ``stats.Mixture``, ``stats.truncate``, …); a ``stats.gaussian_kde`` of one variable; or a
+        function, elementwise on arrays, with its support. Continuous, with a finite second moment;
+        uniform on [-1, 1] if not given.
+    support : pair of floats, optional
+        Where a function may be positive; its ends may be infinite. For functions only.
 
     Returns
     -------
-    frozen scipy.stats distribution
+    distribution
+        With the methods of a frozen ``scipy.stats`` distribution that densities need: `pdf`, `cdf`,
+        `sf`, `ppf`, `isf`, `rvs`, `support`, `mean`, `median`, `std`, `var` and `moment`.
 
     Raises
     ------
     TypeError
-        If it is no continuous distribution, or one without its parameters.
+        If it is no continuous distribution, or one without its parameters, or a function without
+        its support.
     ValueError
-        If its variance is zero or infinite, or its pdf is not finite and not negative.
+        If its variance is zero or infinite, its pdf is negative or not finite, or does not
+        integrate to 1.
 
     References
     ----------
@@ -51,8 +71,25 @@ def of(density: Any = None) -> Any:
     --------
     >>> of().support() == (-1.0, 1.0)
     True
+    >>> triangle = of(lambda t: 1 - abs(t), support=(-1, 1))
+    >>> round(triangle.moment(2), 12), round(float(triangle.ppf(0.875)), 12)
+    (0.166666666667, 0.5)
     """
     density = _UNIFORM if density is None else density
+    if isinstance(density, type):
+        raise TypeError(f"density is the class {density.__name__}: give it its parameters.")
+    if support is not None or not callable(getattr(density, "pdf", None)):
+        density = _of_function(density, support)
+    elif isinstance(density, stats.gaussian_kde):
+        density = _of_kernels(density)
+    elif hasattr(density, "icdf"):  # SciPy's newer distributions
+        density = _ByPdf(density, density.pdf, density.support(), density.icdf(_QUANTILES))
+    elif _is_ones_own(density):
+        density = _of_family(density)
+    return _checked(density)
+
+
+def _checked(density: Any) -> Any:
     missing = [name for name in _METHODS if not callable(getattr(density, name, None))]
     if missing:
         raise TypeError(
@@ -84,6 +121,201 @@ def of(density: Any = None) -> Any:
             f"{inside.tolist()}; check density {density!r}."
         )
     return density
+
+
+_QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+
+
+def _is_ones_own(density: Any) -> bool:
+    """Whether a frozen distribution is of a family that is not SciPy's.
+
+    Its moments and quantiles are then, as a rule, numerical and recomputed at each call.
+    """
+    family = type(getattr(density, "dist", None))
+    return hasattr(density, "dist") and not family.__module__.startswith("scipy.")
+
+
+def _of_function(pdf: Any, support: ArrayLike | None) -> _ByPdf:
+    if not callable(pdf) or hasattr(pdf, "pdf") or hasattr(pdf, "support"):
+        raise TypeError(
+            "density must be a distribution such as stats.norm(0, 1), or a function with its "
+            f"support, got {pdf!r}{'' if support is None else ' and a support'}."
+        )
+    if support is None:
+        raise TypeError(
+            f"density is a function, {pdf!r}: say where it is positive, as densities.of(density, "
+            "support=(low, high))."
+        )
+    ends = real_array("support", support)
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ValueError(f"support must be a pair (low, high) with low < high, got {support!r}.")
+    return _ByPdf(pdf, pdf, ends, np.zeros(0))
+
+
+def _of_family(density: Any) -> _ByPdf:
+    """Wrap a frozen distribution; where it has its mass is asked only if need be, which is slow."""
+    try:
+        return _ByPdf(density, density.pdf, density.support(), np.zeros(0))
+    except ValueError:
+        return _ByPdf(density, density.pdf, density.support(), density.ppf(_QUANTILES))
+
+
+def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:
+    if kde.d != 1:
+        raise ValueError(f"density is a gaussian_kde of {kde.d} variables; it must be of one.")
+    points, width = kde.dataset[0], float(np.sqrt(kde.covariance[0, 0]))
+    reach = 39 * width  # beyond, exp underflows
+    around = np.quantile(points, np.linspace(0, 1, 33))
+    return _ByPdf(kde, kde.pdf, (points.min() - reach, points.max() + reach), around)
+
+
+class _ByPdf:
+    """A distribution known by its pdf, as panels on which Gauss nodes integrate it.
+
+    The variable of integration is u in (-1, 1), with t = c + s u / (1 - |u|), which brings infinite
+    ends to a finite place.
+
+    given : what to call it by; around : places where the pdf may be rough or narrow.
+    """
+
+    def __init__(self, given: Any, pdf: Callable, support: ArrayLike, around: ArrayLike) -> None:
+        self.given, self._pdf = given, pdf
+        low, high = (float(end) for end in np.asarray(support))
+        self._low, self._high = low, high
+        inner = np.asarray(around, dtype=float)
+        inner = np.unique(inner[(low < inner) & (inner < high)])
+        finite = np.array([t for t in (low, *inner, high) if np.isfinite(t)] or [0.0])
+        self._center = float(np.median(inner if inner.size else finite))
+        self._scale = float(np.ptp(inner if inner.size > 1 else finite)) or 1.0
+        breaks = np.union1d(self._u(inner), 0.0)
+        self._edges = self._panels(breaks)
+        t, self._mass = self._nodes(self._edges[:-1], self._edges[1:])
+        if not (np.isfinite(self._mass).all() and (self._mass >= 0).all()):
+            raise ValueError(f"density.pdf of {given!r} must be finite and not negative.")
+        panel = self._mass.sum(axis=0)
+        self._below = np.append(0.0, np.cumsum(panel))
+        self._above = np.append(np.cumsum(panel[::-1])[::-1], 0.0)
+        if not abs(self._below[-1] - 1) <= 1e-8:
+            raise ValueError(
+                f"density.pdf of {given!r} integrates to {self._below[-1]:.9g} over its support "
+                f"({low:g}, {high:g}); divide it by that, or, if it is narrow, give a support "
+                "that is no wider than need be."
+            )
+        self._t = t
+
+    def __repr__(self) -> str:
+        return f"densities.of({self.given!r})"
+
+    def _u(self, t: np.ndarray) -> np.ndarray:
+        v = (t - self._center) / self._scale
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isinf(v), np.sign(v), v / (1 + np.abs(v)))
+
+    def _at(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The place t, and dt/du."""
+        left = np.maximum(1 - np.abs(u), 1e-150)  # at an infinite end, numbers that still multiply
+        return self._center + self._scale * u / left, self._scale / left**2
+
+    def _panels(self, breaks: np.ndarray) -> np.ndarray:
+        """Edges in u of panels from an adaptive quadrature of the mass and the second moment."""
+
+        def integrand(u: np.ndarray) -> np.ndarray:
+            t, stretch = self._at(u[:, 0])
+            mass, v = self.pdf(t) * stretch, (t - self._center) / self._scale
+            return np.stack([mass, mass * v**2], axis=1)
+
+        low, high = self._u(np.array([self._low, self._high]))
+        points = np.concatenate([[low], breaks[(low < breaks) & (breaks < high)], [high]])
+        edges, error, size = [points], 0.0, np.zeros(2)
+        with np.errstate(all="ignore"):
+            for start, stop in itertools.pairwise(points):
+                part = integrate.cubature(integrand, [start], [stop], rtol=1e-13, atol=1e-14)
+                edges += [np.ravel(region.a) for region in part.regions]
+                error, size = error + part.error, size + part.estimate
+        if not (error <= _ACCURACY * size).all():
+            raise ValueError(
+                f"density.pdf of {self.given!r} could not be integrated with its second moment: it "
+                "must be finite and not negative, and its variance finite; of heavy tails give a "
+                "frozen scipy.stats distribution, which knows them."
+            )
+        return np.unique(np.concatenate(edges))
+
+    def _nodes(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places t, and masses, of Gauss nodes on panels in u; both of shape (20, panels)."""
+        half = 0.5 * (high - low)
+        t, stretch = self._at(low + half * (1 + _NODES[:, None]))
+        return t, self.pdf(t) * stretch * half * _WEIGHTS[:, None]
+
+    def pdf(self, t: ArrayLike) -> np.ndarray:
+        t = np.asarray(t, dtype=float)
+        inside = (self._low <= t) & (t <= self._high)
+        result = np.zeros(t.shape)
+        if inside.any():
+            result[inside] = self._pdf(t[inside])
+        return result
+
+    def cdf(self, t: ArrayLike) -> np.ndarray:
+        return self._tail(t, self._below, upper=False)
+
+    def sf(self, t: ArrayLike) -> np.ndarray:
+        return self._tail(t, self._above, upper=True)
+
+    def _tail(self, t: ArrayLike, sums: np.ndarray, *, upper: bool) -> np.ndarray:
+        """Mass on one side: that of whole panels, and of the part of the panel that t is in."""
+        t = np.asarray(t, dtype=float)
+        return self._mass_beside(np.ravel(self._u(t)), sums, upper=upper).reshape(t.shape)
+
+    def _mass_beside(self, u: np.ndarray, sums: np.ndarray, *, upper: bool) -> np.ndarray:
+        u = np.clip(u, self._edges[0], self._edges[-1])
+        k = np.clip(np.searchsorted(self._edges, u, side="right") - 1, 0, len(self._edges) - 2)
+        ends = (u, self._edges[k + 1]) if upper else (self._edges[k], u)
+        return sums[k + upper] + self._nodes(*ends)[1].sum(axis=0)
+
+    def ppf(self, q: ArrayLike) -> np.ndarray:
+        return self._quantile(q, self._below, upper=False)
+
+    def isf(self, q: ArrayLike) -> np.ndarray:
+        return self._quantile(q, self._above, upper=True)
+
+    def _quantile(self, q: ArrayLike, sums: np.ndarray, *, upper: bool) -> np.ndarray:
+        q = np.asarray(q, dtype=float)
+        flat = np.clip(q.ravel(), 0.0, sums.max())
+        order = sums[::-1] if upper else sums
+        k = np.clip(np.searchsorted(order, flat, side="right") - 1, 0, len(sums) - 2)
+        k = len(sums) - 2 - k if upper else k
+        root = elementwise.find_root(
+            lambda u, q: self._mass_beside(u, sums, upper=upper) - q,
+            (self._edges[k], self._edges[k + 1]),
+            args=(flat,),
+        )
+        u = np.where(root.success, root.x, self._edges[k + upper])
+        ends = (self._high, self._low) if upper else (self._low, self._high)
+        t = np.where(q.ravel() == 0, ends[0], np.where(q.ravel() == 1, ends[1], self._at(u)[0]))
+        return np.where((q.ravel() >= 0) & (q.ravel() <= 1), t, np.nan).reshape(q.shape)[()]
+
+    def rvs(self, size: Any = None, random_state: Any = None) -> np.ndarray:
+        rng = random_state
+        if not isinstance(rng, np.random.Generator | np.random.RandomState):
+            rng = np.random.default_rng(rng)
+        return self.ppf(rng.uniform(size=size))
+
+    def support(self) -> tuple[float, float]:
+        return self._low, self._high
+
+    def moment(self, order: int) -> float:
+        return float(np.vdot(self._mass, self._t**order))
+
+    def mean(self) -> float:
+        return self.moment(1)
+
+    def median(self) -> float:
+        return float(self.ppf(0.5))
+
+    def var(self) -> float:
+        return float(np.vdot(self._mass, (self._t - self.mean()) ** 2))
+
+    def std(self) -> float:
+        return math.sqrt(self.var())
 
 
 def bend(x: ArrayLike, y: ArrayLike, floor: float):

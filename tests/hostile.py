@@ -213,15 +213,20 @@ POTENTIALS = {
 }
 FROM_ZERO = {"no Hessian at 0": (Power(3), (ValueError, "Hessian"))}
 DENSITIES = {
-    "name": ("uniform", (TypeError, "density must be a frozen")),
-    "number": (1.0, (TypeError, "density must be a frozen")),
-    "without pdf": (Density(pdf=None), (TypeError, "density .* has no pdf")),
+    "name": ("uniform", (TypeError, "density must be a distribution")),
+    "number": (1.0, (TypeError, "density must be a distribution")),
+    "without pdf": (Density(pdf=None), (TypeError, "density must be a distribution")),
     "nan pdf": (Density(pdf=lambda t: t * np.nan), (ValueError, "density.pdf must be finite")),
     "negative pdf": (Density(pdf=lambda t: t - 9), (ValueError, "density.pdf .*not negative")),
     "pdf that raises": (Density(pdf=_mine), OWN),
     "not frozen": (stats.gamma, (TypeError, "density must be a frozen distribution with its")),
-    "discrete": (stats.poisson(3), (TypeError, "density .* has no pdf")),
-    "kernel estimate": (stats.gaussian_kde([0, 1, 2.0]), (TypeError, "density .* has no cdf")),
+    "discrete": (stats.poisson(3), (TypeError, "density must be a distribution")),
+    "kernels in the plane": (
+        stats.gaussian_kde([[0, 1, 2.0], [0, 2, 1.0]]),
+        (ValueError, "density is a gaussian_kde of 2"),
+    ),
+    "a class": (stats.Normal, (TypeError, "density is the class Normal")),
+    "a function": (lambda t: 0.5 + 0 * t, (TypeError, "say where it is positive")),
     "several at once": (stats.norm([0, 1], 1), (TypeError, "density must be a frozen")),
     "Cauchy": (stats.cauchy(), (ValueError, "density must have a finite positive variance")),
     "no scale": (stats.norm(0, 0), (ValueError, "density must have a finite positive variance")),

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, stats
 
-from mflib import densities, experiments
+import mflib
+from mflib import densities, experiments, representation, variational
+from mflib.potentials import Power, Regularized
+from tests.problems import X, Y
 
 SAMPLES = np.random.default_rng(3).uniform(-2, 5, 9)  # in no order
 VALUES = np.random.default_rng(4).normal(size=9)
@@ -50,3 +53,152 @@ def test_bend_needs_a_bend(x, y):
 def test_the_former_name_is_deprecated():
     with pytest.warns(DeprecationWarning, match=r"is now densities\.bend"):
         assert experiments.bend_density is densities.bend
+
+
+class Humps(stats.rv_continuous):
+    """Of one's own: nothing but a pdf."""
+
+    def _pdf(self, t):
+        return 0.5 * (stats.norm.pdf(t, -0.5, 0.3) + stats.norm.pdf(t, 0.5, 0.3))
+
+
+def step(t):
+    return np.where(t < 0.3, 3.0, 1 / 7)
+
+
+BELLS = [stats.Normal(mu=mu, sigma=0.3) for mu in (-0.5, 0.5)]
+POINTS = np.random.default_rng(8).normal(3.0, 0.02, 40)
+KDE = stats.gaussian_kde(POINTS)
+BAND = np.sqrt(KDE.covariance[0, 0])
+
+
+def of_scipy(frozen):
+    return frozen.cdf, frozen.mean(), frozen.std(), frozen.support()
+
+
+def of_humps(loc=0.0, scale=1.0):
+    def cdf(t):
+        return sum(0.5 * stats.norm.cdf((t - loc) / scale, mu, 0.3) for mu in (-0.5, 0.5))
+
+    return cdf, loc, scale * np.sqrt(0.25 + 0.09), (-np.inf, np.inf)
+
+
+def of_kernels():
+    ends = POINTS.min() - 39 * BAND, POINTS.max() + 39 * BAND
+    sd = np.sqrt(POINTS.var() + BAND**2)
+    return lambda t: stats.norm.cdf(t[:, None], POINTS, BAND).mean(axis=1), POINTS.mean(), sd, ends
+
+
+# what is given, where it is positive if it does not know, and its cdf, mean, sd, support
+GIVEN = {
+    "newer": (stats.Normal(mu=3.0, sigma=0.02), None, of_scipy(stats.norm(3, 0.02))),
+    "one-sided": (stats.make_distribution(stats.gamma)(a=2.5), None, of_scipy(stats.gamma(2.5))),
+    "heavy": (stats.make_distribution(stats.t)(df=6.0), None, of_scipy(stats.t(6))),
+    "truncated": (
+        stats.truncate(stats.Normal(), ub=0.5, lb=-1.0),
+        None,
+        of_scipy(stats.truncnorm(-1, 0.5)),
+    ),
+    "function": (lambda t: np.exp(-t), (0, np.inf), of_scipy(stats.expon())),
+    "jump": (
+        step,
+        (0, 1),
+        (
+            lambda t: np.where(t < 0.3, 3 * t, 0.9 + (t - 0.3) / 7),
+            0.2,
+            np.sqrt(0.027 + 0.973 / 21 - 0.04),
+            (0.0, 1.0),
+        ),
+    ),
+    "mixture": (stats.Mixture(BELLS, weights=[0.5, 0.5]), None, of_humps()),
+    "one's own": (Humps()(), None, of_humps()),
+    "far and narrow": (Humps()(loc=300, scale=0.01), None, of_humps(300, 0.01)),
+    "kernels": (KDE, None, of_kernels()),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_density_by_its_pdf(name):
+    """Its distribution function, moments and quantiles, and its support."""
+    given, support, (cdf, mean, sd, ends) = GIVEN[name]
+    p = densities.of(given, support=support)
+    assert (p.mean(), p.std()) == pytest.approx((mean, sd), rel=1e-11, abs=1e-13)
+    assert p.var() == pytest.approx(sd**2, rel=1e-11)
+    assert p.moment(2) == pytest.approx(sd**2 + mean**2, rel=1e-11)
+    q = np.array([1e-3, 0.02, 0.3, 0.5, 0.77, 0.999])
+    np.testing.assert_allclose(cdf(p.ppf(q)), q, rtol=1e-10)
+    np.testing.assert_allclose(cdf(p.isf(q)), 1 - q, rtol=1e-10)
+    np.testing.assert_allclose(p.cdf(p.ppf(q)), q, rtol=1e-10)
+    np.testing.assert_allclose(p.sf(p.ppf(q)), 1 - q, rtol=1e-10)
+    assert p.median() == p.ppf(0.5)
+    assert p.support() == pytest.approx(ends)
+    np.testing.assert_array_equal(p.ppf([0.0, 1.0]), p.support())
+    np.testing.assert_array_equal([p.cdf(-1e200), p.sf(-1e200)], [0.0, p.sf(ends[0])])
+    assert np.isnan(p.ppf([-0.1, 1.1])).all()
+    draws = p.rvs(size=(2000, 2), random_state=5)
+    np.testing.assert_array_equal(
+        draws, p.rvs(size=(2000, 2), random_state=np.random.default_rng(5))
+    )
+    assert (
+        stats.kstest(np.sort(draws.ravel()), lambda t: np.ravel(cdf(np.asarray(t)))).pvalue > 1e-3
+    )
+    assert repr(p).startswith("densities.of(")
+
+
+def test_tails_keep_their_digits():
+    p = densities.of(lambda t: np.exp(-t), support=(0, np.inf))
+    np.testing.assert_allclose(p.sf(50.0), np.exp(-50.0), rtol=1e-12)
+    np.testing.assert_allclose(p.isf(1e-15), -np.log(1e-15), rtol=1e-12)
+
+
+@pytest.mark.parametrize("solve", [variational.solve, representation.solve])
+@pytest.mark.parametrize("name", ["newer", "function", "one's own", "truncated"])
+def test_solvers_take_any_density(name, solve):
+    """The solution is that under SciPy's own distribution, or under the pdf said otherwise."""
+    given, support, _ = GIVEN[name]
+    same = {
+        "newer": stats.norm(3, 0.02),
+        "function": stats.expon(),
+        "one's own": densities.of(GIVEN["mixture"][0]),
+        "truncated": stats.truncnorm(-1, 0.5),
+    }[name]
+    middle, spread = same.mean(), same.std()
+    x, y = middle + 0.5 * spread * np.sort(X), Y
+    model = {"activation": "abs", "potential": Regularized(Power(3), 1)}
+    h, expected = (
+        solve(x, y, density=p, **model) for p in (densities.of(given, support=support), same)
+    )
+    assert h.status is expected.status
+    assert h.cost == pytest.approx(expected.cost, rel=1e-9)
+
+
+def test_networks_draw_their_biases_from_any_density():
+    net = mflib.ShallowNetwork(500, density=KDE, seed=3)
+    assert stats.kstest(net.input_bias.detach().numpy(), GIVEN["kernels"][2][0]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("given", "support", "kind", "words"),
+    [
+        ("normal", None, TypeError, "must be a distribution such as"),
+        (stats.poisson(3), None, TypeError, "must be a distribution such as"),
+        (stats.Normal, None, TypeError, "is the class Normal: give it its parameters"),
+        (step, None, TypeError, "say where it is positive"),
+        (stats.norm(0, 1), (0, 1), TypeError, "and a support"),
+        (step, (1, 0), ValueError, "low < high"),
+        (step, (0, np.nan), ValueError, "low < high"),
+        (lambda t: 2 + 0 * t, (0, 1), ValueError, "integrates to 2 over its support"),
+        (lambda t: np.sin(9 * t), (0, 1), ValueError, "finite and not negative"),
+        (lambda t: np.nan * t, (0, 1), ValueError, "finite and not negative"),
+        (lambda t: 1 / t**2, (1, np.inf), ValueError, "its variance finite"),
+        (
+            stats.gaussian_kde(np.random.default_rng(0).normal(size=(2, 9))),
+            None,
+            ValueError,
+            "of 2",
+        ),
+    ],
+)
+def test_what_has_no_density_is_refused(given, support, kind, words):
+    with pytest.raises(kind, match=words):
+        densities.of(given, support=support)
