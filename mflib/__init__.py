@@ -9,17 +9,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mflib import (
-    activations,
-    datasets,
-    densities,
-    functionals,
-    mirror_maps,
-    potentials,
-    variational,
-)
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
+    from mflib import (
+        activations,
+        datasets,
+        densities,
+        experiments,
+        functionals,
+        mirror_maps,
+        plotting,
+        potentials,
+        representation,
+        ridges,
+        variational,
+    )
     from mflib.descent import MirrorDescent
     from mflib.flow import Flow, FlowStatus, mirror_flow
     from mflib.networks import ShallowNetwork
@@ -45,25 +48,23 @@ __all__ = [
     "variational",
 ]
 
-# What trains needs Torch, what draws needs Matplotlib: both are imported on first use.
-_LAZY = {
+# Everything is imported on first use: what trains needs Torch, what draws needs Matplotlib.
+# Names that are not in this table are modules.
+_MODULE = {
     "Flow": "mflib.flow",
     "FlowStatus": "mflib.flow",
     "MirrorDescent": "mflib.descent",
     "ShallowNetwork": "mflib.networks",
-    "experiments": "mflib.experiments",
     "mirror_flow": "mflib.flow",
-    "plotting": "mflib.plotting",
-    "representation": "mflib.representation",
-    "ridges": "mflib.ridges",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in __all__:
         raise AttributeError(f"module 'mflib' has no attribute {name!r}")
-    module = import_module(_LAZY[name])
-    return module if _LAZY[name] == f"mflib.{name}" else getattr(module, name)
+    if name in _MODULE:
+        return getattr(import_module(_MODULE[name]), name)
+    return import_module(f"mflib.{name}")
 
 
 def __dir__() -> list[str]:

@@ -62,7 +62,8 @@ def check_refresh(disk: Path) -> None:
     with only(0, disk):
         assert ends_for_want_of_space(lambda: notebooks.main(["refresh"], book))
     assert twin.read_bytes() == before
-    assert sorted(path.name for path in twin.parent.iterdir()) == ["a.ipynb", "a.md"]
+    left = sorted(path.name for path in twin.parent.iterdir())
+    assert left == ["a.ipynb", "a.md", "executed.yml"]
     assert notebooks.main(["refresh"], book) == 0
     assert notebooks.main(["check"], book) == 0
 

@@ -1,6 +1,6 @@
-"""Two gates of other makes, tried on tampered books: nbval, and the build with warnings as errors.
+"""Gates of other makes, tried on tampered books: ruff, nbval, the build with warnings as errors.
 
-What the third one, `tools.notebooks check`, finds is in test_tools_notebooks.py.
+What `tools.notebooks check` finds is in test_tools_notebooks.py.
 """
 
 import re
@@ -53,6 +53,58 @@ def test_nbval_fails_where_outputs_differ(tmp_path):
         assert re.search(rf"FAILED \S*/{name}.ipynb::Cell 0", run.stdout), run.stdout
     assert re.search(r"PASSED \S*/good.ipynb::Cell 0", run.stdout)
     assert "0.124" in run.stdout
+
+
+STYLE = {
+    "import os\n\nos.system('ls')": "`os` is banned",
+    "import os as o\n\no.execvp('ls', [])": "`os` is banned",
+    "import os\n\no = os\no.system('ls')": "`os` is banned",
+    "from os import spawnlp as run\n\nrun": "`os` is banned",
+    "import subprocess as s\n\ns": "`subprocess` is banned",
+    "def f():\n    from asyncio import subprocess\n    return subprocess": "`asyncio` is banned",
+    "import asyncio\n\nawait asyncio.create_subprocess_shell('ls')": "`asyncio` is banned",
+    "import importlib.util\n\nimportlib.util": "`importlib` is banned",
+    "from IPython import get_ipython as shell\n\nshell()": "`IPython.get_ipython` is banned",
+    "eval('1')": "S307",
+    "exec('1')": "S102",
+    "import warnings\n\nwarnings.filterwarnings('ignore')": "`warnings` is banned",
+    "import warnings\n\nwarnings.filters.clear()": "`warnings` is banned",
+    "import warnings\n\nwarnings.showwarning = 1": "`warnings` is banned",
+    "from warnings import simplefilter as s\n\ns(action='ignore')": "`warnings` is banned",
+    "import logging as o\n\no.captureWarnings(True)": "`logging` is banned",
+    "import numpy as np\n\nwith np.errstate(all='ignore'):\n    y = 2": "`numpy.errstate` is",
+    "from numpy import seterrcall as s\n\ns(1)": "`numpy.seterrcall` is banned",
+    "import contextlib as c\n\nwith c.redirect_stderr(None):\n    x = 1": "redirect_stderr` is",
+    "from IPython.display import clear_output\n\nclear_output()": "clear_output` is banned",
+    f"x = 1{' + 1' * 18}": "E501 Line too long (77 > 75)",
+    "for l in []:\n    l": "E741",
+}
+FREE = [
+    f"x = 1{' + 1' * 17}12",  # 75 characters
+    "import numpy as np\n\nsystem, filters = np.random.default_rng(0).spawn(2)",
+    "import sys\n\nif 'google.colab' in sys.modules:\n    %pip install x",
+    "import numpy as np\n\nimport mflib\n\nnp, mflib",
+]
+
+
+def test_ruff_refuses_what_no_cell_may_do(tmp_path):
+    """Each in a notebook of its own, beside the settings of this repository."""
+    (tmp_path / "chapters").mkdir()
+    for name in ("pyproject.toml", "chapters/ruff.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "mflib").mkdir()
+    (tmp_path / "mflib/__init__.py").touch()
+    sources = {f"n{number}": source for number, source in enumerate([*STYLE, *FREE])}
+    for name, source in sources.items():
+        notebook(tmp_path / f"chapters/{name}.ipynb", source, None)
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise"]
+    run = subprocess.run([*command, "chapters"], cwd=tmp_path, capture_output=True, text=True)
+    assert "ruff check" in RECIPE
+    for name, source in sources.items():
+        found = [line for line in run.stdout.splitlines() if f"/{name}.ipynb:" in line]
+        wanted = STYLE.get(source, "")
+        assert bool(found) == bool(wanted), (source, found)
+        assert any(wanted in line for line in found) or not wanted, (source, found)
 
 
 GOOD = """\

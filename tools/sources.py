@@ -11,7 +11,6 @@ A chapter that reads other files than its own cannot run there: it gets no cell,
     python -m tools.sources --check    list them
 """
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -22,7 +21,9 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tools.notebooks import ROOT, chapter_sources, code_cells
+from tools.executed import write_twin
+from tools.notebooks import ROOT, chapter_sources
+from tools.rules import code_cells
 
 COLAB = """\
 import sys
@@ -65,9 +66,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         if arguments == ["--check"]:
             print(f"{name}: layout or Colab's cell is not as it should be; run `make notebooks`")
             continue
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
+        write_twin(path, text)
         print(f"{name}: layout and Colab's cell put right")
     return 1 if stale and arguments == ["--check"] else 0
 
