@@ -33,6 +33,7 @@ from traitlets.config import Config
 
 from tools.dependencies import Repository, digest
 from tools.executed import NAME, OUTPUTS, Keys, read_keys, serialise_keys, tidy, write_twin
+from tools.numbers import unknown_numbers
 from tools.rules import (
     bare_figures,
     citations,
@@ -272,6 +273,8 @@ def faults(
     yield from found
     yield from uncited(twin, cited)
     yield from red_mathematics(twin, path.parents[1])
+    if not stale:
+        yield from unknown_numbers(twin, path.stem, repository)
     if not stale and not found and edited(twin, keys):
         yield "its outputs are not those that were executed; run `make notebooks`"
 
