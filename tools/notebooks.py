@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from nbformat import NotebookNode
 from PIL import Image
 from traitlets.config import Config
 
+from tools import pictures
 from tools.dependencies import Repository, digest
 from tools.executed import NAME, OUTPUTS, Keys, read_keys, serialise_keys, tidy, write_twin
 from tools.numbers import unknown_numbers
@@ -51,6 +53,8 @@ from tools.rules import (
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 300
+LABEL = re.compile(r"^\((.+)\)=$", re.MULTILINE)
+MAP_ENTRY = re.compile(r"^\{ref\}`([\w-]+)`$", re.MULTILINE)  # a line of its own
 LANGUAGE = {
     "file_extension": ".py",
     "mimetype": "text/x-python",
@@ -172,6 +176,8 @@ def reasons_to_execute(
         reasons.insert(0, "its code changed")
     elif any(unexecuted(twin)):
         reasons.insert(0, "its stored run is not complete and in order")
+    elif any(pictures.bare(cell.outputs) for cell in code_cells(twin)):
+        reasons.append("its figures do not say what they draw")
     return reasons
 
 
@@ -227,6 +233,7 @@ def fresh_kernel(notebook: NotebookNode, folder: Path) -> Iterator[NotebookClien
         client = NotebookClient(
             notebook,
             config=Config(KernelManager=transport),
+            extra_arguments=list(pictures.KERNEL_OPTIONS),
             timeout=CELL_SECONDS,
             kernel_name="python3",
             record_timing=False,
@@ -326,6 +333,19 @@ def unlisted(root: Path) -> Iterator[Path]:
                 yield page
 
 
+def disordered(root: Path) -> Iterator[str]:
+    """Yield where the table of contents has chapters in another order than the first page's map."""
+    toc = root / "_toc.yml"
+    pages = list(listed_pages(yaml.safe_load(toc.read_text("utf-8")))) if toc.exists() else []
+    sources = [root / Path(page).with_suffix(".md") for page in pages]
+    texts = [read_text(source) if source.exists() else "" for source in sources]
+    places = {label: i for i, t in enumerate(texts) for label in LABEL.findall(t)}
+    named = [label for label in MAP_ENTRY.findall("".join(texts[:1])) if label in places]
+    for one, next_one in pairwise(named):
+        if places[one] > places[next_one]:
+            yield f"{pages[places[next_one]]} comes before {pages[places[one]]}, unlike on the map"
+
+
 def listed_pages(entry: Any) -> Iterator[str]:
     """Yield the files of a table of contents, in its order."""
     if isinstance(entry, list):
@@ -364,6 +384,7 @@ def run_check(root: Path, sources: list[Path]) -> int:
         lines.append(f"{path.relative_to(root)}: is on no page; add it to _toc.yml")
     for path in orphans(root, chapter_sources(root)):
         lines.append(f"{path.relative_to(root)}: has no source; restore its .md or remove it")
+    lines += [f"_toc.yml: {fault} of the first page; mend either" for fault in disordered(root)]
     lines += untidy(root, keys)
     print("\n".join(lines) or f"{len(sources)} notebooks are as they should be")
     return 1 if lines else 0
