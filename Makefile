@@ -61,6 +61,7 @@ unit: $(VENV)/.done  ## unit tests, doctests and their coverage; make unit PYTES
 check: $(VENV)/.done  ## each notebook agrees with its source, mflib and our rules
 	@echo "== notebooks against their sources"
 	$(RUN) tools.sources --check
+	$(RUN) tools.readme_figure --check
 	$(RUN) tools.notebooks check
 
 nbval: export MPLBACKEND := module://matplotlib_inline.backend_inline

@@ -264,6 +264,21 @@ def test_another_page_that_is_not_listed_is_reported(book, capsys, page):
     assert report(book, capsys) == "1 notebooks are as they should be"
 
 
+def test_chapters_in_another_order_than_on_the_map_are_reported(book, capsys):
+    for name in "bc":
+        (book / f"chapters/{name}.md").write_text(f"({name}-label)=\n# {name}\n", "utf-8")
+    edit(book / "chapters/a.md", "Its figure.", "{ref}`b-label`\n: claims\n\n{ref}`c-label`\n")
+    report(book, capsys, "refresh")
+    toc = "root: chapters/a.ipynb\nchapters:\n- file: chapters/{}.md\n- file: chapters/{}.md\n"
+    (book / "_toc.yml").write_text(toc.format("b", "c"), "utf-8")
+    assert report(book, capsys) == "1 notebooks are as they should be"
+    (book / "_toc.yml").write_text(toc.format("c", "b"), "utf-8")
+    fault = (
+        "_toc.yml: chapters/c.md comes before chapters/b.md, unlike on the map of the first page"
+    )
+    assert report(book, capsys) == f"{fault}; mend either"
+
+
 def test_a_byte_order_mark_hides_no_chapter(book, capsys):
     path = book / "chapters/a.md"
     path.write_text(path.read_text("utf-8"), "utf-8-sig")

@@ -13,17 +13,13 @@ import base64
 import contextlib
 import io
 import json
-import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jupytext
 import nbformat
-import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -31,8 +27,19 @@ from nbformat import NotebookNode
 from PIL import Image
 from traitlets.config import Config
 
+from tools import pictures
+from tools.chapters import (
+    ROOT,
+    chapter_sources,
+    normalise,
+    read_source,
+    read_twin,
+    serialise,
+)
 from tools.dependencies import Repository, digest
 from tools.executed import NAME, OUTPUTS, Keys, read_keys, serialise_keys, tidy, write_twin
+from tools.numbers import unknown_numbers
+from tools.pages import disordered, orphans, unlisted
 from tools.rules import (
     bare_figures,
     citations,
@@ -48,85 +55,11 @@ from tools.rules import (
     wide_lines,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 300
-LANGUAGE = {
-    "file_extension": ".py",
-    "mimetype": "text/x-python",
-    "name": "python",
-    "nbconvert_exporter": "python",
-    "pygments_lexer": "ipython3",
-}
 
 
 class ChapterError(Exception):
     """A chapter could not be executed; the message says where and why."""
-
-
-# Reading and writing
-
-
-def chapter_sources(root: Path, names: Iterable[str] = ()) -> list[Path]:
-    """Return the sources of the named chapters, or of all: the .md files with a jupytext header."""
-    header = re.compile(r"---\n(.*\n)*?jupytext:")
-    found = [p for p in sorted(root.glob("chapters/*.md")) if header.match(read_text(p))]
-    unknown = set(names) - {path.stem for path in found}
-    if unknown:
-        choices = ", ".join(path.stem for path in found)
-        raise SystemExit(f"no chapter named {', '.join(sorted(unknown))}; there are: {choices}")
-    return [path for path in found if not names or path.stem in names]
-
-
-def read_text(path: Path) -> str:
-    """Return a page's text; a byte order mark, which some editors write, is not a part of it."""
-    return path.read_text("utf-8-sig")
-
-
-def read_source(path: Path) -> NotebookNode:
-    return jupytext.reads(read_text(path), fmt="md:myst")
-
-
-def read_twin(path: Path) -> NotebookNode | None:
-    return nbformat.reads(path.read_text("utf-8"), as_version=4) if path.exists() else None
-
-
-def serialise(notebook: NotebookNode) -> str:
-    return nbformat.writes(notebook).rstrip("\n") + "\n"
-
-
-# Normal form: the same cells and outputs always give the same bytes
-
-
-def normalise(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy with pinned language, cell ids from content and adjacent streams merged."""
-    result: NotebookNode = nbformat.from_dict(notebook)
-    result.metadata["language_info"] = dict(LANGUAGE)
-    result.nbformat, result.nbformat_minor = 4, 5
-    seen: set[str] = set()
-    for cell in result.cells:
-        cell["id"] = unused_id(cell, seen)
-        if cell.cell_type == "code":
-            cell["outputs"] = merge_streams(cell.outputs)
-    return result
-
-
-def unused_id(cell: NotebookNode, seen: set[str]) -> str:
-    repeat = 0
-    while (name := digest([cell.cell_type, cell.source, str(repeat)])[:12]) in seen:
-        repeat += 1
-    seen.add(name)
-    return name
-
-
-def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Join neighbours on the same stream: where a kernel cuts its text is chance."""
-    merged: list[NotebookNode] = []
-    for output in outputs:
-        if merged and output.get("name") and output.get("name") == merged[-1].get("name"):
-            merged[-1]["text"] += output.text
-        else:
-            merged.append(nbformat.from_dict(output))
-    return merged
 
 
 # What a stored output depends on
@@ -171,6 +104,8 @@ def reasons_to_execute(
         reasons.insert(0, "its code changed")
     elif any(unexecuted(twin)):
         reasons.insert(0, "its stored run is not complete and in order")
+    elif any(pictures.bare(cell.outputs) for cell in code_cells(twin)):
+        reasons.append("its figures do not say what they draw")
     return reasons
 
 
@@ -226,6 +161,7 @@ def fresh_kernel(notebook: NotebookNode, folder: Path) -> Iterator[NotebookClien
         client = NotebookClient(
             notebook,
             config=Config(KernelManager=transport),
+            extra_arguments=list(pictures.KERNEL_OPTIONS),
             timeout=CELL_SECONDS,
             kernel_name="python3",
             record_timing=False,
@@ -272,6 +208,8 @@ def faults(
     yield from found
     yield from uncited(twin, cited)
     yield from red_mathematics(twin, path.parents[1])
+    if not stale:
+        yield from unknown_numbers(twin, path.stem, repository)
     if not stale and not found and edited(twin, keys):
         yield "its outputs are not those that were executed; run `make notebooks`"
 
@@ -306,34 +244,6 @@ def unexecuted(twin: NotebookNode) -> Iterator[str]:
             return
 
 
-def orphans(root: Path, sources: Iterable[Path]) -> Iterator[Path]:
-    expected = {path.with_suffix(".ipynb") for path in sources}
-    yield from (path for path in sorted(root.glob("chapters/*.ipynb")) if path not in expected)
-
-
-def unlisted(root: Path) -> Iterator[Path]:
-    """Yield the pages that the table of contents does not name: chapters by their notebooks."""
-    toc = root / "_toc.yml"
-    if toc.exists():
-        listed = set(listed_pages(yaml.safe_load(toc.read_text("utf-8"))))
-        sources = {path: path.with_suffix(".ipynb") for path in chapter_sources(root)}
-        for path in sorted([*root.glob("chapters/*.md"), *root.glob("chapters/*.rst")]):
-            page = sources.get(path, path)
-            if page.relative_to(root).as_posix() not in listed:
-                yield page
-
-
-def listed_pages(entry: Any) -> Iterator[str]:
-    """Yield the files of a table of contents, in its order."""
-    if isinstance(entry, list):
-        for each in entry:
-            yield from listed_pages(each)
-    elif isinstance(entry, dict):
-        yield from (entry[key] for key in ("root", "file") if key in entry)
-        for key in ("parts", "chapters", "sections", "subtrees", "entries"):
-            yield from listed_pages(entry.get(key))
-
-
 # Command line
 
 
@@ -361,6 +271,7 @@ def run_check(root: Path, sources: list[Path]) -> int:
         lines.append(f"{path.relative_to(root)}: is on no page; add it to _toc.yml")
     for path in orphans(root, chapter_sources(root)):
         lines.append(f"{path.relative_to(root)}: has no source; restore its .md or remove it")
+    lines += [f"_toc.yml: {fault} of the first page; mend either" for fault in disordered(root)]
     lines += untidy(root, keys)
     print("\n".join(lines) or f"{len(sources)} notebooks are as they should be")
     return 1 if lines else 0

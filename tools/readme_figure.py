@@ -1,9 +1,11 @@
 """Write docs/figure.png, the picture of README.md: the figure of the book's first page.
 
-python -m tools.readme_figure
+python -m tools.readme_figure            write it
+python -m tools.readme_figure --check    say if it is another one
 """
 
 import base64
+import sys
 from pathlib import Path
 
 import nbformat
@@ -22,6 +24,11 @@ def first_figure(notebook: Path) -> bytes:
 
 if __name__ == "__main__":
     target = ROOT / "docs" / "figure.png"
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(first_figure(ROOT / "chapters" / "index.ipynb"))
-    print(f"wrote {target.relative_to(ROOT)}")
+    figure = first_figure(ROOT / "chapters" / "index.ipynb")
+    if sys.argv[1:] == ["--check"]:
+        if not target.exists() or target.read_bytes() != figure:
+            sys.exit("docs/figure.png: is not the figure of the first page; run `make notebooks`")
+    else:
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(figure)
+        print(f"wrote {target.relative_to(ROOT)}")

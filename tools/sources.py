@@ -21,8 +21,8 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from tools.chapters import ROOT, chapter_sources
 from tools.executed import write_twin
-from tools.notebooks import ROOT, chapter_sources
 from tools.rules import code_cells
 
 COLAB = """\
