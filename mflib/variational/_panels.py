@@ -29,7 +29,7 @@ def _defined(density) -> _Defined:
     """Tell SciPy's own families by their name and parameters, anything else by its identity."""
     family = getattr(density, "dist", density)
     name = getattr(family, "name", None)
-    known = type(getattr(stats, str(name), None))
+    known: type = type(getattr(stats, str(name), None))
     if name is None or type(family) is not known:
         return _Defined(density, density)
     definition = (name, family.a, family.b, density.args, *sorted(density.kwds.items()))
