@@ -14,6 +14,7 @@ from scipy import linalg
 
 from mflib.potentials import Potential
 from mflib.variational._finite_elements import Assembly, Orientation
+from mflib.variational._panels import smooth_panels
 from mflib.variational._quadrature import Level, Pieces, gauss_rule, split
 
 
@@ -35,13 +36,18 @@ class DiscreteDual:
     global functions.
     """
 
-    def __init__(self, x, y, slope: float, potential: Potential, density) -> None:
+    def __init__(
+        self, x, y, slope: float, potential: Potential, density, *, far: bool = False
+    ) -> None:
         self.x, self.y, self.slope, self.potential, self.density = x, y, slope, potential, density
-        reach = max(x[-1] - x[0], density.std())
+        self.panels = smooth_panels(density, far=far)
+        reach = max(x[-1] - x[0], self.panels.spread)
         self.grid = np.concatenate([[x[0] - reach], x, [x[-1] + reach]])
         # both orientations of a kink of the absolute value are the same function
         facing: tuple[tuple[int, ...], ...] = ((1, -1),) if slope == -1 else ((1,), (-1,))
-        self.orientations = [Orientation(signs, x, self.grid, slope, density) for signs in facing]
+        self.orientations = [
+            Orientation(signs, x, self.grid, slope, density, self.panels.edges) for signs in facing
+        ]
         self.interior = slice(2, len(x))  # data points that are no end points, in the grid
         self.n_interior = max(len(x) - 2, 0)
         self.targets = self.combine(y)

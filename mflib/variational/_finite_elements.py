@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mflib.variational._panels import smooth_panels
 from mflib.variational._quadrature import Pieces
 
 
@@ -31,23 +30,23 @@ class Orientation:
         s of the activation.
     density : frozen scipy.stats distribution
         That of the biases.
+    panels : ndarray
+        Edges of the panels on which it is smooth.
     """
 
-    def __init__(self, signs: tuple[int, ...], x, grid: np.ndarray, slope: float, density) -> None:
+    def __init__(self, signs: tuple[int, ...], x, grid, slope: float, density, panels) -> None:
         self.signs, self.grid, self.density = signs, grid, density
         self.widths = np.diff(grid)
-        self.element, self.left, self.right = self._subintervals(x)
+        self.element, self.left, self.right = self._subintervals(x, panels)
         self.global_functions = _global_functions(signs[0], x, grid, slope)
 
-    def _subintervals(self, x) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _subintervals(self, x, panels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut the elements into intervals where the density is smooth and not zero.
 
         Returns the element of each, and its ends as offsets from that element's left node. Element
         j lies between grid[j] and grid[j + 1]; the first and the last extend into the tails.
         """
-        panels = np.unique(
-            np.concatenate([sign * smooth_panels(self.density) for sign in self.signs])
-        )
+        panels = np.unique(np.concatenate([sign * panels for sign in self.signs]))
         edges = np.union1d(panels, x)
         positive = self.in_support(edges[:-1], edges[1:])
         left, right = edges[:-1][positive], edges[1:][positive]

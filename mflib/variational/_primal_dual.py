@@ -21,6 +21,7 @@ from functools import partial
 
 import numpy as np
 
+from mflib.potentials import Potential
 from mflib.variational._dual import DiscreteDual
 from mflib.variational._finite_elements import Assembly
 from mflib.variational._quadrature import Pieces, gauss_rule
@@ -39,8 +40,12 @@ def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
     largest = np.abs(alpha).max()
     if largest == 0:
         return xi, 1
-    xi = xi * phi.mirror(largest[None])[0] / (curvature * largest)
-    gap, systems = np.inf, 1
+    size, gap, systems = phi.mirror(largest[None])[0], np.inf, 1
+    if np.isfinite([size, grid.sum(phi.bregman(alpha, zero))]).all():
+        xi = xi * size / (curvature * largest)
+    else:  # far out in a tail a potential that grows fast is infinite there
+        xi, alpha = _finite_start(grid, phi, xi, dual.targets)
+        systems = 2
     while systems < _MAX_SYSTEMS:
         z = grid.field(xi)
         beta = phi.inverse_mirror(z)
@@ -61,6 +66,18 @@ def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
             xi + step * _search(partial(_slope_dual, grid.sum, phi, z, rise, step @ dual.targets)),
         )
     return xi, systems
+
+
+def _finite_start(
+    grid: _FixedNodes, phi: Potential, xi: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best multiple of a field, and an interpolant one Newton step away from it."""
+    slope = partial(_slope_dual, grid.sum, phi, 0.0, grid.field(xi), xi @ targets)
+    xi = xi * _scale(slope)
+    beta = phi.inverse_mirror(grid.field(xi))
+    weight = 1 / phi.hessian(beta)
+    step = grid.solve(weight, targets - grid.integral(beta))
+    return xi, beta + weight * grid.field(step)
 
 
 def _slope(integral, phi, alpha, run, t: float) -> float:
@@ -88,6 +105,14 @@ def _search(slope: Callable[[float], float]) -> float:
             break
         t *= 0.4
     return t
+
+
+def _scale(slope: Callable[[float], float]) -> float:
+    """Where the dual is largest on a ray, within a factor of two: its slope there changes sign."""
+    scale, up = 1.0, slope(1.0) < 0
+    while 1e-300 < scale < 1e300 and (slope(scale) < 0) == up:
+        scale *= 2.0 if up else 0.5
+    return scale
 
 
 class _FixedNodes:

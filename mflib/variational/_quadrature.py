@@ -34,6 +34,7 @@ LEVELS = (
     *(Level(count, 1.0, 0) for count in (4, 8, 16, 48)),
     Level(20, 4.0, 14),
     Level(24, 2.0, 44),
+    Level(48, 2.0, 44),
 )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from mflib import activations, densities
 from mflib._validation import dataset
 from mflib.potentials import Potential, Quadratic, check_at_zero
+from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import approximate
 from mflib.variational._quadrature import LEVELS, Level
@@ -84,14 +85,21 @@ def solve(
     points, y = dataset(x, y)
     sigma = _checked_model(points, activations.get(activation), potential, density)
     order = np.argsort(points[:, 0])
-    dual = DiscreteDual(points[order, 0], y[order], sigma.slope, potential, density)
+    problem = points[order, 0], y[order], sigma.slope, potential, density
+    dual = DiscreteDual(*problem)
     _check_support_between(dual)
     with allow_overflow():
         at, level, iterations = _maximise(dual)
+        tails = beyond(dual, at)
+        if tails is Tails.CUT:
+            dual = DiscreteDual(*problem, far=True)
+            at, level, more = _maximise(dual)
+            iterations, tails = iterations + more, beyond(dual, at)
     errors = dual.separate(at.gradient)
     residual = float(np.abs(errors).max())
     gap = float(abs(at.xi @ at.gradient))
     converged = residual <= dual.tolerance() and math.isfinite(at.cost) and math.isfinite(gap)
+    converged &= tails is Tails.NEGLIGIBLE and moments_agree(dual)
     return Solution(
         cost=at.cost,
         gap=gap,
