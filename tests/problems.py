@@ -91,6 +91,7 @@ LIMIT = {problem.name: problem for problem in LIMITS}
 # No zero, no symmetry, no unit scale, not in order.
 X = np.array([0.63, -0.71, 0.08, -0.32, 0.94])
 Y = np.array([0.2, -1.3, 0.9, 0.4, -0.7])
+QUERY = np.array([-7.3, -1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23, 4.6])
 
 DENSITIES = {
     "uniform": UNIFORM,
@@ -102,6 +103,8 @@ DENSITIES = {
     "jump": stats.rv_histogram(([1, 5, 2], [-1.1, -0.4, 0.3, 1.3]), density=False),
     "gap": stats.rv_histogram(([2, 0, 3, 1], [-1.0, -0.2, 0.15, 0.6, 1.4]), density=False),
 }
+# where these are not smooth, as |b|
+JUMPS = np.array([0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 1.1, 1.2, 1.3, 1.4, 1.7, 1.9])
 SCALED = {
     "quadratic": Quadratic(),
     "power 2.5": Regularized(Power(2.5), 0.6),

@@ -18,8 +18,14 @@ PAGE = (CHAPTERS / "limits.md").read_text("utf-8")
 TOLERANCES = [
     ("autograd and formulas", "10^{-10}", "potentials", "those_of_autograd", "rtol=1e-10"),
     ("sixty orders", "10^{-12}", "properties", "inverse_gradient_inverts_over_sixty", "rel=1e-12"),
-    ("twelve stored limits", "10^{-10}", "variational", "reference_limits", "atol=1e-10"),
-    ("kernel interpolation", "2 \\cdot 10^{-7}", "variational", "quadratic_is_kernel", "2e-7 *"),
+    ("twelve stored limits", "10^{-10}", "variational_answers", "reference_limits", "atol=1e-10"),
+    (
+        "kernel interpolation",
+        "2 \\cdot 10^{-7}",
+        "variational_answers",
+        "quadratic_is_kernel",
+        "2e-7 *",
+    ),
     ("the same twelve limits", "10^{-8}", "representation", "reference_limits", "atol=1e-8"),
     ("each other", "10^{-7}", "representation", "both_solvers_agree", "1e-7 * scale"),
     ("its dual value", "10^{-6}", "properties", "solutions_interpolate", "rel=1e-6"),
@@ -59,7 +65,7 @@ def test_tolerances_are_those_of_the_tests(row, allowed, module, test, words):
 @pytest.mark.parametrize(
     ("said", "module", "test", "words"),
     [
-        ("up to 60 Newton steps", "variational", "newton_needs", "{6: 40, 8: 60}"),
+        ("up to 60 Newton steps", "variational_awkward", "newton_needs", "{6: 40, 8: 60}"),
         ("to one per cent in the function", "flow", "default_tolerance_serves", "< 0.01 * size"),
         ("three in the change of the kernel", "flow", "default_tolerance_serves", "rel=0.03"),
     ],

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.variational._quadrature import LEVELS, Pieces, nodes, smooth_panels, split
+from mflib.variational._panels import smooth_panels
+from mflib.variational._quadrature import LEVELS, Pieces, gauss_rule, split
 from tests.problems import DENSITIES, Lopsided
 
 GAUSS, WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -125,7 +126,7 @@ def test_alpha_is_integrated_across_its_zeros(potential, z_left, z_right):
     left, right = -0.3, 1.9
     pieces = Pieces(*(np.array([v]) for v in (left, right, z_left, z_right, 0)))
     level = LEVELS[-1]
-    t, alpha, weights = nodes(split(pieces, potential, level), potential, level.nodes)
+    t, alpha, weights = gauss_rule(split(pieces, potential, level), potential, level.nodes)
     assert ((left <= t) & (t <= right)).all()
     z = z_left + (z_right - z_left) * (t - left) / (right - left)
     np.testing.assert_allclose(alpha, potential.inverse_mirror(z), rtol=1e-6, atol=1e-12)

@@ -32,7 +32,10 @@ COPIES = ROOT / "_build" / "mutants"
 COPIED = ["mflib", "tests", "tools", "pyproject.toml"]
 
 # All but the slow ones, so that a mutant that survives costs seconds.
-SOLVER = ["tests/test_variational.py", "-k", "not (newton_needs_few or is_kernel_interpolation)"]
+SOLVER = [
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/test_variational_*.py")),
+    *("-k", "not (newton_needs_few or is_kernel_interpolation)"),
+]
 TESTS = {
     "potentials": ["tests/test_potentials.py", "tests/test_mirror_maps.py"],
     "activations": ["tests/test_activations.py"],
@@ -42,8 +45,11 @@ TESTS = {
         "test_representation and not solvers_agree or test_kernel",
     ],
     "variational": SOLVER,
+    "_dual": SOLVER,
     "_finite_elements": SOLVER,
+    "_panels": ["tests/test_quadrature.py", *SOLVER],
     "_primal_dual": SOLVER,
+    "_solution": SOLVER,
     "_quadrature": ["tests/test_quadrature.py", *SOLVER],
     "flow": [
         *("tests/test_flow.py", "-k"),

@@ -21,14 +21,16 @@ from functools import partial
 
 import numpy as np
 
-from mflib.variational._finite_elements import Dual, Samples
-from mflib.variational._quadrature import Pieces, nodes
+from mflib.potentials import Potential
+from mflib.variational._dual import DiscreteDual
+from mflib.variational._finite_elements import Assembly
+from mflib.variational._quadrature import Pieces, gauss_rule
 
 _GAP = 1e-12  # relative to the cost; what is left is less than the quadrature of fixed nodes errs
 _MAX_SYSTEMS = 20
 
 
-def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
+def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
     """Return coefficients near the dual's optimum, and how many linear systems that took."""
     phi, grid, zero = dual.potential, _FixedNodes(dual, count), np.zeros(1)
     # the quadratic problem, and the field that fits its solution where it is largest
@@ -38,8 +40,12 @@ def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
     largest = np.abs(alpha).max()
     if largest == 0:
         return xi, 1
-    xi = xi * phi.mirror(largest[None])[0] / (curvature * largest)
-    gap, systems = np.inf, 1
+    size, gap, systems = phi.mirror(largest[None])[0], np.inf, 1
+    if np.isfinite([size, grid.sum(phi.bregman(alpha, zero))]).all():
+        xi = xi * size / (curvature * largest)
+    else:  # far out in a tail a potential that grows fast is infinite there
+        xi, alpha = _finite_start(grid, phi, xi, dual.targets)
+        systems = 2
     while systems < _MAX_SYSTEMS:
         z = grid.field(xi)
         beta = phi.inverse_mirror(z)
@@ -60,6 +66,18 @@ def approximate(dual: Dual, count: int) -> tuple[np.ndarray, int]:
             xi + step * _search(partial(_slope_dual, grid.sum, phi, z, rise, step @ dual.targets)),
         )
     return xi, systems
+
+
+def _finite_start(
+    grid: _FixedNodes, phi: Potential, xi: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best multiple of a field, and an interpolant one Newton step away from it."""
+    slope = partial(_slope_dual, grid.sum, phi, 0.0, grid.field(xi), xi @ targets)
+    xi = xi * _scale(slope)
+    beta = phi.inverse_mirror(grid.field(xi))
+    weight = 1 / phi.hessian(beta)
+    step = grid.solve(weight, targets - grid.integral(beta))
+    return xi, beta + weight * grid.field(step)
 
 
 def _slope(integral, phi, alpha, run, t: float) -> float:
@@ -89,32 +107,42 @@ def _search(slope: Callable[[float], float]) -> float:
     return t
 
 
-class _FixedNodes:
-    """All nodes of the fields in one array, shape (count, K)."""
+def _scale(slope: Callable[[float], float]) -> float:
+    """Where the dual is largest on a ray, within a factor of two: its slope there changes sign."""
+    scale, up = 1.0, slope(1.0) < 0
+    while 1e-300 < scale < 1e300 and (slope(scale) < 0) == up:
+        scale *= 2.0 if up else 0.5
+    return scale
 
-    def __init__(self, dual: Dual, count: int) -> None:
-        self.dual, self.fields = dual, []
-        for f in dual.fields:
-            zero = np.zeros(len(f.left))
-            pieces = Pieces(f.left, f.right, zero, zero, f.element)
-            offset, _, weights = nodes(pieces, dual.potential, count)
-            self.fields.append(Samples.at(f, f.element, offset, weights))
-        self.weights = np.concatenate([s.weights for s in self.fields], axis=1)
+
+class _FixedNodes:
+    """Quadrature nodes that do not follow the field, all in one array, shape (count, K)."""
+
+    def __init__(self, dual: DiscreteDual, count: int) -> None:
+        self.dual, self.assemblies = dual, []
+        for o in dual.orientations:
+            zero = np.zeros(len(o.left))
+            pieces = Pieces(o.left, o.right, zero, zero, o.element)
+            offset, _, weights = gauss_rule(pieces, dual.potential, count)
+            self.assemblies.append(Assembly.at(o, o.element, offset, weights))
+        self.weights = np.concatenate([a.weights for a in self.assemblies], axis=1)
 
     def field(self, xi: np.ndarray) -> np.ndarray:
-        fields = [s.interpolate(self.dual.nodal(s.field, xi)) for s in self.fields]
+        fields = [a.interpolate(self.dual.nodal_values(a.orientation, xi)) for a in self.assemblies]
         return np.concatenate(fields, axis=1)
 
     def sum(self, values: np.ndarray) -> float:
         return float(np.vdot(self.weights, values))
 
     def integral(self, values: np.ndarray) -> np.ndarray:
-        parts = [self.dual.project(s.field, s.load(v)) for s, v in self._parts(values)]
+        parts = [
+            self.dual.against_basis(a.orientation, a.load_vector(v)) for a, v in self._parts(values)
+        ]
         return np.sum(parts, axis=0)
 
     def solve(self, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return self.dual.solve([s.mass(w) for s, w in self._parts(weights)], right)
+        return self.dual.solve([a.mass_matrix(w) for a, w in self._parts(weights)], right)
 
     def _parts(self, values: np.ndarray):
-        ends = np.cumsum([len(s.element) for s in self.fields])[:-1]
-        return zip(self.fields, np.split(values, ends, axis=1), strict=True)
+        ends = np.cumsum([len(a.element) for a in self.assemblies])[:-1]
+        return zip(self.assemblies, np.split(values, ends, axis=1), strict=True)

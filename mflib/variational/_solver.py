@@ -1,48 +1,23 @@
-"""Newton's method on the dual in function space, and the solution with its certificate."""
+"""Newton's method on the dual in function space, and the certificate of what it finds."""
 
 from __future__ import annotations
 
-import enum
 import itertools
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mflib import activations, densities
-from mflib._validation import dataset, finite_array
+from mflib._validation import dataset
 from mflib.potentials import Potential, Quadratic, check_at_zero
-from mflib.variational._finite_elements import Dual, Evaluation, Field, Samples
+from mflib.variational._certificate import Tails, beyond, moments_agree
+from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import approximate
-from mflib.variational._quadrature import LEVELS, Level, Pieces, gauss, nodes, split
-
-__all__ = ["Solution", "Status", "solve"]
+from mflib.variational._quadrature import LEVELS, Level
+from mflib.variational._solution import Solution, Status, allow_overflow
 
 _MAX_ITERATIONS = 60
-_CHUNK = 20_000  # points that are evaluated at once, so that all of them stay in the cache
-
-
-class Status(enum.Enum):
-    """How a solve ended; the value is the explanation.
-
-    References
-    ----------
-    :prf:ref:`relu-newton`.
-
-    Examples
-    --------
-    >>> solve([0.0], [1.0]).status is Status.CONVERGED
-    True
-    """
-
-    CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
-    STALLED = (
-        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
-        "Likely causes: data points almost on top of each other, a potential that is nearly flat "
-        "or nearly singular at these magnitudes, a density that nearly vanishes between data points"
-    )
 
 
 def solve(
@@ -110,14 +85,21 @@ def solve(
     points, y = dataset(x, y)
     sigma = _checked_model(points, activations.get(activation), potential, density)
     order = np.argsort(points[:, 0])
-    dual = Dual(points[order, 0], y[order], sigma.slope, potential, density)
-    _check_mass(dual)
-    with _quiet():
+    problem = points[order, 0], y[order], sigma.slope, potential, density
+    dual = DiscreteDual(*problem)
+    _check_support_between(dual)
+    with allow_overflow():
         at, level, iterations = _maximise(dual)
+        tails = beyond(dual, at)
+        if tails is Tails.CUT:
+            dual = DiscreteDual(*problem, far=True)
+            at, level, more = _maximise(dual)
+            iterations, tails = iterations + more, beyond(dual, at)
     errors = dual.separate(at.gradient)
     residual = float(np.abs(errors).max())
     gap = float(abs(at.xi @ at.gradient))
     converged = residual <= dual.tolerance() and math.isfinite(at.cost) and math.isfinite(gap)
+    converged &= tails is Tails.NEGLIGIBLE and moments_agree(dual)
     return Solution(
         cost=at.cost,
         gap=gap,
@@ -131,14 +113,9 @@ def solve(
     )
 
 
-def _quiet() -> np.errstate:
-    """Let numbers overflow: the certificate says what came of it."""
-    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
-
-
-def _maximise(dual: Dual) -> tuple[Evaluation, Level, int]:
+def _maximise(dual: DiscreteDual) -> tuple[Evaluation, Level, int]:
     """Maximise the dual; returns the optimum, seen by a finer level than the one that found it."""
-    panels = sum(len(f.left) for f in dual.fields)
+    panels = sum(len(o.left) for o in dual.orientations)
     xi, iterations = approximate(dual, count=4 if panels > 1000 else 16)
     *coarse, finest = itertools.pairwise(LEVELS)
     at = dual.evaluate(xi, LEVELS[0])
@@ -155,18 +132,20 @@ def _maximise(dual: Dual) -> tuple[Evaluation, Level, int]:
     return check, level, iterations
 
 
-def _agree(dual: Dual, coarse: Evaluation, fine: Evaluation) -> bool:
+def _agree(dual: DiscreteDual, coarse: Evaluation, fine: Evaluation) -> bool:
     """Whether two levels see the same h."""
     difference = dual.error(coarse.gradient - fine.gradient)
     return difference <= 1e-13 * np.abs(dual.y).max() + dual.rounding()
 
 
-def _newton(dual: Dual, at: Evaluation, level: Level, budget: int) -> tuple[Evaluation, float, int]:
+def _newton(
+    dual: DiscreteDual, at: Evaluation, level: Level, budget: int
+) -> tuple[Evaluation, float, int]:
     """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
     error, scale, steps = dual.error(at.gradient), np.abs(dual.y).max(), 0
     while steps < budget and error > 2e-14 * scale:  # rounding, and far less than is promised
         steps += 1
-        step = dual.solve(at.mass, at.gradient)
+        step = dual.solve(at.mass_matrices, at.gradient)
         if not np.isfinite(step).all():
             break
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
@@ -179,7 +158,7 @@ def _newton(dual: Dual, at: Evaluation, level: Level, budget: int) -> tuple[Eval
     return at, error, steps
 
 
-def _damped(dual: Dual, at: Evaluation, step, level: Level, tries: int) -> Evaluation:
+def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) -> Evaluation:
     """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
 
     Slopes are compared, not values, which no longer differ near the optimum. Where a few large
@@ -223,186 +202,15 @@ def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLi
     return sigma
 
 
-def _check_mass(dual: Dual) -> None:
+def _check_support_between(dual: DiscreteDual) -> None:
     """Raise if a data point cannot bend h: no kinks between its neighbours."""
-    inhabited = np.zeros(len(dual.grid) - 1, dtype=bool)
-    for f in dual.fields:
-        inhabited[f.element] = True
-    stuck = np.flatnonzero(~(inhabited[1:-2] | inhabited[2:-1]))
+    in_support = np.zeros(len(dual.grid) - 1, dtype=bool)
+    for o in dual.orientations:
+        in_support[o.element] = True
+    stuck = np.flatnonzero(~(in_support[1:-2] | in_support[2:-1]))
     if len(stuck):
         a, b = dual.x[stuck[0]], dual.x[stuck[0] + 2]
         raise ValueError(
             f"the density vanishes between x = {a:g} and x = {b:g}, so h is a straight line there "
             "and cannot pass through the data point between them; drop it or change the density."
         )
-
-
-@dataclass(frozen=True)
-class Solution:
-    r"""The learned function h with its certificate; returned by :func:`solve`.
-
-    Calling it, `derivative` and `curvature` take array-likes of any shape and return arrays of that
-    shape: h, h' and h''.
-
-    Attributes
-    ----------
-    cost : float
-        The minimum :math:`\int D_\varphi(\alpha, 0)\, d\mu`.
-    gap : float
-        Distance of the cost from the dual value, :math:`|\lambda\cdot(y - h(x))|`, with h from a
-        finer quadrature than the solver's.
-    residual : float
-        Largest :math:`|h(x_i) - y_i|`, from the same finer quadrature.
-    iterations : int
-        Newton steps.
-    status : Status
-        CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
-        data's slopes where points nearly coincide, but never above 1e-6 of the largest target.
-
-    References
-    ----------
-    :cite:t:`liang2025implicit`, Theorems 2 and 8; the dual: eq. :eq:`eq-relu-dual`.
-
-    Examples
-    --------
-    >>> h = solve([-0.5, 0.5], [2.0, 1.0])
-    >>> h([-0.5, 0.5]).round(6).tolist(), bool(h.gap < 1e-9 * h.cost)
-    ([2.0, 1.0], True)
-    """
-
-    cost: float
-    gap: float
-    residual: float
-    iterations: int
-    status: Status
-    _dual: Dual = field(repr=False)
-    _xi: np.ndarray = field(repr=False)
-    _level: Level = field(repr=False)
-    _errors: np.ndarray = field(repr=False)
-
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """Evaluate h."""
-        return self._integrate(x)[0]
-
-    def derivative(self, x: ArrayLike) -> np.ndarray:
-        """Evaluate h'."""
-        return self._integrate(x)[1]
-
-    @_quiet()
-    def curvature(self, x: ArrayLike) -> np.ndarray:
-        r"""Evaluate h'', where the density is continuous."""
-        x = finite_array("x", x)
-        flat, total = x.ravel(), np.zeros(x.size)
-        for f in self._dual.fields:
-            p = f.pdf(flat)
-            there = p > 0  # elsewhere alpha may overflow
-            t = flat[there]
-            pieces = self._pieces(f, t, t, np.searchsorted(self._dual.x, t))
-            alpha = self._dual.potential.inverse_mirror(pieces.z_left)
-            total[there] += (1 - self._dual.slope) * alpha * p[there]
-        return total.reshape(x.shape)
-
-    @property
-    def slopes(self) -> tuple[float, float]:
-        r"""The slopes :math:`(h'(-\infty), h'(+\infty))`."""
-        return float(self._table.slope[0]), float(self._table.slope[-1])
-
-    @cached_property
-    @_quiet()
-    def penalties(self) -> dict[str, float]:
-        r"""The terms :math:`G_1, G_2, G_3` of the cost, from h itself.
-
-        Empty where the theorem does not split the cost: it needs ReLU, a quadratic potential and a
-        symmetric density.
-        """
-        d, knots = self._dual, np.union1d(self._table.knots, 0.0)  # |x| in G3 has its kink at 0
-        x, weight = gauss(self._level.nodes)
-        half = 0.5 * np.diff(knots)[:, None]
-        t, w = (0.5 * (knots[1:] + knots[:-1])[:, None] + half * x).ravel(), (half * weight).ravel()
-        symmetric = np.allclose(d.density.pdf(t), d.density.pdf(-t), rtol=1e-9, atol=0)
-        if d.slope != 0 or not isinstance(d.potential, Quadratic) or not symmetric:
-            return {}
-        bend, p = self.curvature(t), d.density.pdf(t)
-        moment = (w * bend * np.abs(t)).sum() - 2 * self(0.0)
-        return {
-            "G1": float(w @ np.divide(bend**2, p, out=np.zeros_like(p), where=p > 0)),
-            "G2": float(sum(self.slopes) ** 2),
-            "G3": float(moment**2 / d.density.moment(2)),
-        }
-
-    def _pieces(self, f: Field, start: np.ndarray, stop: np.ndarray, element) -> Pieces:
-        """The field from start to stop, each within one element."""
-        corner = f.grid[element]
-        return f.pieces(self._dual.nodal(f, self._xi), start - corner, stop - corner, element)
-
-    def _bend(self, start, stop, element) -> tuple[np.ndarray, np.ndarray]:
-        """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
-        mass, moment = np.zeros(start.size), np.zeros(start.size)
-        for f in self._dual.fields:
-            there = f.inhabited(start, stop)  # elsewhere alpha may overflow
-            pieces = self._pieces(f, start[there], stop[there], element[there])
-            offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
-            w = (1 - self._dual.slope) * w * alpha * f.pdf(f.grid[pieces.element] + offset)
-            mass[there] += w.sum(axis=0)
-            moment[there] += np.einsum("nk,nk->k", w, pieces.right - offset)
-        return mass, moment
-
-    @cached_property
-    @_quiet()
-    def _table(self) -> _Table:
-        d = self._dual
-        split_fields, ends = [], [d.x]
-        for f in d.fields:
-            pieces = split(d.pieces(f, self._xi), d.potential, self._level)
-            split_fields.append((f, pieces))
-            for offset in (pieces.left, pieces.right):
-                # a data point is a knot already; as an element's right end it would be rounded anew
-                inner = offset != np.diff(d.grid)[pieces.element]
-                ends.append((d.grid[pieces.element] + offset)[inner])
-        knots = np.unique(np.concatenate(ends))
-        element = np.searchsorted(d.x, knots, side="right")
-        mass, moment = self._bend(knots[:-1], knots[1:], element[:-1])
-        # h up to an affine function, which the values at the data fix anew in each interval
-        slope = np.concatenate([[0.0], np.cumsum(mass)])
-        value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(knots) + moment)])
-        missing = d.y - self._errors - value[np.searchsorted(knots, d.x)]
-        if len(d.x) > 1:
-            tilt = np.diff(missing) / np.diff(d.x)
-        else:  # h'(-inf) = -s A_R... from the fields, since a single value fixes no slope
-            tilt = np.array([self._left_slope(split_fields)])
-        interval = np.clip(element - 1, 0, len(tilt) - 1)
-        value += missing[interval] + tilt[interval] * (knots - d.x[interval])
-        return _Table(knots, value, slope + tilt[interval], element)
-
-    def _left_slope(self, split_fields: list[tuple[Field, Pieces]]) -> float:
-        r""":math:`h'(-\infty)`, where a right-facing unit has slope s and a left-facing one −1."""
-        total = 0.0
-        for f, pieces in split_fields:
-            slope = self._dual.slope if f.signs[0] == 1 else -1.0
-            offset, alpha, w = nodes(pieces, self._dual.potential, self._level.nodes)
-            total += slope * float(Samples.at(f, pieces.element, offset, w).load(alpha).sum())
-        return total
-
-    @_quiet()
-    def _integrate(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Evaluate h and h': from the knot on the left, add what bends in between."""
-        x = finite_array("x", x)
-        result, flat, table = np.empty((2, x.size)), x.ravel(), self._table
-        for first in range(0, x.size, _CHUNK):
-            t = flat[first : first + _CHUNK]
-            k = np.clip(np.searchsorted(table.knots, t, side="right") - 1, 0, None)
-            start = np.minimum(table.knots[k], t)  # left of all knots h is a straight line
-            mass, moment = self._bend(start, np.minimum(t, table.knots[-1]), table.element[k])
-            h = table.value[k] + table.slope[k] * (t - table.knots[k]) + moment
-            result[:, first : first + _CHUNK] = h, table.slope[k] + mass
-        return result[0].reshape(x.shape), result[1].reshape(x.shape)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """h and h' at knots; between them the density is smooth and no field changes sign."""
-
-    knots: np.ndarray
-    value: np.ndarray
-    slope: np.ndarray
-    element: np.ndarray  # of the interval that begins here

@@ -1,0 +1,214 @@
+r"""Panels on which a density is smooth, found once for each density, and what they leave out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.polynomial.legendre import legvander
+from scipy import integrate, stats
+
+from mflib.variational._quadrature import gauss
+
+_NODES, _WEIGHTS = gauss(16)
+_ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # inside, where a jump at the edge is not seen
+_TO_ENDS = np.linalg.solve(legvander(_NODES, 15).T, legvander(_ENDS, 15).T)
+_TOLERANCE = 1e-15
+_SMALLEST = 1e-306  # a pdf below loses digits to underflow
+_FARTHEST = 1e101  # squares and cubes of what is beyond are no numbers
+_MOST, _MOST_FAR = 200_000, 20_000  # panels, where a pdf is so noisy that halving never ends
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """An infinite end of the support, seen at points that go outward by factors."""
+
+    side: int  # -1 or 1
+    t: np.ndarray  # from the end of the panels to where the pdf underflows
+    p: np.ndarray
+    complete: bool  # whether the second moment beyond the last panel is negligible
+    exponent: float  # q where the pdf falls like 1/t^q, infinite if it falls faster
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Increasing edges; between neighbours 16 Gauss nodes integrate the density."""
+
+    edges: np.ndarray
+    spread: float  # the distribution's standard deviation
+    # |mass|, |mean| and |second moment| of the panels less the distribution's, in its spread
+    missing: np.ndarray
+    tails: tuple[Tail, ...]
+
+
+@dataclass(frozen=True)
+class _Defined:
+    """A density that equals every other one with the same definition."""
+
+    definition: Any
+    density: Any = field(compare=False)
+
+
+def _defined(density) -> _Defined:
+    """Tell SciPy's own families by their name and parameters, anything else by its identity."""
+    family, parameters = getattr(density, "dist", None), getattr(density, "kwds", {})
+    name = str(getattr(family, "name", None))
+    bounds = getattr(family, "a", None), getattr(family, "b", None)
+    if type(family) is not type(getattr(stats, name, density)):
+        return _Defined(density, density)
+    definition = (name, *bounds, density.args, *sorted(parameters.items()))
+    try:
+        hash(definition)
+    except TypeError:  # an array among the parameters
+        return _Defined(density, density)
+    return _Defined(definition, density)
+
+
+def smooth_panels(density, *, far: bool = False) -> Panels:
+    r"""Find panels on which 16 Gauss nodes integrate the density to machine precision.
+
+    Panels are halved until :math:`\int (1, u^2)\, p\, dt` no longer changes, with u the distance
+    from the median: a jump is closed in on by bisection, and an infinite tail is cut where what is
+    left of the second moment is negligible.
+
+    Parameters
+    ----------
+    density : frozen scipy.stats distribution
+        With a finite second moment.
+    far : bool
+        Cut tails only where the pdf underflows, and resolve them to a fraction of themselves: for
+        integrands that grow faster than a square.
+    """
+    return _smooth_panels(_defined(density), far)
+
+
+@lru_cache(maxsize=64)  # the same density serves many problems, often frozen anew
+@np.errstate(all="ignore")
+def _smooth_panels(defined: _Defined, far: bool) -> Panels:
+    density = defined.density
+    centre, spread = float(density.median()), float(density.std())
+    ends, tails = [float(end) for end in density.support()], []
+    steep = np.zeros(2, dtype=bool)
+    for i, side in enumerate((-1, 1)):
+        if np.isinf(ends[i]):
+            ends[i], tail = _cut(density, centre, spread, side, far)
+            tails.append(tail)
+            steep[i] = far
+    edges = _bisect(density, _graded(ends, centre, spread), centre, spread, steep)
+    moments = _moments(density, np.stack([edges[:-1], edges[1:]], axis=1), centre, spread)
+    mean = (float(density.mean()) - centre) / spread
+    missing = np.abs(moments.sum(axis=0) - [1.0, mean, 1.0 + mean**2])
+    if 1e-10 < missing.max() < 1e-6 and all(tail.complete for tail in tails):
+        # SciPy's own moments may come from a quadrature with fewer digits
+        second = _adaptive_moments(density, ends, centre, spread)
+        missing = np.minimum(missing, np.abs(moments.sum(axis=0) - second))
+    return Panels(edges, spread, missing, tuple(tails))
+
+
+def _cut(density, centre: float, spread: float, side: int, far: bool) -> tuple[float, Tail]:
+    """Cut an infinite end where the second moment beyond is negligible, or the pdf underflows.
+
+    The distribution function tells of mass anywhere beyond; where it cancels, the pdf goes on.
+    """
+    reach, p = spread * np.sqrt(2.0) ** np.arange(-4, 4), np.empty(0)
+    while True:
+        p = np.append(p, density.pdf(centre + side * reach[len(p) :]))
+        if p[-1] <= _SMALLEST or reach[-1] > _FARTHEST:
+            break
+        reach = np.append(reach, reach[-8:] * 16)
+    precise = (p > _SMALLEST) & (reach < _FARTHEST)
+    last = len(p) - 1 - int(np.argmax(precise[::-1])) if precise.any() else 0
+    wanted, outside = 4, density.sf if side == 1 else density.cdf
+    while wanted < len(p):
+        r, t = reach[wanted], centre + side * reach[wanted]
+        if max(p[wanted] * r, outside(t)) * r**2 <= 1e-3 * _TOLERANCE * spread**2:
+            break
+        wanted += 2
+    complete = wanted < len(p)
+    cut = min(last + 1, len(p) - 1) if far else wanted if complete else last
+    t, shown = centre + side * reach, np.arange(len(p)) >= cut
+    shown &= p > 0
+    return float(t[cut]), Tail(side, t[shown], p[shown], complete, _exponent(reach, p, last))
+
+
+def _exponent(reach: np.ndarray, p: np.ndarray, last: int) -> float:
+    """The q of a tail like 1/t^q; infinite where the logarithms do not lie on a line."""
+    first = 10
+    if last < first + 16:
+        return np.inf
+    three = [first, (first + last) // 2, last]
+    falls = -np.diff(np.log(p[three])) / np.diff(np.log(reach[three]))
+    return float(falls[1]) if falls[1] < 1.1 * falls[0] else np.inf
+
+
+def _graded(ends: list[float], centre: float, spread: float) -> np.ndarray:
+    """Grade what reaches far geometrically, before anything is measured on it."""
+    edges = set(ends)
+    for end in ends:
+        while abs(end - centre) > 8 * spread:
+            edges |= {centre, end := centre + (end - centre) / 4}
+    return np.array(sorted(edges))
+
+
+def _bisect(density, edges, centre: float, spread: float, steep: np.ndarray) -> np.ndarray:
+    """Halve panels until their halves say the same, on steep sides to a fraction of themselves."""
+    pending = np.stack([edges[:-1], edges[1:]], axis=1)
+    done, count = [edges[[0, -1]]], 0
+    rounding = 2 * np.finfo(float).eps * np.abs(centre) / spread  # of u
+    most = _MOST_FAR if steep.any() else _MOST
+    while len(pending):
+        middle = pending.mean(axis=1)
+        halves = np.stack([pending[:, 0], middle, middle, pending[:, 1]], axis=1).reshape(-1, 2)
+        whole = _moments(density, pending, centre, spread)[:, ::2]
+        parts = _moments(density, halves, centre, spread)[:, ::2].reshape(-1, 2, 2).sum(axis=1)
+        error = np.abs(whole - parts).max(axis=1)
+        error = np.maximum(error, _edge_errors(density, pending))
+        width = pending[:, 1] - pending[:, 0]
+        closed_in = width <= 1e-15 * np.abs(pending).max(axis=1) + 1e-300
+        rough = error > max(_TOLERANCE, rounding)
+        u = (pending - centre) / spread
+        outer = (steep[0] & (u[:, 1] < -1)) | (steep[1] & (u[:, 0] > 1))
+        rough |= outer & (error > np.maximum(1e-12 * parts.max(axis=1), 1e-280))
+        rough &= ~closed_in & (middle > pending[:, 0]) & (count + len(pending) < most)
+        done.append(pending[~rough].ravel())
+        count += int((~rough).sum())
+        pending = halves.reshape(-1, 2, 2)[rough].reshape(-1, 2)
+    return np.unique(np.concatenate(done))
+
+
+def _moments(density, panels: np.ndarray, centre: float, spread: float) -> np.ndarray:
+    """Integrals of (1, u, u^2) p over each panel, u = (t - centre) / spread."""
+    half = 0.5 * (panels[:, 1] - panels[:, 0])
+    offset = half[:, None] * (1 + _NODES)
+    t = panels[:, :1] + offset
+    mass = density.pdf(t) * half[:, None] * _WEIGHTS
+    if not np.isfinite(mass).all():
+        raise ValueError(
+            f"density has an infinite pdf at {t[~np.isfinite(mass)][0]:g}; this solver needs it "
+            "bounded: use another density, or representation.solve."
+        )
+    u = (panels[:, :1] - centre + offset) / spread  # t itself is rounded where it is large
+    return np.stack([mass.sum(axis=1), (mass * u).sum(axis=1), (mass * u**2).sum(axis=1)], axis=1)
+
+
+def _adaptive_moments(density, ends: list[float], centre: float, spread: float) -> np.ndarray:
+    """The sum of `_moments` by another rule."""
+
+    def integrand(u: float) -> np.ndarray:
+        return spread * density.pdf(centre + spread * u) * np.array([1.0, u, u * u])
+
+    a, b = ((end - centre) / spread for end in ends)
+    points = [s * 10.0**k for s in (-1, 1) for k in range(-1, 5) if a < s * 10.0**k < b]
+    options = {"epsabs": 1e-12, "epsrel": 0.0, "norm": "max", "limit": 200}
+    return integrate.quad_vec(integrand, a, b, points=points, **options)[0]
+
+
+def _edge_errors(density, panels: np.ndarray) -> np.ndarray:
+    """Mass that a jump between the outermost nodes and the edges would hide."""
+    half = 0.5 * (panels[:, 1] - panels[:, 0])[:, None]
+    middle = panels.mean(axis=1)[:, None]
+    predicted = density.pdf(middle + half * _NODES) @ _TO_ENDS
+    missed = np.abs(density.pdf(middle + half * _ENDS) - predicted).max(axis=1)
+    return missed * half[:, 0] * (1 - _NODES[-1])

@@ -1,0 +1,223 @@
+"""The solution in function space: h and its derivatives from the dual's coefficients."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mflib._validation import finite_array
+from mflib.potentials import Quadratic
+from mflib.variational._dual import DiscreteDual
+from mflib.variational._finite_elements import Assembly, Orientation
+from mflib.variational._quadrature import Level, Pieces, gauss, gauss_rule, split
+
+_CHUNK = 20_000  # points that are evaluated at once, so that all of them stay in the cache
+
+
+def allow_overflow() -> np.errstate:
+    """Let numbers overflow: the certificate says what came of it."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+class Status(enum.Enum):
+    """How a solve ended; the value is the explanation.
+
+    References
+    ----------
+    :prf:ref:`relu-newton`.
+
+    Examples
+    --------
+    >>> from mflib import variational
+    >>> variational.solve([0.0], [1.0]).status is Status.CONVERGED
+    True
+    """
+
+    CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
+    STALLED = (
+        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
+        "Likely causes: data points almost on top of each other, a potential that is nearly flat "
+        "or nearly singular at these magnitudes, a density that nearly vanishes between data points"
+    )
+
+
+@dataclass(frozen=True)
+class Solution:
+    r"""The learned function h with its certificate; returned by :func:`solve`.
+
+    Calling it, `derivative` and `curvature` take array-likes of any shape and return arrays of that
+    shape: h, h' and h''.
+
+    Attributes
+    ----------
+    cost : float
+        The minimum :math:`\int D_\varphi(\alpha, 0)\, d\mu`.
+    gap : float
+        Distance of the cost from the dual value, :math:`|\lambda\cdot(y - h(x))|`, with h from a
+        finer quadrature than the solver's.
+    residual : float
+        Largest :math:`|h(x_i) - y_i|`, from the same finer quadrature.
+    iterations : int
+        Newton steps.
+    status : Status
+        CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
+        data's slopes where points nearly coincide, but never above 1e-6 of the largest target.
+
+    References
+    ----------
+    :cite:t:`liang2025implicit`, Theorems 2 and 8; the dual: eq. :eq:`eq-relu-dual`.
+
+    Examples
+    --------
+    >>> from mflib import variational
+    >>> h = variational.solve([-0.5, 0.5], [2.0, 1.0])
+    >>> h([-0.5, 0.5]).round(6).tolist(), bool(h.gap < 1e-9 * h.cost)
+    ([2.0, 1.0], True)
+    """
+
+    cost: float
+    gap: float
+    residual: float
+    iterations: int
+    status: Status
+    _dual: DiscreteDual = field(repr=False)
+    _xi: np.ndarray = field(repr=False)
+    _level: Level = field(repr=False)
+    _errors: np.ndarray = field(repr=False)
+
+    def __call__(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h."""
+        return self._integrate(x)[0]
+
+    def derivative(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h'."""
+        return self._integrate(x)[1]
+
+    @allow_overflow()
+    def curvature(self, x: ArrayLike) -> np.ndarray:
+        r"""Evaluate h'', where the density is continuous."""
+        x = finite_array("x", x)
+        flat, total = x.ravel(), np.zeros(x.size)
+        for o in self._dual.orientations:
+            p = o.pdf(flat)
+            there = p > 0  # elsewhere alpha may overflow
+            t = flat[there]
+            pieces = self._pieces(o, t, t, np.searchsorted(self._dual.x, t))
+            alpha = self._dual.potential.inverse_mirror(pieces.z_left)
+            total[there] += (1 - self._dual.slope) * alpha * p[there]
+        return total.reshape(x.shape)
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        r"""The slopes :math:`(h'(-\infty), h'(+\infty))`."""
+        return float(self._table.slope[0]), float(self._table.slope[-1])
+
+    @cached_property
+    @allow_overflow()
+    def penalties(self) -> dict[str, float]:
+        r"""The terms :math:`G_1, G_2, G_3` of the cost, from h itself.
+
+        Empty where the theorem does not split the cost: it needs ReLU, a quadratic potential and a
+        symmetric density.
+        """
+        d, knots = self._dual, np.union1d(self._table.knots, 0.0)  # |x| in G3 has its kink at 0
+        x, weight = gauss(self._level.nodes)
+        half = 0.5 * np.diff(knots)[:, None]
+        t, w = (0.5 * (knots[1:] + knots[:-1])[:, None] + half * x).ravel(), (half * weight).ravel()
+        symmetric = np.allclose(d.density.pdf(t), d.density.pdf(-t), rtol=1e-9, atol=0)
+        if d.slope != 0 or not isinstance(d.potential, Quadratic) or not symmetric:
+            return {}
+        curvature, p = self.curvature(t), d.density.pdf(t)
+        moment = (w * curvature * np.abs(t)).sum() - 2 * self(0.0)
+        return {
+            "G1": float(w @ np.divide(curvature**2, p, out=np.zeros_like(p), where=p > 0)),
+            "G2": float(sum(self.slopes) ** 2),
+            "G3": float(moment**2 / d.density.moment(2)),
+        }
+
+    def _pieces(self, o: Orientation, start: np.ndarray, stop: np.ndarray, element) -> Pieces:
+        """The field from start to stop, each within one element."""
+        corner = o.grid[element]
+        return o.pieces(
+            self._dual.nodal_values(o, self._xi), start - corner, stop - corner, element
+        )
+
+    def _integrate_curvature(self, start, stop, element) -> tuple[np.ndarray, np.ndarray]:
+        """Integrals of h'' and of (stop - t) h'' from start to stop, within knot intervals."""
+        rise, moment = np.zeros(start.size), np.zeros(start.size)
+        for o in self._dual.orientations:
+            there = o.in_support(start, stop)  # elsewhere alpha may overflow
+            pieces = self._pieces(o, start[there], stop[there], element[there])
+            offset, alpha, w = gauss_rule(pieces, self._dual.potential, self._level.nodes)
+            w = (1 - self._dual.slope) * w * alpha * o.pdf(o.grid[pieces.element] + offset)
+            rise[there] += w.sum(axis=0)
+            moment[there] += np.einsum("nk,nk->k", w, pieces.right - offset)
+        return rise, moment
+
+    @cached_property
+    @allow_overflow()
+    def _table(self) -> _Table:
+        d = self._dual
+        split_orientations, ends = [], [d.x]
+        for o in d.orientations:
+            pieces = split(d.pieces(o, self._xi), d.potential, self._level)
+            split_orientations.append((o, pieces))
+            for offset in (pieces.left, pieces.right):
+                # a data point is a knot already; as an element's right end it would be rounded anew
+                inner = offset != np.diff(d.grid)[pieces.element]
+                ends.append((d.grid[pieces.element] + offset)[inner])
+        knots = np.unique(np.concatenate(ends))
+        element = np.searchsorted(d.x, knots, side="right")
+        rise, moment = self._integrate_curvature(knots[:-1], knots[1:], element[:-1])
+        # h up to an affine function, which the values at the data fix anew in each interval
+        slope = np.concatenate([[0.0], np.cumsum(rise)])
+        value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(knots) + moment)])
+        missing = d.y - self._errors - value[np.searchsorted(knots, d.x)]
+        if len(d.x) > 1:
+            tilt = np.diff(missing) / np.diff(d.x)
+        else:  # h'(-inf) = -s A_R... from the fields, since a single value fixes no slope
+            tilt = np.array([self._left_slope(split_orientations)])
+        interval = np.clip(element - 1, 0, len(tilt) - 1)
+        value += missing[interval] + tilt[interval] * (knots - d.x[interval])
+        return _Table(knots, value, slope + tilt[interval], element)
+
+    def _left_slope(self, split_orientations: list[tuple[Orientation, Pieces]]) -> float:
+        r""":math:`h'(-\infty)`, where a right-facing unit has slope s and a left-facing one −1."""
+        total = 0.0
+        for o, pieces in split_orientations:
+            slope = self._dual.slope if o.signs[0] == 1 else -1.0
+            offset, alpha, w = gauss_rule(pieces, self._dual.potential, self._level.nodes)
+            total += slope * float(
+                Assembly.at(o, pieces.element, offset, w).load_vector(alpha).sum()
+            )
+        return total
+
+    @allow_overflow()
+    def _integrate(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate h and h': from the knot on the left, add the integrals of h'' in between."""
+        x = finite_array("x", x)
+        result, flat, table = np.empty((2, x.size)), x.ravel(), self._table
+        for first in range(0, x.size, _CHUNK):
+            t = flat[first : first + _CHUNK]
+            k = np.clip(np.searchsorted(table.knots, t, side="right") - 1, 0, None)
+            start = np.minimum(table.knots[k], t)  # left of all knots h is a straight line
+            rise, moment = self._integrate_curvature(
+                start, np.minimum(t, table.knots[-1]), table.element[k]
+            )
+            h = table.value[k] + table.slope[k] * (t - table.knots[k]) + moment
+            result[:, first : first + _CHUNK] = h, table.slope[k] + rise
+        return result[0].reshape(x.shape), result[1].reshape(x.shape)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """h and h' at knots; between them the density is smooth and no field changes sign."""
+
+    knots: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+    element: np.ndarray  # of the interval that begins here
