@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from mflib import activations
 from mflib._validation import dataset, finite_array, number
 from mflib.potentials import Potential, Quadratic
-from mflib.representation._measures import Dual, Measure, measure_on
+from mflib.representation._dual import Dual
+from mflib.representation._measures import Measure, measure_on, refuse_what_nothing_fits
 
 _SCOUT = 1e-3  # tolerance of a first look at the states to come, for which nodes are then laid
 _DRAFT = 100.0  # the path is followed twice: a tolerance larger by this estimates the error
@@ -200,7 +201,7 @@ class _Model:
         self.y, self.measure = y, copy.copy(measure)
         self.measure.potential = Quadratic()
         self._set()
-        self.measure.settle(self.quadratic(times) @ self.dual.from_basis.T)
+        self.measure.adapt(self.quadratic(times) @ self.dual.from_basis.T)
         self._set()
 
     def _set(self) -> None:
@@ -234,10 +235,10 @@ def _integrate(model: _Model, potential: Potential, stops: np.ndarray, rtol: flo
     for stop in np.union1d(stops, decades[decades < stops[-1]]):
         measure = copy.copy(model.measure)
         measure.potential = potential
-        dual = copy.copy(model.dual).lay(measure)
+        dual = copy.copy(model.dual).discretize(measure)
         stretch = (model, dual, xi, (time, stop), size)
-        measure.settle(_between(_radau(*stretch, _SCOUT), rtol) @ dual.from_basis.T, 0.01 * rtol)
-        dual.lay(measure)
+        measure.adapt(_between(_radau(*stretch, _SCOUT), rtol) @ dual.from_basis.T, 0.01 * rtol)
+        dual.discretize(measure)
         draft, final = (_radau(*stretch, tolerance)[-1] for tolerance in (_DRAFT * rtol, rtol))
         row = model.row(measure, dual, final)
         errors.append(np.abs(row.values - model.row(measure, dual, draft).values).max())
