@@ -20,7 +20,10 @@ from mflib.representation._panels import (
     grid_of,
     is_short,
     pdf_at,
+    rounding,
 )
+
+_LOWER, _UPPER = slice(None, -1), slice(1, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +119,12 @@ class Biases(Measure):
 
     def __init__(self, x, sigma, potential, density) -> None:
         self.density, self.unit = density, float(density.std())
-        middle, half = 0.5 * (x.min() + x.max()), 0.5 * np.ptp(x)
-        self.origin = middle if abs(middle) > 100 * (half + self.unit) else 0.0
+        grid = grid_of(density, self.unit)
+        middle, near = 0.5 * (x.min() + x.max()), 10 * (np.ptp(x) + self.unit)
+        apart = abs(abs(middle) - abs(np.median(grid.edges)))
+        self.origin = middle if apart < near < 0.1 * abs(middle) else 0.0
         super().__init__((x - self.origin)[:, None], sigma, potential)
-        grid = grid_of(density)
-        self.edges = [self._with(edges, self.points) for edges in self._both(grid.edges)]
+        self._set([self._with(edges, self.points[:, 0]) for edges in self._both(grid.edges)])
         self.beyond = self._both(grid.beyond)
         self.is_open = [grid.is_open, grid.is_open[::-1]]
 
@@ -136,16 +140,24 @@ class Biases(Measure):
         near = [is_short(edges[after - 1], kinks, self.unit), is_short(kinks, edges[after], self.unit)]
         return np.union1d(edges, kinks[~np.logical_or(*near)])
 
-    def _panels(self, kinks: np.ndarray | None = None) -> Panels:
-        """Return all panels of both sides."""
-        edges = self.edges if kinks is None else [self._with(e, kinks[:, 0]) for e in self.edges]
+    def _panels(self, edges: list[np.ndarray]) -> Panels:
+        """Return the panels between these edges, of both sides."""
         side = np.repeat([1.0, -1.0], [len(e) - 1 for e in edges])
-        low, high = (np.concatenate(ends) for ends in zip(*((e[:-1], e[1:]) for e in edges)))
-        return Panels(side, low, high)
+        return Panels(side, *(np.concatenate([e[s] for e in edges]) for s in (_LOWER, _UPPER)))
 
     def nodes(self, kinks: np.ndarray | None = None) -> Nodes:
-        panels = self._panels(kinks)
+        edges = self.edges if kinks is None else [self._with(e, kinks[:, 0]) for e in self.edges]
+        if self._present is None:
+            panels = self._panels(self.edges)
+            self._present = self._nodes(panels, NODES, self._masses(panels))
+        if all(len(a) == len(b) for a, b in zip(edges, self.edges, strict=True)):
+            return self._present
+        panels = self._panels(edges)
         return self._nodes(panels, NODES, self._masses(panels))
+
+    def _set(self, edges: list[np.ndarray]) -> None:
+        self.edges: list[np.ndarray] = edges
+        self._present: Nodes | None = None
 
     def _masses(self, panels: Panels) -> np.ndarray:
         """Return the mass at each Gauss node, shape (n, 10)."""
@@ -165,7 +177,7 @@ class Biases(Measure):
         several, before = np.atleast_2d(multipliers).T, self._size()
         self._refine(several, tolerance)
         if any(map(len, self.beyond)) and self._goes_on(several):
-            self.edges = [np.union1d(*pair) for pair in zip(self.edges, self.beyond, strict=True)]
+            self._set([np.union1d(*pair) for pair in zip(self.edges, self.beyond, strict=True)])
             self.beyond = [np.zeros(0), np.zeros(0)]
             self._refine(several, tolerance)
         return self._size() > before
@@ -182,7 +194,7 @@ class Biases(Measure):
         return not self.tail(several.T) <= 1e-16 * total.max()
 
     def tail(self, multipliers: np.ndarray) -> float:
-        panels, count = self._panels(), np.cumsum([len(e) - 1 for e in self.edges])
+        panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
         ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
         outer = panels[ends]
         masses = np.zeros((4, len(NODES)))
@@ -196,16 +208,14 @@ class Biases(Measure):
 
     def _refine(self, several: np.ndarray, tolerance: float) -> None:
         """Halve panels until it makes no difference; what was smooth once is not looked at again."""
-        panels, scale = self._panels(), None
+        panels, scale = self._panels(self.edges), None
         for _ in range(MAX_REFINEMENTS):
             rough, scale = self._rough(panels, several, tolerance, scale)
             if not rough.any():
                 break
             left, right = panels[rough].halves()
-            self.edges = [
-                np.union1d(edges, left.high[left.side == side])
-                for edges, side in zip(self.edges, (1, -1), strict=True)
-            ]
+            middle = [left.high[left.side == side] for side in (1, -1)]
+            self._set([np.union1d(*pair) for pair in zip(self.edges, middle, strict=True)])
             panels = Panels(*map(np.append, left, right))
 
     def _rough(self, panels: Panels, several: np.ndarray, tolerance: float, scale=None) -> tuple:
@@ -236,12 +246,18 @@ class Biases(Measure):
 
     def _moments(self, panels: Panels, several: np.ndarray) -> tuple:
         """Integrate alpha over each panel; and what rounding in z does to it."""
-        nodes = self._nodes(panels, NODES, self._masses(panels))
+        masses = self._masses(panels)
+        nodes = self._nodes(panels, NODES, masses)
         features = self.features(nodes, self.points)
         alpha = self.potential.inverse_mirror(features @ several)
         blur = 1e-15 * (np.abs(features) @ np.abs(several)) / self.potential.hessian(alpha)
         shape = (len(panels.low), len(NODES), several.shape[1])
-        return tuple((nodes.mass[:, None] * a).reshape(shape).sum(axis=1) for a in (alpha, blur))
+        steep = rounding(masses, panels.low + self.origin, panels.high + self.origin, self.unit)
+        moved = steep[:, None] * np.abs(alpha).reshape(shape).max(axis=1)
+        whole, noise = (
+            (nodes.mass[:, None] * a).reshape(shape).sum(axis=1) for a in (alpha, blur)
+        )
+        return whole, noise + moved
 
 
 def measure_on(

@@ -57,31 +57,40 @@ def mass_between(density, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def is_short(low: np.ndarray, high: np.ndarray, unit: float) -> np.ndarray:
-    """Whether panels are of a few roundings only, and no longer halved."""
-    return high - low <= 1e-14 * np.maximum(np.maximum(np.abs(low), np.abs(high)), unit)
+    """Whether panels are near the roundings of their edges, and no longer halved."""
+    return high - low <= 1e-12 * np.maximum(np.maximum(np.abs(low), np.abs(high)), unit)
 
 
 def gauss_masses(density, low: np.ndarray, high: np.ndarray, unit: float) -> np.ndarray:
     """Return the mass at each Gauss node of intervals of b, shape (n, 10).
 
-    In an interval too short to be halved the distribution function says what the pdf, which may
-    be infinite there or jump, does not.
+    Where rounding of b makes the pdf uncertain, and in intervals too short to be halved, in which
+    it may jump or be infinite, the distribution function says how much there is.
     """
     masses = 0.5 * (high - low)[:, None] * WEIGHTS * pdf_at(density, _places(low, high, NODES))
-    if (short := is_short(low, high, unit)).any():
-        exact = mass_between(density, low[short], high[short])
-        masses[short] = 0.5 * WEIGHTS * exact[:, None]
+    doubtful = is_short(low, high, unit) | ~(rounding(masses, low, high, unit) <= 1e-13)
+    if doubtful.any():
+        exact = mass_between(density, low[doubtful], high[doubtful])
+        masses[doubtful] = 0.5 * WEIGHTS * exact[:, None]
     return masses
 
 
-def grid_of(density) -> Grid:
+def rounding(masses: np.ndarray, low: np.ndarray, high: np.ndarray, unit: float) -> np.ndarray:
+    """Return what rounding of b in the pdf may do to the mass of each panel, by its steepness."""
+    width = high - low
+    with np.errstate(invalid="ignore"):
+        slope = np.ptp(masses / (0.5 * WEIGHTS), axis=1) / width
+    return 2e-16 * np.maximum(np.maximum(np.abs(low), np.abs(high)), unit) * slope
+
+
+def grid_of(density, std: float) -> Grid:
     """Return panels on which a density has its moments, or raise.
 
     They double in length away from the median, so that no tail hides the centre, as far as there
     is a second moment, and are halved until the pdf is resolved.
     """
     with np.errstate(all="ignore"):
-        median, std, mean = (float(v) for v in (density.median(), density.std(), density.mean()))
+        median, mean = float(density.median()), float(density.mean())
     edges, beyond, is_open = [np.array([median])], [], []
     for sign in (-1, 1):
         inner, outer, goes_on = _tail(density, median, std, sign)
@@ -116,18 +125,20 @@ def _resolve(density, edges: np.ndarray, mean: float, std: float) -> tuple:
     """Halve panels until the first moments make no difference; return edges and the moments."""
 
     def moments(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Mass, mean and variance in each panel, in units of the deviation, shape (3, n)."""
+        """Mass, mean and variance in each panel, in units of the deviation, and rounding, (4, n)."""
         masses = gauss_masses(density, low, high, std)
         z = (_places(low, high, NODES) - mean) / std
-        return np.stack([(masses * z**power).sum(axis=1) for power in range(3)])
+        first = [(masses * z**power).sum(axis=1) for power in range(3)]
+        return np.stack([*first, rounding(masses, low, high, std) * (1 + z[:, -1] ** 2)])
 
-    low, high, total = edges[:-1], edges[1:], np.zeros(3)
+    low, high, total = edges[:-1], edges[1:], np.zeros(4)
     whole = moments(low, high)
     for _ in range(MAX_REFINEMENTS):
         middle = 0.5 * (low + high)
         left, right = moments(low, middle), moments(middle, high)
-        error = np.maximum(np.abs(whole - left - right).max(axis=0), _hidden(density, low, high))
-        rough = ~(error <= 1e-14) & ~is_short(low, high, std)
+        error = np.abs(whole - left - right)[:3].max(axis=0)
+        error = np.maximum(error, _hidden(density, low, high))
+        rough = ~(error <= 1e-14 + whole[3]) & ~is_short(low, high, std)
         total += whole[:, ~rough].sum(axis=1)
         if not rough.any() or rough.sum() > _MOST:
             break
@@ -135,7 +146,7 @@ def _resolve(density, edges: np.ndarray, mean: float, std: float) -> tuple:
         low = np.concatenate([low[rough], middle[rough]])
         high = np.concatenate([middle[rough], high[rough]])
         whole = np.concatenate([left[:, rough], right[:, rough]], axis=1)
-    return np.unique(edges), total
+    return np.unique(edges), total[:3]
 
 
 def _hidden(density, low: np.ndarray, high: np.ndarray) -> np.ndarray:
