@@ -39,9 +39,8 @@ class Dual:
 
     def evaluate(self, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return alpha at the nodes and the gradient of the dual; xi may have several rows."""
-        alpha = self.potential.inverse_mirror(self.basis @ xi.T)
-        moments = (self.basis.T @ (self.mass * alpha.T).T).T
-        return alpha, self.right - moments - (xi @ self.root.T) @ self.root
+        alpha = self.potential.inverse_mirror(xi @ self.basis.T)
+        return alpha, self.right - (alpha * self.mass) @ self.basis - (xi @ self.root.T) @ self.root
 
     def curvature(self, alpha: np.ndarray) -> np.ndarray:
         """Return minus the Hessian of the dual."""
