@@ -303,24 +303,25 @@ def _described(points, sigma, potential, density, neurons) -> Measure:
     return Biases(points[:, 0], sigma, potential, density)
 
 
-def refuse_what_nothing_fits(measure: Measure, y: np.ndarray) -> None:
-    """Raise if h misses a target whatever the coefficients are, and name its input."""
+def out_of_reach(measure: Measure, y: np.ndarray) -> str | None:
+    """Say which target h misses whatever the coefficients are, if one is seen to be such."""
     nodes = measure.nodes()
     norms = np.sqrt(nodes.mass @ measure.features(nodes, measure.points) ** 2)
     unseen = (norms <= 1e-13 * norms.max()) & (np.abs(y) > 1e-8 * np.abs(y).max())
     if unseen.any():
         point = np.array2string((measure.points[unseen][0] + measure.origin).squeeze())
-        raise ValueError(
+        return (
             f"x contains {point}, where no unit responds: sigma(w . x - b) vanishes there for all "
             f"w and b, and h with it, but the target is {y[unseen][0]:g}. Widen the density, add "
             "neurons, or leave the point out."
         )
     if isinstance(measure, Biases) and isinstance(measure.sigma, activations.PiecewiseLinear):
-        _refuse_straight(measure, y)
+        return _not_straight(measure, y)
+    return None
 
 
-def _refuse_straight(measure: Biases, y: np.ndarray) -> None:
-    """Raise if three data, not on a line, lie on one side of all kinks."""
+def _not_straight(measure: Biases, y: np.ndarray) -> str | None:
+    """Say so if three data on one side of all kinks are not on a line."""
     first, last = min(e[0] for e in measure.edges), max(e[-1] for e in measure.edges)
     u, index = np.unique(measure.points[:, 0], return_inverse=True)
     means = np.bincount(index, y) / np.bincount(index)
@@ -328,12 +329,14 @@ def _refuse_straight(measure: Biases, y: np.ndarray) -> None:
         line = np.column_stack([np.ones(beyond.sum()), u[beyond] / np.abs(u).max(initial=1e-300)])
         rest = means[beyond] - line @ np.linalg.lstsq(line, means[beyond])[0]
         if np.abs(rest).max(initial=0.0) > 1e-8 * np.abs(y).max():
-            raise ValueError(
-                f"x contains {', '.join(f'{p:g}' for p in u[beyond][:3] + measure.origin)} and "
-                f"{beyond.sum() - 3} more beyond all kinks, which lie between "
+            named = ", ".join(f"{place:g}" for place in u[beyond][:3] + measure.origin)
+            return (
+                f"x contains {named} on one side of all kinks, which lie between "
                 f"{first + measure.origin:g} and {last + measure.origin:g}: h is straight there, "
-                "and the targets are not. Rescale x or widen the density."
+                f"but the targets of these {beyond.sum()} points are not on a line. Widen the "
+                "density, or rescale x."
             )
+    return None
 
 
 def checked_neurons(neurons, dim: int) -> tuple[np.ndarray, np.ndarray]:

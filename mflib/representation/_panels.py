@@ -71,7 +71,11 @@ def gauss_masses(density, low: np.ndarray, high: np.ndarray, unit: float) -> np.
     doubtful = is_short(low, high, unit) | ~(rounding(masses, low, high, unit) <= 1e-13)
     if doubtful.any():
         exact = mass_between(density, low[doubtful], high[doubtful])
-        masses[doubtful] = 0.5 * WEIGHTS * exact[:, None]
+        total = masses[doubtful].sum(axis=1)
+        smooth = np.isfinite(total) & (total > 0) & ~is_short(low[doubtful], high[doubtful], unit)
+        shape = np.broadcast_to(0.5 * WEIGHTS, masses[doubtful].shape).copy()
+        shape[smooth] = masses[doubtful][smooth] / total[smooth, None]
+        masses[doubtful] = shape * exact[:, None]
     return masses
 
 
@@ -127,7 +131,7 @@ def _resolve(density, edges: np.ndarray, mean: float, std: float) -> tuple:
     def moments(low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Mass, mean and variance in each panel, in units of the deviation, and rounding, (4, n)."""
         masses = gauss_masses(density, low, high, std)
-        z = (_places(low, high, NODES) - mean) / std
+        z = _places(low - mean, high - mean, NODES) / std
         first = [(masses * z**power).sum(axis=1) for power in range(3)]
         return np.stack([*first, rounding(masses, low, high, std) * (1 + z[:, -1] ** 2)])
 

@@ -13,7 +13,7 @@ from mflib import activations
 from mflib._validation import dataset, finite_array
 from mflib.potentials import Potential, Quadratic
 from mflib.representation._dual import Dual
-from mflib.representation._measures import Measure, measure_on, refuse_what_nothing_fits
+from mflib.representation._measures import Measure, measure_on, out_of_reach
 from mflib.representation._panels import MAX_REFINEMENTS
 
 _MAX_ITERATIONS = 100
@@ -38,7 +38,8 @@ class Status(enum.Enum):
         "Likely causes: fewer neurons that respond than data points, data points almost on top of "
         "each other, a potential nearly flat or nearly singular at these magnitudes, or one for "
         "which the density's tails are too heavy (its conjugate is not integrable: the infimum is "
-        "not attained)"
+        "not attained); with a ridge, a point where no unit responds, or three beyond all kinks and "
+        "not on a line"
     )
 
 
@@ -138,8 +139,10 @@ def solve(
     ------
     ValueError
         If the data are empty, of different lengths, repeated or not finite; if density and neurons
-        are both given or do not fit the data; if the potential's Hessian at 0 is zero or infinite;
-        if the ridge is not positive semidefinite, or of another shape.
+        are both given or do not fit the data; if the nodes miss the density's moments, its tails
+        being too heavy for double precision; if without a ridge a target is out of reach, no unit
+        responding there or all kinks being elsewhere; if the potential's Hessian at 0 is zero or
+        infinite; if the ridge is not positive semidefinite, or of another shape.
     TypeError
         If an argument is of the wrong kind.
 
@@ -158,8 +161,10 @@ def solve(
     root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    refuse_what_nothing_fits(measure, targets)
-    return _solve(measure, targets, root)
+    fault = out_of_reach(measure, targets)
+    if fault and not root.size:
+        raise ValueError(fault)
+    return _solve(measure, targets, root, reachable=not fault)
 
 
 def kernel(
@@ -230,7 +235,9 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
+def _solve(
+    measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool
+) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
     for _ in range(MAX_REFINEMENTS):
@@ -242,14 +249,15 @@ def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
     errors = y - h - root.T @ (root @ multipliers)
     residual, cost = float(np.abs(errors).max()), measure.cost(multipliers)
     size = np.abs(y).max()
-    reached = residual <= 1e-8 * size and measure.tail(multipliers) <= 1e-12 * size
+    converged = reachable and residual <= 1e-8 * size and np.isfinite(cost)
+    converged &= measure.tail(multipliers) <= 1e-12 * size
     return Representation(
         cost=cost,
         gap=float(abs(multipliers @ errors)),
         residual=residual,
         multipliers=multipliers,
         iterations=total,
-        status=Status.CONVERGED if reached and np.isfinite(cost) else Status.STALLED,
+        status=Status.CONVERGED if converged else Status.STALLED,
         _measure=measure,
     )
 
@@ -257,6 +265,9 @@ def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
 def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:
     """Maximise the dual on its present nodes; returns the multipliers and the steps."""
     xi = dual.to_basis(multipliers)
+    with np.errstate(over="ignore", invalid="ignore"):  # on new nodes alpha may be infinite
+        if not np.isfinite(dual.evaluate(xi)[1]).all():
+            xi = np.zeros_like(xi)
     alpha, gradient = dual.evaluate(xi)
     error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
     steps = 0

@@ -15,7 +15,7 @@ from mflib._validation import dataset, finite_array, flag, number
 from mflib.potentials import Potential, Quadratic
 from mflib.representation._collocation import ORDER, POINTS, NoConvergence, Stages, next_term
 from mflib.representation._dual import Dual
-from mflib.representation._measures import Measure, measure_on, refuse_what_nothing_fits
+from mflib.representation._measures import Measure, measure_on, out_of_reach
 
 _MOST_STEPS = 20_000
 _MOST_ADAPTATIONS = 5  # of the nodes to the stages of one step
@@ -167,7 +167,8 @@ def trajectory(
     potential = Quadratic() if potential is None else potential
     progress = flag("progress", progress)
     measure = measure_on(points, activation, potential, density, neurons)
-    refuse_what_nothing_fits(measure, targets)
+    if fault := out_of_reach(measure, targets):
+        raise ValueError(fault)
     # products of small matrices: more threads would only wait for each other
     with threadpool_limits(limits=1, user_api="blas"):
         model = _Model(measure, targets, stops)
@@ -278,10 +279,9 @@ class _Path:
                 increments = self._increments(step)
                 error = self._error(increments)
             except NoConvergence:
-                error = np.inf
-            self.step = step * min(5.0, max(0.2, 0.8 * max(error, 1e-20) ** (-1 / ORDER)))
+                error, (self.measure, self.dual) = np.inf, before
+            self.step = step * min(3.0, max(0.2, 0.8 * max(error, 1e-20) ** (-1 / ORDER)))
             if error > 1:
-                self.measure, self.dual = before
                 continue
             self.time = stop if count == 1 else self.time + step
             self.xi, self.error = self.xi + increments[-1], self.error + self._moved(increments)
@@ -305,11 +305,12 @@ class _Path:
 
     def _adapt(self, increments: np.ndarray) -> bool:
         """Refine nodes for the stages; what earlier steps left is dropped now and then."""
-        states = np.vstack([self.xi, self.xi + increments])
+        states = self.xi + increments
         if not np.isfinite(self.dual.evaluate(states)[1]).all():
             raise NoConvergence
-        crowded = len(self.dual.mass) > _CROWDED * self.fresh
-        measure = copy.copy(self.coarse if crowded else self.measure)
+        measure, crowded = copy.copy(self.measure), len(self.dual.mass) > _CROWDED * self.fresh
+        if crowded:
+            measure, states = copy.copy(self.coarse), np.vstack([self.xi, states])
         if not measure.adapt(states @ self.dual.from_basis.T, 0.01 * self.rtol):
             return False
         self.measure, self.dual = measure, copy.copy(self.dual).discretize(measure)
