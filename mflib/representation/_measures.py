@@ -1,25 +1,35 @@
-"""Measures on neurons as nodes, refined where they are seen to be wrong, and the dual on them."""
+"""Measures on neurons as weighted nodes, refined where they are seen to be wrong."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.legendre import leggauss, legvander
+from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike
-from scipy import linalg
 
 from mflib import activations, densities
 from mflib._validation import finite_array
 from mflib.potentials import check_at_zero
+from mflib.representation._panels import (
+    ENDS,
+    MAX_REFINEMENTS,
+    NODES,
+    TO_ENDS,
+    WEIGHTS,
+    Panels,
+    gauss_masses,
+    grid_of,
+    is_short,
+    pdf_at,
+    rounding,
+)
 
-_NODES, _WEIGHTS = leggauss(10)
-_ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # just inside a panel
-_TO_ENDS = np.linalg.solve(legvander(_NODES, 9).T, legvander(_ENDS, 9).T)  # extrapolates to them
-MAX_REFINEMENTS = 60
+_LAST = np.linalg.inv(legvander(NODES, 9))[8:]  # from values at nodes to Legendre coefficients
+_LOWER, _UPPER = slice(None, -1), slice(1, None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Nodes:
     """A measure on neurons as N weighted points."""
 
@@ -29,7 +39,12 @@ class Nodes:
 
 
 class Measure:
-    """The measure of problem (P), which knows how to become nodes."""
+    """The measure of problem (P), which knows how to become nodes.
+
+    Points, and the biases of its nodes, are measured from its origin.
+    """
+
+    origin = 0.0
 
     def __init__(self, points, sigma, potential) -> None:
         self.points, self.sigma, self.potential = points, sigma, potential
@@ -38,8 +53,15 @@ class Measure:
         """Return nodes that integrate activations with kinks at these points, too."""
         raise NotImplementedError
 
-    def refine(self, multipliers: np.ndarray) -> bool:
-        """Refine where alpha is not resolved, once; return whether there was anything to do."""
+    def adapt(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
+        """Refine the nodes for multipliers, shape (m,) or (k, m); return whether that was needed.
+
+        The tolerance is for the mass of alpha, relative to that of its absolute value.
+        """
+        raise NotImplementedError
+
+    def tail(self, multipliers: np.ndarray) -> float:
+        """Return what the outermost nodes add to h at the data, if the measure goes on there."""
         raise NotImplementedError
 
     def features(self, nodes: Nodes, points: np.ndarray) -> np.ndarray:
@@ -49,10 +71,6 @@ class Measure:
     def alpha(self, nodes: Nodes, multipliers: np.ndarray) -> np.ndarray:
         z = self.features(nodes, self.points) @ multipliers
         return self.potential.inverse_mirror(z)
-
-    def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
-        """Refine for multipliers, shape (m,) or (k, m), until it makes no difference."""
-        raise NotImplementedError
 
     def cost(self, multipliers: np.ndarray) -> float:
         """Return the integral of the divergence of alpha from 0."""
@@ -68,7 +86,7 @@ class Measure:
             raise ValueError(
                 f"x must have shape (k, {dim}){' or (k,)' * (dim == 1)}, got {given.shape}."
             )
-        parts = np.array_split(points, -(-len(points) // 256) or 1)
+        parts = np.array_split(points - self.origin, -(-len(points) // 256) or 1)
         values = np.concatenate([self.integrate(multipliers, part) for part in parts])
         return values if given.ndim else values[0]
 
@@ -88,94 +106,175 @@ class Neurons(Measure):
     def nodes(self, kinks: np.ndarray | None = None) -> Nodes:
         return self.empirical
 
-    def refine(self, multipliers: np.ndarray) -> bool:
+    def adapt(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
         return False
 
-    def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
-        pass
+    def tail(self, multipliers: np.ndarray) -> float:
+        return 0.0
 
 
 class Biases(Measure):
-    """w = ±1 and b from a density: Gauss panels, split at the kinks and then as needed."""
+    r"""w = ±1 and b from a density: Gauss panels in the place t = wb at which a unit turns.
+
+    With these, :math:`\sigma(wx - b) = \sigma(w(x - t))`: data far from zero beside their spread
+    and the density's cost no digits if x and t are measured from an origin among them.
+    """
 
     def __init__(self, x, sigma, potential, density) -> None:
-        super().__init__(x[:, None], sigma, potential)
-        self.density = density
-        low, high = density.ppf(1e-22), density.isf(1e-22)
-        # panels that double in length away from the median, so that no tail hides the centre
-        doubling = 0.25 * density.std() * 2.0 ** np.arange(100)
-        around = density.median() + np.concatenate([-doubling, doubling, [0.0]])
-        inner = around[(low < around) & (around < high)]
-        self.edges = self._with(np.unique(np.concatenate([[low], inner, [high]])), x)
+        self.density, self.unit = density, float(density.std())
+        grid = grid_of(density, self.unit)
+        middle, near = 0.5 * (x.min() + x.max()), 10 * (np.ptp(x) + self.unit)
+        apart = abs(abs(middle) - abs(np.median(grid.edges)))
+        self.origin = middle if apart < near < 0.1 * abs(middle) else 0.0
+        super().__init__((x - self.origin)[:, None], sigma, potential)
+        self._set([self._with(edges, self.points[:, 0]) for edges in self._both(grid.edges)])
+        self.beyond = self._both(grid.beyond)
+        self.is_open = [grid.is_open, grid.is_open[::-1]]
 
-    def _with(self, edges: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Add the kinks of units of both signs to the panel edges."""
-        kinks = np.concatenate([x, -x])
-        edges = np.union1d(edges, kinks[(edges[0] < kinks) & (kinks < edges[-1])])
-        apart = np.diff(edges) > 1e-14 * np.abs(edges).max()  # no panel of a few roundings only
-        return edges[np.append(True, apart)]
+    def _both(self, b: np.ndarray) -> list[np.ndarray]:
+        """Return the places, from the origin, of units with these biases and w = 1, w = -1."""
+        return [b - self.origin, -b[::-1] - self.origin]
+
+    def _with(self, edges: np.ndarray, kinks: np.ndarray) -> np.ndarray:
+        """Add kinks to the panel edges, but none that is an edge already up to rounding."""
+        kinks = np.unique(kinks[(edges[0] < kinks) & (kinks < edges[-1])])
+        kinks = kinks[np.append(~is_short(kinks[:-1], kinks[1:], self.unit), True)[: len(kinks)]]
+        after = np.searchsorted(edges, kinks)
+        near = [is_short(edges[after - 1], kinks, self.unit), is_short(kinks, edges[after], self.unit)]
+        return np.union1d(edges, kinks[~np.logical_or(*near)])
+
+    def _panels(self, edges: list[np.ndarray]) -> Panels:
+        """Return the panels between these edges, of both sides."""
+        side = np.repeat([1.0, -1.0], [len(e) - 1 for e in edges])
+        return Panels(side, *(np.concatenate([e[s] for e in edges]) for s in (_LOWER, _UPPER)))
 
     def nodes(self, kinks: np.ndarray | None = None) -> Nodes:
-        return self._gauss(self.edges if kinks is None else self._with(self.edges, kinks[:, 0]))
+        edges = self.edges if kinks is None else [self._with(e, kinks[:, 0]) for e in self.edges]
+        if self._present is None:
+            panels = self._panels(self.edges)
+            self._present = self._nodes(panels, NODES, self._masses(panels))
+        if all(len(a) == len(b) for a, b in zip(edges, self.edges, strict=True)):
+            return self._present
+        panels = self._panels(edges)
+        return self._nodes(panels, NODES, self._masses(panels))
 
-    def _gauss(self, edges: np.ndarray) -> Nodes:
-        return self._inside(edges[:-1], edges[1:], _NODES, _WEIGHTS)
+    def _set(self, edges: list[np.ndarray]) -> None:
+        self.edges: list[np.ndarray] = edges
+        self._present: Nodes | None = None
 
-    def _inside(self, low, high, at: np.ndarray, weights) -> Nodes:
-        """Lay nodes of both signs in panels from `low` to `high`, at places from -1 to 1."""
-        half = 0.5 * (high - low)[:, None]
-        bias = (0.5 * (high + low)[:, None] + half * at).ravel()
-        mass = 0.5 * (half * weights).ravel() * self.density.pdf(bias)
-        return Nodes(np.repeat([1.0, -1.0], len(bias))[:, None], np.tile(bias, 2), np.tile(mass, 2))
+    def _masses(self, panels: Panels) -> np.ndarray:
+        """Return the mass at each Gauss node, shape (n, 10)."""
+        side, low, high = panels
+        low, high = low + self.origin, high + self.origin
+        right = side > 0
+        b_low, b_high = np.where(right, low, -high), np.where(right, high, -low)
+        masses = 0.5 * gauss_masses(self.density, b_low, b_high, self.unit)
+        return np.where(right[:, None], masses, masses[:, ::-1])
 
-    def refine(self, multipliers: np.ndarray) -> bool:
-        before = len(self.edges)
-        self._halve(self.edges[:-1], self.edges[1:], multipliers[:, None], 1e-14)
-        return len(self.edges) > before
+    def _nodes(self, panels: Panels, at: np.ndarray, masses: np.ndarray) -> Nodes:
+        """Return nodes at places of the panels between -1 and 1."""
+        weight = np.repeat(panels.side, len(at))
+        return Nodes(weight[:, None], weight * panels.places(at).ravel(), masses.ravel())
 
-    def settle(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> None:
-        several, scale = np.atleast_2d(multipliers).T, None
-        low, high = self.edges[:-1], self.edges[1:]
-        for _ in range(MAX_REFINEMENTS):  # what was found smooth stays so: look at the halves only
-            low, high, scale = self._halve(low, high, several, tolerance, scale)
-            if not len(low):
+    def adapt(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
+        several, before = np.atleast_2d(multipliers).T, self._size()
+        self._refine(several, tolerance)
+        if any(map(len, self.beyond)) and self._goes_on(several):
+            self._set([np.union1d(*pair) for pair in zip(self.edges, self.beyond, strict=True)])
+            self.beyond = [np.zeros(0), np.zeros(0)]
+            self._refine(several, tolerance)
+        return self._size() > before
+
+    def _size(self) -> int:
+        return sum(map(len, self.edges))
+
+    def _goes_on(self, several: np.ndarray) -> bool:
+        """Whether the outermost nodes are more than rounding in h at the data."""
+        nodes = self.nodes()
+        features = np.abs(self.features(nodes, self.points))
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = features.T @ (nodes.mass[:, None] * np.abs(self.alpha(nodes, several)))
+        return not self.tail(several.T) <= 1e-16 * total.max()
+
+    def tail(self, multipliers: np.ndarray) -> float:
+        panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
+        ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
+        outer = panels[ends]
+        masses = np.zeros((4, len(NODES)))
+        masses[[0, 2], 0], masses[[1, 3], -1] = 1.0, 1.0
+        masses *= self._masses(outer) * np.concatenate(self.is_open)[:, None]
+        nodes = self._nodes(outer, NODES, masses)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = masses.reshape(-1, 1) * self.alpha(nodes, np.atleast_2d(multipliers).T)
+            parts = np.abs(self.features(nodes, self.points)).T @ np.abs(moved)
+        return float(parts.max()) if np.isfinite(parts).all() else np.inf
+
+    def _refine(self, several: np.ndarray, tolerance: float) -> None:
+        """Halve panels until it makes no difference; what was smooth once is not looked at again."""
+        panels, scale = self._panels(self.edges), None
+        for _ in range(MAX_REFINEMENTS):
+            rough, scale = self._rough(panels, several, tolerance, scale)
+            if not rough.any():
                 break
+            left, right = panels[rough].halves()
+            middle = [left.high[left.side == side] for side in (1, -1)]
+            self._set([np.union1d(*pair) for pair in zip(self.edges, middle, strict=True)])
+            panels = Panels(*map(np.append, left, right))
 
-    def _halve(self, low, high, several: np.ndarray, tolerance: float, scale=None) -> tuple:
-        """Halve each panel on which its halves and the whole disagree on the mass of alpha.
+    def _rough(self, panels: Panels, several: np.ndarray, tolerance: float, scale=None) -> tuple:
+        """Tell on which panels the halves and the whole disagree on the mass of alpha.
 
-        Returns the halves, and the mass of |alpha| that their errors are compared with.
+        Returns that, and the mass of |alpha| with which errors are compared.
         """
-        middle = 0.5 * (low + high)
-        whole, noise = self._moments(low, high, several)
-        parts = sum(self._moments(*half, several)[0] for half in ((low, middle), (middle, high)))
-        scale = np.abs(whole).sum(axis=(0, 1)) if scale is None else scale
-        error = np.maximum(np.abs(whole - parts), self._hidden(low, high, several))
-        rough = (error > tolerance * scale + noise).any(axis=(0, 2))
-        rough &= high - low > 1e-14 * np.abs(self.edges).max()
-        low, middle, high = low[rough], middle[rough], high[rough]
-        self.edges = np.union1d(self.edges, middle)
-        return np.append(low, middle), np.append(middle, high), scale
+        masses, alpha = self._masses(panels), self._alpha_in(panels, NODES, several)
+        whole = np.einsum("pn,pnk->pk", masses, alpha)
+        scale = np.abs(whole).sum(axis=0) if scale is None else scale
+        error = self._hidden(panels, masses, alpha, several)
+        unsure = (_guess(masses, alpha) > 0.01 * tolerance * scale).any(axis=1)
+        halves = Panels(*map(np.append, *panels[unsure].halves()))
+        parts = np.einsum(
+            "pn,pnk->pk", self._masses(halves), self._alpha_in(halves, NODES, several)
+        ).reshape(2, -1, several.shape[1])
+        error[unsure] = np.fmax(error[unsure], np.abs(whole[unsure] - parts.sum(axis=0)))
+        rough = (error > tolerance * scale).any(axis=1) & np.isfinite(whole).all(axis=1)
+        rough &= ~is_short(panels.low, panels.high, self.unit)
+        noise = self._noise(panels[rough], masses[rough], alpha[rough], several)
+        rough[rough] = (error[rough] > tolerance * scale + noise).any(axis=1)
+        return rough, scale
 
-    def _hidden(self, low, high, several: np.ndarray) -> np.ndarray:
+    def _alpha_in(self, panels: Panels, at: np.ndarray, several: np.ndarray) -> np.ndarray:
+        """Return alpha at places in panels, shape (n, at, k)."""
+        alpha = self.alpha(self._nodes(panels, at, np.zeros(0)), several)
+        return alpha.reshape(len(panels.low), len(at), several.shape[1])
+
+    def _noise(self, panels: Panels, masses, alpha, several: np.ndarray) -> np.ndarray:
+        """Return what rounding in z and in the pdf does to the mass of alpha, shape (n, k)."""
+        features = np.abs(self.features(self._nodes(panels, NODES, masses), self.points))
+        blur = 1e-15 * (features @ np.abs(several)).reshape(alpha.shape)
+        blur = np.einsum("pn,pnk->pk", masses, blur / self.potential.hessian(alpha))
+        low, high = panels.low + self.origin, panels.high + self.origin
+        steep = rounding(masses, low, high, self.unit)
+        return blur + steep[:, None] * np.abs(alpha).max(axis=1)
+
+    def _hidden(self, panels: Panels, masses, alpha, several: np.ndarray) -> np.ndarray:
         """Mass of alpha that a kink or jump between an edge and the node next to it hides."""
+        inner = np.einsum("pnk,ne->pek", (masses / WEIGHTS)[:, :, None] * alpha, TO_ENDS)
+        b = panels.side[:, None] * (panels.places(ENDS) + self.origin)
+        pdf = 0.25 * (panels.high - panels.low)[:, None] * pdf_at(self.density, b)
+        with np.errstate(invalid="ignore"):  # a pdf that is infinite at an edge
+            apart = np.abs(pdf[:, :, None] * self._alpha_in(panels, ENDS, several) - inner)
+        return apart.max(axis=1) * (1 - NODES[-1])
 
-        def integrand(at: np.ndarray) -> np.ndarray:
-            nodes = self._inside(low, high, at, np.ones_like(at))
-            values = nodes.mass[:, None] * self.alpha(nodes, several)
-            return values.reshape(2, len(low), len(at), several.shape[1])
 
-        inner = np.einsum("spnk,ne->spek", integrand(_NODES), _TO_ENDS)
-        return np.abs(integrand(_ENDS) - inner).max(axis=2) * (1 - _NODES[-1])
+def _guess(masses: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Guess how far Gauss's rule is off by the last coefficients c that its nodes see.
 
-    def _moments(self, low, high, several: np.ndarray) -> tuple:
-        """Integrate alpha over each panel, for both signs; and what rounding in z does to it."""
-        nodes = self._inside(low, high, _NODES, _WEIGHTS)
-        features = self.features(nodes, self.points)
-        alpha = self.potential.inverse_mirror(features @ several)
-        blur = 1e-15 * (np.abs(features) @ np.abs(several)) / self.potential.hessian(alpha)
-        shape = (2, len(low), len(_NODES), several.shape[1])
-        return tuple((nodes.mass[:, None] * a).reshape(shape).sum(axis=2) for a in (alpha, blur))
+    For an analytic integrand of size f that is c²/f, the rule being exact to twice the degree, and
+    c for a rough one; between them the guess is on the large side, where it matters.
+    """
+    f = (masses / WEIGHTS)[:, :, None] * alpha
+    last, size = np.abs(np.einsum("pnk,cn->pck", f, _LAST)).max(axis=1), np.abs(f).max(axis=1)
+    return 2 * last * np.sqrt(last / np.where(size > 0, size, 1.0))
 
 
 def measure_on(
@@ -185,7 +284,7 @@ def measure_on(
     sigma = activations.get(activation)
     check_at_zero(potential)
     measure = _described(points, sigma, potential, density, neurons)
-    if not np.isfinite(measure.features(measure.nodes(), points)).all():
+    if not np.isfinite(measure.features(measure.nodes(), measure.points)).all():
         raise ValueError(f"activation {sigma!r} is infinite or not a number at some w . x - b.")
     return measure
 
@@ -204,70 +303,40 @@ def _described(points, sigma, potential, density, neurons) -> Measure:
     return Biases(points[:, 0], sigma, potential, density)
 
 
-class Dual:
-    r"""The dual of problem (P) with a ridge R, in a basis where it is well conditioned.
+def out_of_reach(measure: Measure, y: np.ndarray) -> str | None:
+    """Say which target h misses whatever the coefficients are, if one is seen to be such."""
+    nodes = measure.nodes()
+    norms = np.sqrt(nodes.mass @ measure.features(nodes, measure.points) ** 2)
+    unseen = (norms <= 1e-13 * norms.max()) & (np.abs(y) > 1e-8 * np.abs(y).max())
+    if unseen.any():
+        point = np.array2string((measure.points[unseen][0] + measure.origin).squeeze())
+        return (
+            f"x contains {point}, where no unit responds: sigma(w . x - b) vanishes there for all "
+            f"w and b, and h with it, but the target is {y[unseen][0]:g}. Widen the density, add "
+            "neurons, or leave the point out."
+        )
+    if isinstance(measure, Biases) and isinstance(measure.sigma, activations.PiecewiseLinear):
+        return _not_straight(measure, y)
+    return None
 
-    Its unknown :math:`\xi` has the norm of :math:`z = \sum_i \lambda_i \sigma_i` in
-    :math:`L^2(\mu)`. Repeated inputs, and features of low rank, leave directions of
-    :math:`\lambda` that move no z: these are no part of the basis.
-    """
 
-    def __init__(self, measure: Measure, y: np.ndarray, root: np.ndarray) -> None:
-        nodes = measure.nodes()
-        features = np.sqrt(nodes.mass)[:, None] * measure.features(nodes, measure.points)
-        # with R = root.T @ root the rows of both add up to K + R
-        _, sizes, rows = linalg.svd(np.concatenate([features, root]), full_matrices=False)
-        kept = sizes > 1e-13 * sizes[0]
-        self.sizes, self.rows = sizes[kept], rows[kept]
-        self.from_basis = (self.rows / self.sizes[:, None]).T
-        self.right, self.root = y @ self.from_basis, root @ self.from_basis
-        self.lay(measure)
-
-    def lay(self, measure: Measure) -> Dual:
-        """Take the nodes of a measure, and keep the basis."""
-        nodes = measure.nodes()
-        self.potential, self.mass = measure.potential, nodes.mass
-        self.basis = measure.features(nodes, measure.points) @ self.from_basis
-        return self
-
-    def to_basis(self, multipliers: np.ndarray) -> np.ndarray:
-        return self.sizes * (self.rows @ multipliers)
-
-    def evaluate(self, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return alpha at the nodes and the gradient of the dual."""
-        alpha = self.potential.inverse_mirror(self.basis @ xi)
-        return alpha, self.right - (self.mass * alpha) @ self.basis - (self.root @ xi) @ self.root
-
-    def curvature(self, alpha: np.ndarray) -> np.ndarray:
-        """Return minus the Hessian of the dual."""
-        weights = self.mass / self.potential.hessian(alpha)
-        return (self.basis.T * weights) @ self.basis + self.root.T @ self.root
-
-    def step(self, alpha: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """Return the Newton step."""
-        return np.linalg.lstsq(self.curvature(alpha), gradient, rcond=1e-15)[0]
-
-    def length(self, xi: np.ndarray, step: np.ndarray, initial: float) -> float:
-        """Find where the slope along a step has fallen to half; 0 where rounding hides it."""
-        low, high, t, factor = 0.0, np.inf, 1.0, 4.0
-        while high > 1e-8 and factor < 1e150:
-            slope = self._slope(xi + t * step, step)
-            if abs(slope) <= 0.5 * initial:
-                return t
-            low, high = (t, high) if slope > 0 else (low, t)
-            if np.isinf(high):
-                t, factor = t * factor, factor**2
-            elif high < 1.001 * low:
-                break
-            else:
-                t = np.sqrt(low * high) if low > 0 else high / 8
-        return 0.0
-
-    def _slope(self, trial: np.ndarray, step: np.ndarray) -> float:
-        """Slope of the dual at a trial point; where alpha overflows, the dual falls beyond all."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            slope = float(self.evaluate(trial)[1] @ step)
-        return slope if np.isfinite(slope) else -np.inf
+def _not_straight(measure: Biases, y: np.ndarray) -> str | None:
+    """Say so if three data on one side of all kinks are not on a line."""
+    first, last = min(e[0] for e in measure.edges), max(e[-1] for e in measure.edges)
+    u, index = np.unique(measure.points[:, 0], return_inverse=True)
+    means = np.bincount(index, y) / np.bincount(index)
+    for beyond in (u <= first, u >= last):
+        line = np.column_stack([np.ones(beyond.sum()), u[beyond] / np.abs(u).max(initial=1e-300)])
+        rest = means[beyond] - line @ np.linalg.lstsq(line, means[beyond])[0]
+        if np.abs(rest).max(initial=0.0) > 1e-8 * np.abs(y).max():
+            named = ", ".join(f"{place:g}" for place in u[beyond][:3] + measure.origin)
+            return (
+                f"x contains {named} on one side of all kinks, which lie between "
+                f"{first + measure.origin:g} and {last + measure.origin:g}: h is straight there, "
+                f"but the targets of these {beyond.sum()} points are not on a line. Widen the "
+                "density, or rescale x."
+            )
+    return None
 
 
 def checked_neurons(neurons, dim: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,9 @@ from scipy import linalg
 from mflib import activations
 from mflib._validation import dataset, finite_array
 from mflib.potentials import Potential, Quadratic
-from mflib.representation._measures import MAX_REFINEMENTS, Dual, Measure, measure_on
+from mflib.representation._dual import Dual
+from mflib.representation._measures import Measure, measure_on, out_of_reach
+from mflib.representation._panels import MAX_REFINEMENTS
 
 _MAX_ITERATIONS = 100
 
@@ -34,11 +36,14 @@ class Status(enum.Enum):
     STALLED = (
         "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
         "Likely causes: fewer neurons that respond than data points, data points almost on top of "
-        "each other, a potential nearly flat or nearly singular at these magnitudes"
+        "each other, a potential nearly flat or nearly singular at these magnitudes, or one for "
+        "which the density's tails are too heavy (its conjugate is not integrable: the infimum is "
+        "not attained); with a ridge, a point where no unit responds, or three beyond all kinks and "
+        "not on a line"
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Representation:
     r"""The trained change h as an integral over neurons, with its certificate.
 
@@ -73,7 +78,7 @@ class Representation:
     cost: float
     gap: float
     residual: float
-    multipliers: np.ndarray
+    multipliers: np.ndarray = field(repr=False)
     iterations: int
     status: Status
     _measure: Measure = field(repr=False)
@@ -134,8 +139,10 @@ def solve(
     ------
     ValueError
         If the data are empty, of different lengths, repeated or not finite; if density and neurons
-        are both given or do not fit the data; if the potential's Hessian at 0 is zero or infinite;
-        if the ridge is not positive semidefinite, or of another shape.
+        are both given or do not fit the data; if the nodes miss the density's moments, its tails
+        being too heavy for double precision; if without a ridge a target is out of reach, no unit
+        responding there or all kinks being elsewhere; if the potential's Hessian at 0 is zero or
+        infinite; if the ridge is not positive semidefinite, or of another shape.
     TypeError
         If an argument is of the wrong kind.
 
@@ -149,11 +156,15 @@ def solve(
     >>> rep([0.1]).round(6).tolist(), rep.status.name
     ([1.0], 'CONVERGED')
     """
-    root = _root_of(ridge, finite_array("y", y).size)
-    points, targets = dataset(x, y, distinct=not root.size)
+    ridge = finite_array("ridge", ridge)
+    points, targets = dataset(x, y, distinct=not ridge.any())
+    root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    return _solve(measure, targets, root)
+    fault = out_of_reach(measure, targets)
+    if fault and not root.size:
+        raise ValueError(fault)
+    return _solve(measure, targets, root, reachable=not fault)
 
 
 def kernel(
@@ -201,15 +212,14 @@ def kernel(
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
     measure.potential = Quadratic()
-    measure.settle(np.eye(len(points)))
+    measure.adapt(np.eye(len(points)))
     nodes = measure.nodes()
-    features = measure.features(nodes, points)
+    features = measure.features(nodes, measure.points)
     return (features.T * nodes.mass) @ features / potential.hessian(np.zeros(1))
 
 
-def _root_of(ridge: ArrayLike, m: int) -> np.ndarray:
+def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     """Return a matrix whose square is the ridge: root.T @ root = R, of no rows for R = 0."""
-    matrix = finite_array("ridge", ridge)
     if matrix.ndim == 0:
         matrix = float(matrix) * np.eye(m)
     if matrix.shape != (m, m) or not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0):
@@ -225,24 +235,29 @@ def _root_of(ridge: ArrayLike, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
+def _solve(
+    measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool
+) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
     for _ in range(MAX_REFINEMENTS):
         multipliers, iterations = _newton(Dual(measure, y, root), multipliers)
         total += iterations
-        if not measure.refine(multipliers):
+        if not measure.adapt(multipliers):
             break
     h = measure.integrate(multipliers, measure.points)
     errors = y - h - root.T @ (root @ multipliers)
-    residual = float(np.abs(errors).max())
+    residual, cost = float(np.abs(errors).max()), measure.cost(multipliers)
+    size = np.abs(y).max()
+    converged = reachable and residual <= 1e-8 * size and np.isfinite(cost)
+    converged &= measure.tail(multipliers) <= 1e-12 * size
     return Representation(
-        cost=measure.cost(multipliers),
+        cost=cost,
         gap=float(abs(multipliers @ errors)),
         residual=residual,
         multipliers=multipliers,
         iterations=total,
-        status=Status.CONVERGED if residual <= 1e-8 * np.abs(y).max() else Status.STALLED,
+        status=Status.CONVERGED if converged else Status.STALLED,
         _measure=measure,
     )
 
@@ -250,6 +265,9 @@ def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
 def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:
     """Maximise the dual on its present nodes; returns the multipliers and the steps."""
     xi = dual.to_basis(multipliers)
+    with np.errstate(over="ignore", invalid="ignore"):  # on new nodes alpha may be infinite
+        if not np.isfinite(dual.evaluate(xi)[1]).all():
+            xi = np.zeros_like(xi)
     alpha, gradient = dual.evaluate(xi)
     error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
     steps = 0

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import integrate
 from threadpoolctl import threadpool_limits
 
 from mflib import activations
-from mflib._validation import dataset, finite_array, number
+from mflib._validation import dataset, finite_array, flag, number
 from mflib.potentials import Potential, Quadratic
-from mflib.representation._measures import Dual, Measure, measure_on
+from mflib.representation._collocation import ORDER, POINTS, NoConvergence, Stages, next_term
+from mflib.representation._dual import Dual
+from mflib.representation._measures import Measure, measure_on, out_of_reach
 
-_SCOUT = 1e-3  # tolerance of a first look at the states to come, for which nodes are then laid
-_DRAFT = 100.0  # the path is followed twice: a tolerance larger by this estimates the error
+_MOST_STEPS = 20_000
+_MOST_ADAPTATIONS = 5  # of the nodes to the stages of one step
+_CROWDED = 2.0  # nodes are begun anew when there are more than so many times a step's own
 
 
 class TrajectoryStatus(enum.Enum):
@@ -41,7 +43,7 @@ class TrajectoryStatus(enum.Enum):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     r"""The trained change h of an infinitely wide network at several times.
 
@@ -99,6 +101,7 @@ def trajectory(
     density=None,
     neurons: tuple[ArrayLike, ArrayLike] | None = None,
     rtol: float = 1e-9,
+    progress: bool = False,
 ) -> Trajectory:
     r"""Follow the training of an infinitely wide network.
 
@@ -132,6 +135,8 @@ def trajectory(
     rtol : float
         Tolerance of the integrator, for h relative to its own size. The integrals over neurons
         are made more accurate than that.
+    progress : bool
+        Whether to print time and loss every twenty steps.
 
     Returns
     -------
@@ -160,14 +165,17 @@ def trajectory(
     stops = _checked_times(times)
     rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
+    progress = flag("progress", progress)
     measure = measure_on(points, activation, potential, density, neurons)
+    if fault := out_of_reach(measure, targets):
+        raise ValueError(fault)
     # products of small matrices: more threads would only wait for each other
     with threadpool_limits(limits=1, user_api="blas"):
         model = _Model(measure, targets, stops)
         if isinstance(potential, Quadratic):
             rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
             return _trajectory(model, stops, rows, [0.0])
-        return _trajectory(model, stops, *_integrate(model, potential, stops, rtol))
+        return _trajectory(model, stops, *_integrate(model, potential, stops, rtol, progress))
 
 
 def _checked_times(times: ArrayLike) -> np.ndarray:
@@ -177,7 +185,7 @@ def _checked_times(times: ArrayLike) -> np.ndarray:
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Row:
     """The path at one time, and nodes that resolve it."""
 
@@ -200,7 +208,7 @@ class _Model:
         self.y, self.measure = y, copy.copy(measure)
         self.measure.potential = Quadratic()
         self._set()
-        self.measure.settle(self.quadratic(times) @ self.dual.from_basis.T)
+        self.measure.adapt(self.quadratic(times) @ self.dual.from_basis.T)
         self._set()
 
     def _set(self) -> None:
@@ -214,7 +222,7 @@ class _Model:
 
     def early(self, time: float) -> float:
         """Norm of the path where it is still a straight line, for any potential."""
-        fastest = min(time, 1 / self.rates[0])
+        fastest = min(time, 1 / (self.rates.max(initial=0.0) or 1.0))
         return float(np.linalg.norm(fastest * self.rates * self.dual.right))
 
     def row(self, measure: Measure, dual: Dual, xi: np.ndarray) -> _Row:
@@ -226,52 +234,105 @@ class _Model:
         return _Row(measure, multipliers, self.y - residual, loss, cost)
 
 
-def _integrate(model: _Model, potential: Potential, stops: np.ndarray, rtol: float) -> tuple:
+def _integrate(model: _Model, potential: Potential, stops, rtol: float, progress: bool) -> tuple:
     """Go from stop to stop; returns the rows, and the error of each."""
-    time, xi, size = 0.0, np.zeros(len(model.rates)), model.early(stops[-1]) or 1.0
-    rows, errors = [], []
-    decades = 10.0 ** np.arange(0, 300) / model.rates[0]  # no stretch is longer, or nodes abound
-    for stop in np.union1d(stops, decades[decades < stops[-1]]):
-        measure = copy.copy(model.measure)
-        measure.potential = potential
-        dual = copy.copy(model.dual).lay(measure)
-        stretch = (model, dual, xi, (time, stop), size)
-        measure.settle(_between(_radau(*stretch, _SCOUT), rtol) @ dual.from_basis.T, 0.01 * rtol)
-        dual.lay(measure)
-        draft, final = (_radau(*stretch, tolerance)[-1] for tolerance in (_DRAFT * rtol, rtol))
-        row = model.row(measure, dual, final)
-        errors.append(np.abs(row.values - model.row(measure, dual, draft).values).max())
-        rows += [row] if stop in stops else []
-        time, xi, size = stop, final, float(np.linalg.norm(final)) or size
-    return rows, errors
+    path = _Path(model, potential, stops[-1], rtol)
+    rows, errors, enough = [], [], 1e-10 * np.abs(model.y).max()
+    with np.errstate(over="ignore", invalid="ignore"):  # trial states may be far off
+        for stop in stops:
+            try:
+                path.advance(stop, progress)
+                row = model.row(path.measure, path.dual, path.xi)
+                if not path.measure.tail(row.multipliers) <= enough:
+                    raise NoConvergence
+            except NoConvergence:
+                break
+            rows.append(row)
+            errors.append(path.error)
+    nothing = np.full(len(model.y), np.nan)
+    missing = [_Row(path.measure, nothing, nothing, np.nan, np.nan)] * (len(stops) - len(rows))
+    return rows + missing, errors or [np.nan]
 
 
-def _between(states: np.ndarray, rtol: float) -> np.ndarray:
-    """Fill the gaps between states, the closer the smaller the tolerance."""
-    at = np.linspace(0, len(states) - 1, 1 + round(rtol ** (-1 / 5)))
-    index = np.minimum(at.astype(int), len(states) - 2)
-    share = (at - index)[:, None]
-    return (1 - share) * states[index] + share * states[index + 1]
+class _Path:
+    """The path for one potential as far as it is known, with nodes for where it is."""
 
+    def __init__(self, model: _Model, potential: Potential, last: float, rtol: float) -> None:
+        self.model, self.rtol, self.coarse = model, rtol, copy.copy(model.measure)
+        self.coarse.potential = potential
+        self.measure, self.dual = self.coarse, copy.copy(model.dual).discretize(self.coarse)
+        self.fresh = len(self.dual.mass)  # nodes when last begun from the coarse ones
+        self.time, self.xi, self.error, self.steps = 0.0, np.zeros(len(model.rates)), 0.0, 0
+        self.size = model.early(last) or 1.0
+        fastest = model.rates.max(initial=0.0) or 1.0
+        self.step = 0.1 * float(potential.hessian(np.zeros(1))[0]) / fastest
 
-def _radau(model: _Model, dual: Dual, xi: np.ndarray, span, size: float, rtol: float) -> np.ndarray:
-    """Integrate over a stretch of time; returns the states passed, shape (steps + 1, r)."""
+    def advance(self, stop: float, progress: bool) -> None:
+        """Go on to a time, or raise NoConvergence."""
+        while self.time < stop:
+            count = np.ceil((stop - self.time) / self.step)
+            step, before = (stop - self.time) / count, (self.measure, self.dual)
+            self.steps += 1
+            if self.steps > _MOST_STEPS or not self.time + 1e-3 * step > self.time:
+                raise NoConvergence
+            try:
+                increments = self._increments(step)
+                error = self._error(increments)
+            except NoConvergence:
+                error, (self.measure, self.dual) = np.inf, before
+            self.step = step * min(3.0, max(0.2, 0.8 * max(error, 1e-20) ** (-1 / ORDER)))
+            if error > 1:
+                continue
+            self.time = stop if count == 1 else self.time + step
+            self.xi, self.error = self.xi + increments[-1], self.error + self._moved(increments)
+            self.size = float(np.linalg.norm(self.xi)) or self.size
+            if progress and self.steps % 20 == 0:
+                loss = self.model.row(self.measure, self.dual, self.xi).loss
+                print(f"step {self.steps}: time {self.time:.3g}, loss {loss:.3g}")
 
-    def velocity(_, xi: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):  # a trial step that is too long
-            return model.rates * dual.evaluate(xi)[1]
+    def _increments(self, step: float) -> np.ndarray:
+        """Solve the equations of a step, on nodes that resolve all its stages."""
+        stages = Stages(self._velocity, self.xi, step)
+        stages.linearize(self._jacobian(self.xi))
+        increments = stages.newton(np.zeros((len(POINTS), len(self.xi))))
+        self._adapt(increments[1::2])
+        stages.linearize(self._jacobian(self.xi + increments[len(POINTS) // 2]))
+        for _ in range(_MOST_ADAPTATIONS):
+            increments = stages.solve(increments, 0.01 * self.rtol * self.size)
+            if not self._adapt(increments[::2]):
+                return increments
+        raise NoConvergence
 
-    def jacobian(_, xi: np.ndarray) -> np.ndarray:
-        return -model.rates[:, None] * dual.curvature(dual.evaluate(xi)[0])
+    def _adapt(self, increments: np.ndarray) -> bool:
+        """Refine nodes for the stages; what earlier steps left is dropped now and then."""
+        states = self.xi + increments
+        if not np.isfinite(self.dual.evaluate(states)[1]).all():
+            raise NoConvergence
+        measure, crowded = copy.copy(self.measure), len(self.dual.mass) > _CROWDED * self.fresh
+        if crowded:
+            measure, states = copy.copy(self.coarse), np.vstack([self.xi, states])
+        if not measure.adapt(states @ self.dual.from_basis.T, 0.01 * self.rtol):
+            return False
+        self.measure, self.dual = measure, copy.copy(self.dual).discretize(measure)
+        self.fresh = len(self.dual.mass) if crowded else self.fresh
+        return True
 
-    stalled = np.full((1, len(xi)), np.nan)
-    if not np.isfinite(velocity(span[0], xi)).all():  # stalled before, or alpha beyond all bounds
-        return stalled
-    atol = rtol * size / np.sqrt(len(xi))
-    path = integrate.solve_ivp(
-        velocity, span, xi, method="Radau", jac=jacobian, rtol=rtol, atol=atol
-    )
-    return path.y.T if path.success else stalled
+    def _velocity(self, xi: np.ndarray) -> np.ndarray:
+        return self.model.rates * self.dual.evaluate(xi)[1]
+
+    def _jacobian(self, xi: np.ndarray) -> np.ndarray:
+        return -self.model.rates[:, None] * self.dual.curvature(self.dual.evaluate(xi)[0])
+
+    def _error(self, increments: np.ndarray) -> float:
+        """Error of a step, in units of the tolerance."""
+        size = max(self.size, float(np.linalg.norm(self.xi + increments[-1])))
+        return float(np.linalg.norm(next_term(increments))) / (self.rtol * size)
+
+    def _moved(self, increments: np.ndarray) -> float:
+        """How much the error of a step moves h at the data, at most."""
+        curvature = self.dual.curvature(self.dual.evaluate(self.xi + increments[-1])[0])
+        values = (self.dual.sizes * (curvature @ next_term(increments))) @ self.dual.rows
+        return float(np.abs(values).max(initial=0.0))
 
 
 def _trajectory(model: _Model, times: np.ndarray, rows: list[_Row], errors: list) -> Trajectory:
