@@ -139,4 +139,5 @@ def _tensor(x: Any) -> torch.Tensor:
 
 
 def _parameter(values) -> torch.nn.Parameter:
-    return torch.nn.Parameter(torch.as_tensor(values, dtype=torch.float64))
+    with torch.inference_mode(False):  # whoever makes a network there means to train it elsewhere
+        return torch.nn.Parameter(torch.as_tensor(values, dtype=torch.float64))

@@ -124,7 +124,7 @@ def mirror_flow(
     stops = _checked_times(save_at, max_time)
     progress = flag("progress", progress)
     potential = Quadratic() if potential is None else potential
-    with torch.no_grad(), _threads(net.width * len(targets) ** 2):
+    with torch.inference_mode(False), torch.no_grad(), _threads(net.width * len(targets) ** 2):
         flow = MirrorFlow(
             net,
             *(

@@ -21,6 +21,7 @@ from mflib.potentials import Potential
 
 __all__ = ["Decay", "Kinks", "Linearization", "MirrorFlow", "Tolerance", "kernel_of"]
 
+_ROUNDING = 4 * torch.finfo(torch.float64).eps
 _NULL = 1e-13  # eigenvalues of K below this share of the largest are rounding
 
 
@@ -42,6 +43,10 @@ class Decay:
         """Return rate * the integral of r from 0 to t."""
         weights = -torch.expm1(-self.rate * t * self.values) / self.values
         return self.basis @ (torch.where(self.alive, weights, self.rate * t) * self.coefficients)
+
+    def solve(self, values: torch.Tensor) -> torch.Tensor:
+        """Return K^-1 times these values, without what no parameter can change."""
+        return self.basis @ (self.basis.T @ values / self.values * self.alive)
 
     def fastest(self) -> float:
         """Return the largest rate of decay."""
@@ -178,6 +183,14 @@ class MirrorFlow:
             forces = self.layout.design[at.held.points].T * (at.reaction @ v)
             result[1:].index_add_(1, at.held.units, forces, alpha=-1)
         return result
+
+    def is_rounding(self, at: Linearization) -> bool:
+        """Whether the residual is what the rounding of its terms, and of theta, leaves."""
+        terms = self.y.abs()
+        for block in self.layout.blocks():
+            _, j = self.layout.jacobian(at.theta, block)
+            terms = terms + (j * at.theta[:, None, block]).abs().sum((0, 2))
+        return at.loss <= float(((_ROUNDING * terms) ** 2).mean())
 
     def mirror_of(self, units) -> MirrorMap:
         """Return the mirror map of some units."""

@@ -39,6 +39,10 @@ class FlowStatus(enum.Enum):
         "lies where no parameter can change the output; repeated inputs with different targets "
         "and networks too narrow for the data do this"
     )
+    ROUNDING = (
+        "what is left of the residual is rounding: in double precision the loss comes no closer to "
+        "its target; give a larger loss_target, or bring the outputs of the network to order one"
+    )
     STEP_TOO_SMALL = (
         "the step size fell below the rounding of time: the flow blows up or jumps; "
         "use a wider network or a larger rtol"
