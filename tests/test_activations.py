@@ -204,7 +204,7 @@ class Own(activations.Activation):
             lambda u: u / (u - u),
             lambda u: u,
             ValueError,
-            "own is infinite or not a number at u = -2",
+            "own is infinite or not a number at u",
         ),
         (lambda u: u, lambda u: u / (u < 0), ValueError, "derivative is infinite or not a num"),
         (lambda u: 1.0, lambda u: 0 * u, TypeError, "its value must act elementwise"),

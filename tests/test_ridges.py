@@ -62,9 +62,9 @@ def test_cubic_kernel_is_the_expectation(activation, dim):
 
 @pytest.mark.parametrize("dim", [1, 2, 342, 343, 784, 9_999, 100_000])
 def test_cubic_kernel_in_any_dimension(dim):
-    """c_D = c_(D-2) (D - 2)/(D + 1), from 1/2 and 4/(3 pi) on, and no (k, l, D) array."""
+    """c_D = c_(D-2) (D - 2)/(D + 1), from 1 and 4/(3 pi) on, and no (k, l, D) array."""
     odd = dim % 2
-    moment = 0.5 if odd else 4 / (3 * np.pi)
+    moment = 1.0 if odd else 4 / (3 * np.pi)
     for d in range(3 if odd else 4, dim + 1, 2):
         moment *= (d - 2) / (d + 1)
     rng = np.random.default_rng(dim)
