@@ -14,7 +14,34 @@ from numpy.typing import ArrayLike
 
 
 def array_namespace(x: Any) -> Any:
-    """NumPy, Torch, ... by the array; plain NumPy arrays skip the search, which takes longer."""
+    """Return the module whose functions serve an array: NumPy, Torch or another.
+
+    What is written with them serves potentials and activations of your own, with NumPy in the
+    solvers and with Torch in the flow. Names are those of the Python array API standard.
+
+    Parameters
+    ----------
+    x : array or tensor, any shape
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    TypeError
+        If x is no array.
+
+    References
+    ----------
+    How it is used: :ref:`mirror-flow`.
+
+    Examples
+    --------
+    >>> array_namespace(np.ones(2)).expm1(np.zeros(2)).tolist()
+    [0.0, 0.0]
+    """
+    # plain NumPy arrays skip the search, which takes longer
     return np if type(x) is np.ndarray else array_api_compat.array_namespace(x)
 
 

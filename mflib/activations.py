@@ -11,16 +11,23 @@ Examples
 --------
 >>> [f(-1.0).round(3).item() + 0.0 for f in (relu, absolute, elu, softplus, tanh, sine)]
 [0.0, 1.0, -0.632, 0.313, -0.762, -0.841]
+>>> [f(-1.0).round(3).item() + 0.0 for f in (gelu, silu, cubic_relu)]
+[-0.159, -0.269, 0.0]
 """
 
 from __future__ import annotations
 
 import abc
+import copy
+import math
+from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import is_torch_array
+from scipy import special
 
-from mflib._validation import as_array, number
+from mflib._validation import array_namespace, as_array, function, number
 
 __all__ = [
     "Activation",
@@ -32,7 +39,12 @@ __all__ = [
     "softplus",
     "tanh",
     "sine",
+    "gelu",
+    "silu",
+    "cubic_relu",
     "get",
+    "of",
+    "array_namespace",
 ]
 
 Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in
@@ -42,7 +54,9 @@ class Activation(abc.ABC):
     r"""A function :math:`\sigma` of one real variable, with its derivative.
 
     An activation of your own needs the two methods below, elementwise and written with operators or
-    with functions of ``array_namespace(u)``.
+    with functions of ``array_namespace(u)``, to be imported from here. If the flow alone needs it,
+    functions of Torch will do. It is tried at a few points before it is believed. What Torch has
+    already, :func:`of` takes as it is.
 
     References
     ----------
@@ -124,7 +138,8 @@ class _Elu(Activation):
     def __call__(self, u: Array) -> Array:
         u = as_array(u)
         xp = array_namespace(u)
-        return xp.where(u > 0, u, xp.expm1(xp.minimum(u, xp.zeros_like(u))))
+        left = u < 0  # not at 0, where autograd would take half the slope of a minimum
+        return xp.where(left, xp.expm1(xp.where(left, u, xp.zeros_like(u))), u)
 
     def derivative(self, u: Array) -> Array:
         u = as_array(u)
@@ -141,8 +156,7 @@ class _Softplus(Activation):
         return 0.5 * (u + abs(u)) + xp.log1p(xp.exp(-abs(u)))
 
     def derivative(self, u: Array) -> Array:
-        u = as_array(u)
-        return 0.5 * (1 + array_namespace(u).tanh(0.5 * u))
+        return _logistic(as_array(u))
 
 
 class _Tanh(Activation):
@@ -169,6 +183,94 @@ class _Sine(Activation):
         return array_namespace(u).cos(u)
 
 
+class _Gelu(Activation):
+    """u times the normal distribution function of u."""
+
+    def __call__(self, u: Array) -> Array:
+        u = as_array(u)
+        return u * _normal_cdf(u)
+
+    def derivative(self, u: Array) -> Array:
+        u = as_array(u)
+        xp = array_namespace(u)
+        near = xp.clip(u, -40.0, 40.0)  # beyond, the density is zero and squares overflow
+        return _normal_cdf(u) + near * xp.exp(-0.5 * near**2) / math.sqrt(2 * math.pi)
+
+
+class _Silu(Activation):
+    """u times the logistic function of u."""
+
+    def __call__(self, u: Array) -> Array:
+        u = as_array(u)
+        return u * _logistic(u)
+
+    def derivative(self, u: Array) -> Array:
+        u = as_array(u)
+        return _logistic(u) * (1 + u * _logistic(-u))
+
+
+class _CubicRelu(Activation):
+    """The cube of ReLU."""
+
+    def __call__(self, u: Array) -> Array:
+        return relu(u) ** 3
+
+    def derivative(self, u: Array) -> Array:
+        return 3 * relu(u) ** 2
+
+
+def _logistic(u: Array) -> Array:
+    """1/(1 + exp(−u)), exact to rounding in both tails."""
+    return u.sigmoid() if is_torch_array(u) else special.expit(u)
+
+
+def _normal_cdf(u: Array) -> Array:
+    """Distribution function of the standard normal, exact to rounding in both tails."""
+    if not is_torch_array(u):
+        return special.ndtr(u)
+    import torch
+
+    return torch.special.ndtr(u)
+
+
+class _OfTorch(Activation):
+    """A function of Torch, with its derivative by autograd."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, u: Array) -> Array:
+        return self._as_came(self._value, u)
+
+    def derivative(self, u: Array) -> Array:
+        return self._as_came(self._slope, u)
+
+    def _value(self, u: Any) -> Any:
+        return self.function(u.clone())  # it may work in place
+
+    def _slope(self, u: Any) -> Any:
+        import torch
+
+        with torch.inference_mode(False), torch.enable_grad():
+            u = u.detach().clone().requires_grad_()
+            value = self._value(u).sum()
+            slope = torch.autograd.grad(value, u)[0] if value.requires_grad else None
+        return torch.zeros_like(u, requires_grad=False) if slope is None else slope
+
+    @staticmethod
+    def _as_came(f: Callable[[Any], Any], u: Array) -> Array:
+        u = as_array(u)
+        if is_torch_array(u):
+            return f(u)
+        import torch
+
+        with torch.no_grad():
+            return f(torch.tensor(u)).numpy()
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__name__", None) or repr(self.function)
+
+
 #: ReLU, :math:`\max(u, 0)`.
 relu = PiecewiseLinear(0.0)
 #: The absolute value.
@@ -181,6 +283,12 @@ softplus = _Softplus()
 tanh = _Tanh()
 #: The sine.
 sine = _Sine()
+#: :math:`u\,\Phi(u)`, with the normal distribution function :math:`\Phi`.
+gelu = _Gelu()
+#: :math:`u/(1 + e^{-u})`, also called swish.
+silu = _Silu()
+#: :math:`\max(u, 0)^3`.
+cubic_relu = _CubicRelu()
 
 
 def leaky_relu(slope: float = 0.01) -> PiecewiseLinear:
@@ -215,9 +323,12 @@ def leaky_relu(slope: float = 0.01) -> PiecewiseLinear:
 
 _BY_NAME: dict[str, Activation] = {
     "abs": absolute,
+    "cubic_relu": cubic_relu,
     "elu": elu,
+    "gelu": gelu,
     "leaky_relu": leaky_relu(),
     "relu": relu,
+    "silu": silu,
     "sine": sine,
     "softplus": softplus,
     "tanh": tanh,
@@ -230,7 +341,8 @@ def get(activation: str | Activation) -> Activation:
     Parameters
     ----------
     activation : str or Activation
-        One of "abs", "elu", "leaky_relu", "relu", "sine", "softplus", "tanh", or an object.
+        One of "abs", "cubic_relu", "elu", "gelu", "leaky_relu", "relu", "silu", "sine", "softplus",
+        "tanh", or an object.
 
     Returns
     -------
@@ -255,10 +367,106 @@ def get(activation: str | Activation) -> Activation:
     if isinstance(activation, Activation):
         return activation
     if not isinstance(activation, str):
-        raise TypeError(f"activation must be a name or an Activation, got {activation!r}.")
+        raise TypeError(
+            f"activation must be a name or an Activation, got {activation!r}; "
+            "activations.of makes one of a function or module of Torch."
+        )
     if activation not in _BY_NAME:
         raise ValueError(
             f"activation {activation!r} is unknown; choose one of {', '.join(_BY_NAME)}, "
             "or pass an Activation of your own."
         )
     return _BY_NAME[activation]
+
+
+def of(function_of_torch: Callable[[Any], Any]) -> Activation:
+    r"""Take an activation from Torch: an elementwise function or module, derived by autograd.
+
+    It serves networks, the flow and, by way of tensors, the solvers, too; those of this module are
+    faster. A module is copied, in double precision and in the mode of evaluation, and its
+    parameters are constants.
+
+    Parameters
+    ----------
+    function_of_torch : callable
+        Such as ``torch.nn.functional.gelu`` or ``torch.nn.Hardtanh()``.
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    TypeError
+        If it cannot be called, or is not elementwise.
+    ValueError
+        If it is infinite or not a number at one of a few points.
+
+    References
+    ----------
+    The :math:`\sigma` of eq. :eq:`eq-network`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mish = of(torch.nn.functional.mish)
+    >>> mish.derivative(torch.zeros(1, dtype=torch.float64)).tolist()
+    [0.6]
+    """
+    import torch
+
+    f = function("function_of_torch", function_of_torch)
+    if isinstance(f, type):
+        raise TypeError(f"function_of_torch must be a function or a module, got {f!r}; call it.")
+    if isinstance(f, torch.nn.Module):
+        f = copy.deepcopy(f).double().eval().requires_grad_(False)
+    activation = _OfTorch(f)
+    check_activation(activation, array_namespace(torch.zeros(1)))
+    return activation
+
+
+_PROBES = np.array([-2.3, -0.91, -0.37, -0.052, 0.0013, 0.067, 0.41, 0.88, 1.9])
+_OURS = (PiecewiseLinear, _Elu, _Softplus, _Tanh, _Sine, _Gelu, _Silu, _CubicRelu)
+
+
+def check_activation(activation: Activation, xp: Any = np) -> None:
+    """Raise unless an activation is one at a few points, where most mistakes of one's own show.
+
+    xp : the namespace of the arrays that it will get.
+    """
+    if type(activation) in _OURS:
+        return
+    step = 1e-5 * np.abs(_PROBES)
+    u = np.stack([_PROBES - step, _PROBES, _PROBES + step])
+    with np.errstate(all="ignore"):
+        value, part = _probe(activation, "value", u, xp), _probe(activation, "value", u[:, ::2], xp)
+        slope = _probe(activation, "derivative", u, xp)[1]
+    for numbers, name in ((value[1], ""), (slope, "'s derivative")):
+        if (bad := ~np.isfinite(numbers)).any():
+            raise ValueError(
+                f"activation {activation!r}{name} is infinite or not a number at "
+                f"u = {_PROBES[bad][0]:g}."
+            )
+    if not np.allclose(value[:, ::2], part, rtol=1e-9, atol=1e-12):
+        raise TypeError(
+            f"activation {activation!r} must act elementwise, but its value at one point depends "
+            "on the others, or on chance."
+        )
+    rise, rounding = value[2] - value[0], 1e-14 * np.abs(value).max()
+    wrong = ~(np.abs(rise - 2 * step * slope) <= 1e-3 * np.abs(rise) + rounding)
+    if wrong.any():
+        at = np.flatnonzero(wrong)[0]
+        raise ValueError(
+            f"activation {activation!r}: its derivative is {slope[at]:g} at u = {_PROBES[at]:g}, "
+            f"where its values rise by {rise[at] / (2 * step[at]):g}; mend `derivative`."
+        )
+
+
+def _probe(activation: Activation, what: str, u: np.ndarray, xp: Any) -> np.ndarray:
+    result = (activation if what == "value" else activation.derivative)(xp.asarray(u))
+    if getattr(result, "shape", None) != u.shape:
+        raise TypeError(
+            f"activation {activation!r}: its {what} must act elementwise, but for an array of "
+            f"shape {u.shape} it is {result!r}."
+        )
+    return np.asarray(result)

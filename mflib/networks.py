@@ -82,6 +82,7 @@ class ShallowNetwork(torch.nn.Module):
         scale = number("output_scale", output_scale, least=0.0, cure="0 starts at zero")
         density = densities.of(density)
         self.activation = activations.get(activation)
+        activations.check_activation(self.activation, activations.array_namespace(torch.zeros(1)))
         rng = np.random.default_rng(count("seed", seed, least=0))
         direction = rng.standard_normal((n, dim))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -139,4 +140,5 @@ def _tensor(x: Any) -> torch.Tensor:
 
 
 def _parameter(values) -> torch.nn.Parameter:
-    return torch.nn.Parameter(torch.as_tensor(values, dtype=torch.float64))
+    with torch.inference_mode(False):  # whoever makes a network there means to train it elsewhere
+        return torch.nn.Parameter(torch.as_tensor(values, dtype=torch.float64))

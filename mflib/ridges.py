@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
+from scipy.spatial import distance
 
 from mflib import activations, densities
 from mflib._validation import count, finite_array, number
@@ -53,13 +54,17 @@ def stretched(direction: ArrayLike, factors: ArrayLike) -> np.ndarray:
             f"direction must have shape (n, D) and factors D entries, none negative, got shape "
             f"{direction.shape} and {factors.tolist()}."
         )
-    weight = direction * factors
-    length = np.linalg.norm(weight, axis=1, keepdims=True)
-    if not (length > 0).all():
+    # apart from powers of two, of which each row leaves out its largest: nothing overflows
+    (mantissa, exponent), (by, shift) = np.frexp(direction), np.frexp(factors)
+    mantissa, exponent = mantissa * by, exponent + shift
+    if (mantissa == 0).all(axis=1).any():
         raise ValueError(
             f"factors {factors.tolist()} stretch a direction to nothing; use positive factors."
         )
-    return weight / length
+    largest = exponent.max(axis=1, keepdims=True, where=mantissa != 0, initial=-(1 << 20))
+    with np.errstate(under="ignore"):
+        weight = np.ldexp(mantissa, np.where(mantissa != 0, exponent - largest, 0))
+        return weight / np.linalg.norm(weight, axis=1, keepdims=True)
 
 
 def grid(
@@ -158,23 +163,24 @@ def cubic_kernel(
     [[0.25]]
     """
     first, second = finite_array("first", first), finite_array("second", second)
-    reach = number("reach", reach, above=0.0, cure="it bounds the biases")
+    reach = number("reach", reach, above=0.0, least=1e-150, most=1e150, cure="it bounds the biases")
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise ValueError(
             f"first and second must have shapes (k, D) and (l, D), got {first.shape} and "
             f"{second.shape}."
         )
-    longest = max(np.linalg.norm(points, axis=1).max(initial=0.0) for points in (first, second))
-    if longest > reach * (1 + 1e-12):
+    with np.errstate(over="ignore"):
+        first, second = first / reach, second / reach  # lengths in units of the reach
+        longest = max(np.linalg.norm(points, axis=1).max(initial=0.0) for points in (first, second))
+    if longest > 1 + 1e-12:
         raise ValueError(
-            f"a point has length {longest:g}, beyond the reach {reach:g} of the biases, where the "
-            "formula ends; raise the reach or use representation.solve."
+            f"a point has length {float(longest) * reach:g}, beyond the reach {reach:g} of the "
+            "biases, where the formula ends; raise the reach or use representation.solve."
         )
     sigma, dim = activations.get(activation), first.shape[1]
-    if repr(sigma) not in ("abs", "relu"):
+    if not isinstance(sigma, activations.PiecewiseLinear) or sigma.slope not in (-1, 0):
         raise ValueError(f"activation must be 'abs' or 'relu', got {sigma!r}.")
-    apart = np.linalg.norm(first[:, None] - second, axis=2)
-    moment = special.gamma(dim / 2) / (np.sqrt(np.pi) * special.gamma((dim + 3) / 2))
-    affine = first @ second.T / dim + reach**2 / 3
-    kernel = affine + moment * apart**3 / (6 * reach)
-    return kernel if repr(sigma) == "abs" else 0.25 * (kernel + affine)
+    moment = 1 / (np.sqrt(np.pi) * special.poch(dim / 2, 1.5))
+    affine = first @ second.T / dim + 1 / 3
+    kernel = affine + moment * distance.cdist(first, second) ** 3 / 6
+    return reach**2 * (kernel if sigma.slope == -1 else 0.25 * (kernel + affine))

@@ -235,7 +235,7 @@ DENSITIES = {
 }
 ACTIVATIONS = {
     "none": (None, (TypeError, "activation must be a name or an Activation, got None")),
-    "unknown": ("gelu", (ValueError, "activation 'gelu' is unknown")),
+    "unknown": ("heaviside", (ValueError, "activation 'heaviside' is unknown")),
     "in capitals": ("ReLU", (ValueError, "activation 'ReLU' is unknown")),
     "function": (np.tanh, (TypeError, "activation must be a name")),
     "class": (activations.Activation, (TypeError, "activation must be a name")),

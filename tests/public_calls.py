@@ -79,6 +79,11 @@ CALLS = {
     "activations.softplus": (activations.softplus, {"u": X}),
     "activations.tanh": (activations.tanh, {"u": X}),
     "activations.sine": (activations.sine, {"u": X}),
+    "activations.gelu": (activations.gelu, {"u": X}),
+    "activations.silu": (activations.silu, {"u": X}),
+    "activations.cubic_relu": (activations.cubic_relu, {"u": X}),
+    "activations.of": (activations.of, {"function_of_torch": torch.nn.functional.mish}),
+    "activations.array_namespace": (lambda x: activations.array_namespace(x).abs(x), {"x": X}),
     "mirror_maps.MirrorMap": (
         lambda theta: mirror_maps.MirrorMap(Quadratic(), np.ones(5), 2.0).dual(theta),
         {"theta": X},

@@ -1,6 +1,5 @@
 """Mirror flow against autograd, a stiff solver of SciPy, closed forms and the lazy limit."""
 
-import copy
 import itertools
 import math
 
@@ -12,65 +11,26 @@ from scipy import integrate, stats
 import mflib
 from mflib import (
     FlowStatus,
-    MirrorDescent,
-    activations,
     datasets,
     experiments,
     potentials,
     representation,
     ridges,
 )
-from mflib.flow import _flow, _linearization
-from mflib.flow._linearization import Linearization, Model
-from mflib.flow._sliding import Kinks
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from tests.problems import UNSCALED, Lopsided, X, Y
-
-# potentials with their second derivatives, written out once more
-CURVED = {
-    "quadratic": (Quadratic(), lambda u: 2.0 + 0 * u),
-    "power 4": (Regularized(Power(4), 1), lambda u: 6 * u**2 + 1),
-    "hypentropy": (Hypentropy(0.5), lambda u: 1 / torch.sqrt(u**2 + 0.25)),
-    "lopsided": (Lopsided(), lambda u: 2 + 6 * u.clamp(min=0)),
-}
-PLACES = {
-    "unscaled": {},
-    "scaled": {"scaled": True},
-    "origin": {"center": "origin"},
-}
-every_potential = pytest.mark.parametrize(
-    ("potential", "second"), CURVED.values(), ids=CURVED.keys()
+from mflib.flow import _sliding, _steps
+from mflib.potentials import Power, Regularized
+from tests.flows import (
+    CURVED,
+    Constant,
+    Step,
+    every_place,
+    every_potential,
+    flat,
+    jacobian,
+    reference,
+    small_network,
 )
-every_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
-
-
-def small_network(dim: int = 1) -> mflib.ShallowNetwork:
-    return mflib.ShallowNetwork(
-        6, input_dim=dim, activation="tanh", density=stats.norm(0.2, 0.8), output_scale=0.7, seed=3
-    )
-
-
-def flat(net) -> torch.Tensor:
-    return torch.cat([p.detach().reshape(-1) for p in net.parameters()])
-
-
-def metric_of(net, start, second, place) -> torch.Tensor:
-    centre = 0.0 if place.get("center") == "origin" else flat(start)
-    scale = net.width if place.get("scaled") else 1
-    return second(scale * (flat(net) - centre))
-
-
-def jacobian(net, x) -> torch.Tensor:
-    """J by autograd, shape (m, number of parameters), in the order of net.parameters()."""
-    parameters = {name: p.detach() for name, p in net.named_parameters()}
-    blocks = torch.func.jacrev(lambda p: torch.func.functional_call(net, p, (x,)))(parameters)
-    return torch.cat([blocks[name].reshape(len(x), -1) for name in parameters], dim=1)
-
-
-def model_of(net, x, y, potential, place, rtol=1e-2) -> Model:
-    points = np.reshape(x, (len(x), -1))
-    options = {"scaled": False, "center": "initialization"} | place
-    return Model(net, points, np.asarray(y), potential, rate=1 / net.width, rtol=rtol, **options)
+from tests.problems import UNSCALED, X, Y
 
 
 @pytest.fixture(autouse=True)
@@ -79,71 +39,7 @@ def without_gradients():
         yield
 
 
-def reference(net, x, y, second, place, times) -> list[torch.Tensor]:
-    """Parameters at given times: theta' = -eta grad L / Phi'', by LSODA and autograd."""
-    copy = mflib.ShallowNetwork(
-        net.width, input_dim=net.input_weight.shape[1], activation=net.activation
-    )
-    copy.load_state_dict(net.state_dict())
-    targets = torch.as_tensor(y)
-
-    def velocity(t, theta):
-        torch.nn.utils.vector_to_parameters(torch.tensor(theta), copy.parameters())
-        with torch.enable_grad():
-            loss = ((copy(x) - targets) ** 2).mean() / 2
-            gradient = torch.autograd.grad(loss, list(copy.parameters()))
-        gradient = torch.cat([g.reshape(-1) for g in gradient])
-        return (-gradient / net.width / metric_of(copy, net, second, place)).numpy()
-
-    path = integrate.solve_ivp(
-        velocity, (0, times[-1]), flat(net).numpy(), "LSODA", times, rtol=1e-11, atol=1e-13
-    )
-    assert path.success
-    return list(torch.tensor(path.y.T))
-
-
-# What one step is made of.
-
-
-@every_place
-@every_potential
-@pytest.mark.parametrize("dim", [1, 2])
-def test_kernel_and_pull_back_are_those_of_autograd(potential, second, place, dim):
-    start = small_network(dim)
-    x = np.random.default_rng(5).normal(size=(4, dim))
-    model = model_of(start, x, Y[:4], potential, place)
-    zeta = model.start.zeta
-    shift = 0.03 * torch.sin(torch.arange(zeta.numel(), dtype=zeta.dtype)).reshape(zeta.shape)
-    moved = model.linearize(zeta + shift)
-    net = model.network(moved)
-    assert (flat(net) - flat(start)).abs().max() > 1e-3
-    j = jacobian(net, torch.as_tensor(x))
-    kernel = j / metric_of(net, start, second, place) @ j.T
-    torch.testing.assert_close(moved.kernel, kernel, rtol=1e-11, atol=1e-12)
-    torch.testing.assert_close(
-        moved.residual, net(x) - torch.as_tensor(Y[:4]), rtol=1e-12, atol=1e-13
-    )
-    v = torch.tensor([0.3, -1.1, 0.7, 2.0], dtype=torch.float64)
-    pulled = model.pull_back(moved, v)
-    a, b, w, d = pulled[0, :-1], pulled[1, :-1], pulled[2:, :-1], pulled[0, -1:]
-    pulled = torch.cat([w.T.reshape(-1), b, a, d])
-    torch.testing.assert_close(pulled, v @ j, rtol=1e-11, atol=1e-12)
-
-
-@every_place
-@every_potential
-def test_midpoint_step_has_order_two(potential, second, place):
-    net, x, y, end = small_network(), X[:3], Y[:3], 12.0
-    (exact,) = reference(net, x, y, second, place, [end])
-    counts, errors = np.array([16, 32, 64, 128]), []
-    for count in counts:
-        model = model_of(net, x, y, potential, place)
-        at = model.start
-        for _ in range(count):
-            at, _ = _flow.midpoint_step(model, at, end / count)
-        errors.append(float((flat(model.network(at)) - exact).abs().max()))
-    order = -experiments.fit_exponent(counts, errors).exponent
-    assert order == pytest.approx(2.0, abs=0.2)
+# How right it is.
 
 
 @every_place
@@ -180,201 +76,6 @@ def test_a_smaller_rtol_comes_closer():
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
 
 
-def test_steps_follow_the_law_of_their_error():
-    """An error (h/3)^3 asks for nine tenths of 3, from a tenth to a hundred times the last step."""
-    for step in (0.4, 2.5, 12.0):
-        assert _flow._StepSizes().after(step, (step / 3) ** 3) == pytest.approx(2.7)
-    assert _flow._StepSizes().after(2.0, 1e9) == pytest.approx(0.2)
-    assert _flow._StepSizes().after(2.0, 0.0) == pytest.approx(200)
-
-
-def test_errors_that_fall_are_expected_to_fall_on():
-    """Where the law asks for 3, then for 4, it will ask for more: at most for the double."""
-
-    def predicted(first: float, last: float, between: float | None = None) -> float:
-        sizes = _flow._StepSizes()
-        sizes.after(2.0, (2 / first) ** 3)
-        if between:
-            sizes.after(2.0, (2 / between) ** 3)
-        return sizes.after(2.0, (2 / last) ** 3) / 0.9
-
-    assert predicted(3, 4) == pytest.approx(4 * 4 / 3)
-    assert predicted(3, 12) == pytest.approx(12 * 2)
-    assert predicted(4, 3) == pytest.approx(3)
-    assert predicted(3, 4, between=1.7) == pytest.approx(4 * 4 / 3)  # rejected and forgotten
-
-
-@every_place
-def test_blocks_of_units_add_up(monkeypatch, place):
-    """A state taken in blocks, J recomputed where it is needed, is the state taken at once."""
-    net = mflib.ShallowNetwork(700, input_dim=2, activation="elu", output_scale=0.7, seed=3)
-    x, v = np.random.default_rng(5).normal(size=(5, 2)), torch.tensor(Y)
-    states = []
-    for entries in (_linearization._BLOCK, 1):
-        monkeypatch.setattr(_linearization, "_BLOCK", entries)
-        model = model_of(net, x, Y, CURVED["power 4"][0], place)
-        at = model.reach(model.start, model.start, 0.1 * v)
-        states.append((at, model.pull_back(at, v)))
-    (whole, forces), (parts, part_forces) = states
-    assert whole.jacobian is not None
-    assert parts.jacobian is None
-    for name in ("theta", "residual", "kernel"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=0)
-    torch.testing.assert_close(part_forces, forces, rtol=1e-12, atol=1e-14)
-
-
-# Sliding along kinks.
-
-NARROW = {
-    "relu, x^2": (20, 0, "relu", "x^2"),
-    "relu, x^3": (20, 2, "relu", "(|x|^3 + x^2)/2"),
-    "relu, x^4": (20, 1, "relu", "(|x|^4 + x^2)/2"),
-    "abs, scaled x^3": (20, 2, "abs", "(|x|^3 + x^2)/2"),
-    "abs, scaled x^4": (20, 0, "abs", "(|x|^4 + x^2)/2"),
-}
-every_narrow = pytest.mark.parametrize("case", NARROW.values(), ids=NARROW.keys())
-
-
-def figure_setting(activation):
-    scaled = activation == "abs"
-    return scaled, *(datasets.figure2() if scaled else datasets.figure1())
-
-
-def sliding_state(case, least: int = 2) -> tuple[Model, Linearization]:
-    """Run until the flow slides along some kinks."""
-    n, seed, activation, potential = case
-    scaled, x, y = figure_setting(activation)
-    net = mflib.ShallowNetwork(n, activation=activation, seed=seed)
-    model = model_of(net, x, y, UNSCALED[potential], {"scaled": scaled})
-    at = model.start
-    for step in np.geomspace(1, 6000, 40):
-        at, error = _flow.midpoint_step(model, at, step)
-        assert error < math.inf
-        if len(at.held.units) >= least:
-            return model, at
-    raise AssertionError("nothing slides")
-
-
-@every_narrow
-def test_held_kinks_project_the_jacobian(case):
-    """K and J^T v are those of J by autograd, projected so that C M^-1 J^T vanishes."""
-    model, at = sliding_state(case)
-    net, x = model.network(at), model.design[:, 1:]
-    phi, scale = model.mirror.potential, model.mirror.scale
-    metric = phi.hessian(scale * (flat(net) - flat(model.network(model.start))))
-    order = torch.cat([p.reshape(-1) for p in net.parameters()])
-    assert order.shape == metric.shape
-    j = jacobian(net, x)
-    n, c = model.net.width, []
-    for point, unit in zip(*(part.tolist() for part in at.held), strict=True):
-        row = torch.zeros_like(metric)
-        row[unit], row[n + unit] = x[point, 0], -1.0  # by w and b, the first parameters
-        c.append(row)
-        assert abs(net.preactivation(x)[point, unit]) < 1e-7
-    c = torch.stack(c)
-    reaction = torch.linalg.pinv(c / metric @ c.T) @ (c / metric @ j.T)
-    projected = j - reaction.T @ c
-    torch.testing.assert_close(at.kernel, projected / metric @ projected.T, rtol=1e-9, atol=1e-10)
-    v = torch.linspace(-1, 0.5, len(x), dtype=torch.float64)
-    pulled = model.pull_back(at, v)
-    a, b, w, d = pulled[0, :-1], pulled[1, :-1], pulled[2:, :-1], pulled[0, -1:]
-    pulled = torch.cat([w.T.reshape(-1), b, a, d])
-    torch.testing.assert_close(pulled, v @ projected, rtol=1e-9, atol=1e-11)
-
-
-def test_steps_along_kinks_have_an_error_of_third_order():
-    """Once the step is below the fastest time scale; beyond it fast directions have died out."""
-    model, at = sliding_state((100, 0, "abs", "(|x|^4 + x^2)/2"), least=3)
-    steps = 0.5 / at.decay.fastest() * 2.0 ** -np.arange(4)
-    errors = [_flow.midpoint_step(model, at, step)[1] for step in steps]
-    assert experiments.fit_exponent(steps, errors).exponent == pytest.approx(3, abs=0.1)
-
-
-def descended(net, x, y, potential, scaled, time: float, step: float):
-    """The network after so much time of mirror descent in small steps."""
-    net = copy.deepcopy(net)
-    rate = 0.5 * step / net.width  # the loss below is not halved
-    optimizer = MirrorDescent(net.parameters(), rate, potential=potential, scaled=scaled)
-    inputs, targets = torch.as_tensor(x), torch.as_tensor(y)
-    with torch.enable_grad():
-        for _ in range(round(time / step)):
-            optimizer.zero_grad()
-            ((net(inputs) - targets) ** 2).mean().backward()
-            optimizer.step()
-    return net
-
-
-@every_narrow
-def test_narrow_networks_follow_descent_in_small_steps(case):
-    """An independent answer: descent with a step of 2 is within 1e-4 of its limit here."""
-    n, seed, activation, potential = case
-    scaled, x, y = figure_setting(activation)
-    net = mflib.ShallowNetwork(n, activation=activation, seed=seed)
-    time, errors = 4000.0, []
-    slow = descended(net, x, y, UNSCALED[potential], scaled, time, step=2.0)
-    assert experiments.distance(slow, net) > 0.1
-    for rtol in (1e-3, 1e-4):
-        run = mflib.mirror_flow(
-            *(net, x, y),
-            potential=UNSCALED[potential],
-            scaled=scaled,
-            rtol=rtol,
-            max_time=time,
-            loss_target=1e-30,
-        )
-        assert run.status is FlowStatus.MAX_TIME
-        errors.append(experiments.distance(run.network, slow))
-    assert errors[0] < 1e-2
-    assert errors[1] < 1e-3
-
-
-@pytest.mark.parametrize("width", [20, 60, 100])
-@pytest.mark.parametrize("activation", ["relu", "abs"])
-@pytest.mark.parametrize("potential", UNSCALED.values(), ids=UNSCALED.keys())
-def test_narrow_networks_take_few_steps(width, activation, potential):
-    """Stepping over the kinks instead of along them takes 200 to 8000 steps at width 20."""
-    scaled, x, y = figure_setting(activation)
-    for seed in range(3):
-        net = mflib.ShallowNetwork(width, activation=activation, seed=seed)
-        run = mflib.mirror_flow(net, x, y, potential=potential, scaled=scaled)
-        assert run.status is FlowStatus.CONVERGED
-        assert run.steps <= (35 if scaled else 28)
-
-
-@pytest.mark.parametrize(("activation", "left"), [("relu", 0.0), ("abs", -1.0)])
-def test_a_kink_is_held_where_both_velocities_point_to_it(activation, left):
-    """One unit at the kink of two equal inputs: the velocities of both sides by brute force."""
-    rng, outcomes = np.random.default_rng(2), []
-    for _ in range(200):
-        x, v, (a, w) = rng.normal(size=4), rng.normal(size=4), rng.normal(size=2)
-        x[3] = x[0]
-        u = w * x - w * x[0]
-        net = mflib.ShallowNetwork(1, activation=activation)
-        net.output_weight[:], net.input_weight[:], net.input_bias[:] = a, w, w * x[0]
-        model = model_of(net, x, np.zeros(4), CURVED["power 4"][0], PLACES["origin"])
-        kink = Kinks(torch.tensor([0]), torch.tensor([0]))
-        at = model._hold(model.start, kink, 1, torch.tensor(v))
-        speeds = []
-        for slope in (left, 1.0):
-            force = a * v * np.where(u == 0, slope, np.where(u > 0, 1.0, left))
-            by_weight, by_bias = x[0] * (force @ x), force.sum()
-            speeds.append(-by_weight / (6 * w**2 + 1) - by_bias / (6 * (w * x[0]) ** 2 + 1))
-        if min(map(abs, speeds)) < 1e-12:
-            continue  # at rest on one side: either is right
-        if speeds[0] > 0 > speeds[1]:
-            outcomes.append("held")
-            assert len(at.held.units) == 1
-        else:
-            assert len(at.held.units) == 0
-        if min(speeds) > 0:
-            outcomes.append("right")
-            assert at.positive[[0, 3], 0].all()
-        if max(speeds) < 0:
-            outcomes.append("left")
-            assert not at.positive[[0, 3], 0].any()
-    assert min(outcomes.count(which) for which in ("held", "right", "left")) > 10
-
-
 def active_run(width: int, travel: float, **options) -> mflib.Flow:
     """Train on targets so large that parameters move by `travel`: kernel and kinks move along."""
     x, y = datasets.figure1()
@@ -401,41 +102,7 @@ def test_kinks_are_not_let_go_by_the_error_of_the_residual(width, rtol):
     assert last[1] == pytest.approx(last[0], rel=0.05)
 
 
-def test_kinks_that_meet_at_repeated_inputs_are_held_once():
-    x, y = datasets.figure1()
-    net, spread = mflib.ShallowNetwork(20, seed=0), 0.02 * (-1.0) ** np.arange(5)
-    doubled = np.concatenate([x, x]), np.concatenate([y + spread, y - spread])
-    models = [model_of(net, *data, Quadratic(), {}) for data in ((x, y), doubled)]
-    once, twice = (model.start for model in models)
-    for step in np.geomspace(1, 3000, 12):
-        once, _ = _flow.midpoint_step(models[0], once, step)
-        twice, _ = _flow.midpoint_step(models[1], twice, step)
-    assert len(once.held.units) >= 2
-    torch.testing.assert_close(twice.held, once.held)
-    torch.testing.assert_close(twice.theta, once.theta, rtol=0, atol=1e-9)
-
-
 # Closed forms.
-
-
-class Constant(activations.Activation):
-    """sigma(u) = 1: all output weights and the output bias move alike, and nothing else does."""
-
-    def __call__(self, u):
-        return torch.ones_like(u)
-
-    def derivative(self, u):
-        return torch.zeros_like(u)
-
-
-class Step(activations.Activation):
-    """sigma(u) = sign(u): the network is linear in the parameters that can move."""
-
-    def __call__(self, u):
-        return torch.sign(u)
-
-    def derivative(self, u):
-        return torch.zeros_like(u)
 
 
 def test_a_single_mode_decays_exponentially():
@@ -633,7 +300,7 @@ def test_an_output_that_cannot_vary_stalls_at_the_variance():
 
 
 def test_the_number_of_steps_is_limited(monkeypatch):
-    monkeypatch.setattr(_flow, "_MAX_STEPS", 3)
+    monkeypatch.setattr(_steps, "MAX_STEPS", 3)
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.MAX_STEPS, 3)
     assert run.loss < run.history["loss"][0]
@@ -642,7 +309,7 @@ def test_the_number_of_steps_is_limited(monkeypatch):
 @pytest.mark.parametrize("errors", [[1.01], itertools.repeat(1.01)], ids=["far", "just"])
 def test_steps_that_keep_failing_end_the_flow(monkeypatch, errors):
     errors = iter(errors)  # just too large, and then far too large; or just too large for ever
-    monkeypatch.setattr(_flow, "midpoint_step", lambda _, at, step: (at, next(errors, math.inf)))
+    monkeypatch.setattr(_steps, "midpoint_step", lambda _, at, step: (at, next(errors, math.inf)))
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert (run.status, run.steps) == (FlowStatus.STEP_TOO_SMALL, 0)
 
@@ -650,7 +317,7 @@ def test_steps_that_keep_failing_end_the_flow(monkeypatch, errors):
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_step_that_overflows_is_rejected(monkeypatch, part):
     """At its predicted midpoint, or at its end."""
-    reach, calls = _linearization.Model.reach, itertools.count()
+    move, calls = _sliding.Sliding.move, itertools.count()
 
     class Overflown:
         kernel = np.eye(len(X))
@@ -658,10 +325,10 @@ def test_a_step_that_overflows_is_rejected(monkeypatch, part):
         def finite(self):
             return False
 
-    def some(model, *arguments):
-        return Overflown() if next(calls) == part else reach(model, *arguments)
+    def some(sliding, *arguments):
+        return Overflown() if next(calls) == part else move(sliding, *arguments)
 
-    monkeypatch.setattr(_linearization.Model, "reach", some)
+    monkeypatch.setattr(_sliding.Sliding, "move", some)
     run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
     assert run.status is FlowStatus.CONVERGED
 
@@ -795,29 +462,6 @@ def test_the_flow_stays_on_its_device():
     there = mflib.mirror_flow(net.cuda(), X, Y, potential=Regularized(Power(4), 1), scaled=True)
     assert there.network.input_bias.is_cuda
     torch.testing.assert_close(here.network(X), there.network(X).cpu(), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("rtol", [0.1, 1e-2])
-@pytest.mark.parametrize("seed", range(5))
-def test_kinks_are_put_back_where_the_potential_is_steep(seed, rtol):
-    """Units far from their start: Newton's steps along a quartic mirror map are too long."""
-    density = stats.norm(0, 0.5)
-    net = mflib.ShallowNetwork(300, density=density, seed=seed)
-    potential = Regularized(Power(4), 1)
-    run = mflib.mirror_flow(net, *datasets.figure2(), potential=potential, scaled=True, rtol=rtol)
-    assert run.status is FlowStatus.CONVERGED
-    assert run.steps <= 30
-
-
-@pytest.mark.parametrize(("activation", "power", "seed"), [("relu", 3, 0), ("abs", 4, 1)])
-def test_kinks_held_at_the_end_stay_where_they_are(activation, power, seed):
-    """Put on the other side of their kinks at each step, they would keep the loss above 1e-15."""
-    net = mflib.ShallowNetwork(50, activation=activation, seed=seed)
-    data = datasets.figure1() if activation == "relu" else datasets.figure2()
-    options = {"scaled": activation == "abs", "loss_target": 1e-16}
-    run = mflib.mirror_flow(net, *data, potential=Regularized(Power(power), 1), **options)
-    assert run.status is FlowStatus.CONVERGED
-    assert run.steps <= 40
 
 
 def test_a_loose_tolerance_costs_accuracy_only():

@@ -50,7 +50,8 @@ ELEMENTWISE = [
     ("ShallowNetwork.forward", "x"),
     *(("plotting.points", name) for name in "xy"),
     *((f"activations.{name}", "u") for name in ("relu", "absolute", "elu", "softplus", "tanh")),
-    *((f"activations.{name}", "u") for name in ("sine", "Activation")),
+    *((f"activations.{name}", "u") for name in ("sine", "gelu", "silu", "cubic_relu")),
+    ("activations.Activation", "u"),
     ("potentials.Quadratic", "x"),
 ]
 NUMBERS = [
@@ -245,6 +246,13 @@ PARTICULAR = [
         for f in ("representation.solve", "representation.trajectory", "representation.kernel")
     ),
     ("experiments.trial", "activation", hostile.SigmaOf(), (ValueError, "activation SigmaOf")),
+    *(
+        ("activations.of", "function_of_torch", value, (TypeError, f"function_of_torch.*{said}"))
+        for value, said in (("gelu", "got 'gelu'"), (torch.nn.ReLU, "ReLU.*call it"))
+    ),
+    ("activations.of", "function_of_torch", torch.nn.Softmax(-1), (TypeError, "elementwise")),
+    ("activations.array_namespace", "x", X.tolist(), (TypeError, "supported array")),
+    ("activations.array_namespace", "x", torch.tensor(X), SAME),
     ("mirror_flow", "net", torch.nn.Linear(1, 1), (TypeError, "net must be a ShallowNetwork")),
     ("experiments.lazy_limit", "net", None, (TypeError, "net must be a ShallowNetwork")),
     ("mirror_flow", "scaled", "no", (TypeError, "scaled must be True or False, got 'no'")),

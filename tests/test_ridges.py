@@ -60,6 +60,88 @@ def test_cubic_kernel_is_the_expectation(activation, dim):
     assert error.max() < 0.003 * kernel.max()
 
 
+@pytest.mark.parametrize("dim", [1, 2, 342, 343, 784, 9_999, 100_000])
+def test_cubic_kernel_in_any_dimension(dim):
+    """c_D = c_(D-2) (D - 2)/(D + 1), from 1 and 4/(3 pi) on, and no (k, l, D) array."""
+    odd = dim % 2
+    moment = 1.0 if odd else 4 / (3 * np.pi)
+    for d in range(3 if odd else 4, dim + 1, 2):
+        moment *= (d - 2) / (d + 1)
+    rng = np.random.default_rng(dim)
+    x = rng.normal(size=(2, dim)) / np.sqrt(dim) * [[0.9], [1.2]]
+    product, apart = x[0] @ x[1], np.linalg.norm(x[0] - x[1])
+    affine = product / dim + REACH**2 / 3
+    kernel = affine + moment * apart**3 / (6 * REACH)
+    assert ridges.cubic_kernel(x[:1], x[1:], reach=REACH).item() == pytest.approx(kernel, rel=1e-12)
+    relu = ridges.cubic_kernel(x[:1], x[1:], reach=REACH, activation="relu").item()
+    assert relu == pytest.approx((kernel + affine) / 4, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-80, 1e80, 1e150])
+def test_cubic_kernel_scales_with_its_unit(unit):
+    kernel = ridges.cubic_kernel(unit * X, unit * X[:2], reach=1.5 * unit)
+    np.testing.assert_allclose(kernel / unit**2, ridges.cubic_kernel(X, X[:2], reach=1.5), 1e-13)
+
+
+def test_cubic_kernel_asks_what_an_activation_is_and_not_its_name():
+    class Relu(activations.Activation):
+        def __call__(self, u):
+            return (u > 0) * u**2
+
+        def derivative(self, u):
+            return 2 * (u > 0) * u
+
+    class Mine(activations.PiecewiseLinear):
+        def __repr__(self):
+            return "mine"
+
+    assert repr(Relu()) == "relu"
+    with pytest.raises(ValueError, match="activation must be 'abs' or 'relu', got relu"):
+        ridges.cubic_kernel(X, X, reach=2.0, activation=Relu())
+    for slope, name in ((0, "relu"), (-1, "abs")):
+        np.testing.assert_array_equal(
+            ridges.cubic_kernel(X, X, reach=2.0, activation=Mine(slope)),
+            ridges.cubic_kernel(X, X, reach=2.0, activation=name),
+        )
+    with pytest.raises(ValueError, match="activation must be 'abs' or 'relu', got leaky"):
+        ridges.cubic_kernel(X, X, reach=2.0, activation="leaky_relu")
+
+
+@pytest.mark.parametrize(
+    ("direction", "factors", "expected"),
+    [
+        ([1e200, 0.0], (1, 1), [1, 0]),
+        ([3e200, -4e200], (1, 1), [0.6, -0.8]),
+        ([3e-200, 4e-200], (1, 1), [0.6, 0.8]),
+        ([3e200, 4e-200], (1e-200, 1e200), [0.6, 0.8]),
+        ([3e-200, 4e200], (1e200, 1e-200), [0.6, 0.8]),
+        ([-3e300, 4e300], (1e300, 1e300), [-0.6, 0.8]),
+        ([3e-300, 4e-300], (1e-300, 1e-300), [0.6, 0.8]),
+        ([5e-324, 0.0], (1, 1), [1, 0]),
+        ([1e-300, 1.0], (1, 1e-300), [np.sqrt(0.5), np.sqrt(0.5)]),
+        ([1.0, 1.0], (1e308, 1e-308), [1, 0]),
+        ([1.0, 1.0], (0, 1e-308), [0, 1]),
+    ],
+)
+def test_directions_of_any_size_are_stretched(direction, factors, expected):
+    with np.errstate(all="raise"):
+        weight = ridges.stretched([direction, [1.0, 2.0]], factors)
+    np.testing.assert_allclose(weight[0], expected, rtol=1e-15, atol=1e-300)
+    np.testing.assert_allclose(np.linalg.norm(weight, axis=1), 1, rtol=1e-15)
+
+
+def test_stretching_random_directions_of_any_size():
+    rng = np.random.default_rng(4)
+    for _ in range(40):
+        direction, factors = rng.normal(size=(5, 3)), rng.uniform(0.1, 9, 3)
+        plain = direction * factors / np.linalg.norm(direction * factors, axis=1, keepdims=True)
+        sizes = 2.0 ** rng.integers(-1000, 1000, (5, 1))
+        scale = 2.0 ** rng.integers(-1000, 1000, 3)
+        np.testing.assert_array_equal(ridges.stretched(sizes * direction, factors), plain)
+        back = ridges.stretched(direction / scale, factors * scale)
+        np.testing.assert_array_equal(back, plain)
+
+
 @pytest.mark.parametrize("activation", ["abs", "relu"])
 def test_quadrature_converges_to_the_kernel_at_second_order(activation):
     exact, counts = by_kernel(X, Y, activation)(NEW), [16, 32, 64, 128, 256]
@@ -97,7 +179,7 @@ def test_errors():
         ridges.cubic_kernel(X, X[:, :1], reach=2.0)
     with pytest.raises(ValueError, match="activation must be 'abs' or 'relu', got tanh"):
         ridges.cubic_kernel(X, X, reach=2.0, activation="tanh")
-    with pytest.raises(ValueError, match="reach must be finite and > 0"):
+    with pytest.raises(ValueError, match="reach must be finite and > 0 and >= 1e-150"):
         ridges.cubic_kernel(X, X, reach=0.0)
     with pytest.raises(ValueError, match="stretch a direction to nothing"):
         ridges.stretched([[0.0, 1.0]], (1, 0))

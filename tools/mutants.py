@@ -52,7 +52,7 @@ TESTS = {
     "_solution": SOLVER,
     "_quadrature": ["tests/test_quadrature.py", *SOLVER],
     "flow": [
-        *("tests/test_flow.py", "-k"),
+        *("tests/test_flow.py", "tests/test_flow_steps.py", "tests/test_flow_sliding.py", "-k"),
         "not (follow_descent or train_across or active_regime or kink_is_held or take_few_steps"
         " or held_at_the_end or approach_their_own or (order_two or stiff) and not lopsided)",
     ],

@@ -1,103 +1,24 @@
-"""Mirror flow step by step, and the record of it."""
+"""Mirror flow of a network, with its arguments looked at."""
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from mflib._validation import dataset, finite_array, flag, limit, number
-from mflib.flow._linearization import Decay, Linearization, Model
+from mflib.flow._linearization import MirrorFlow, Tolerance
+from mflib.flow._record import Flow
+from mflib.flow._sliding import Sliding
+from mflib.flow._steps import integrate
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential, Quadratic
 
-__all__ = ["Flow", "FlowStatus", "mirror_flow"]
-
-_MAX_STEPS = 10_000
-
-
-class FlowStatus(enum.Enum):
-    """How a flow ended; the value is the explanation.
-
-    References
-    ----------
-    What brings each of them about: :ref:`when-it-breaks`.
-
-    Examples
-    --------
-    >>> FlowStatus.CONVERGED.value
-    'the loss reached its target'
-    """
-
-    CONVERGED = "the loss reached its target"
-    MAX_TIME = "the flow reached max_time before the loss reached its target; allow more time"
-    MAX_STEPS = (
-        f"{_MAX_STEPS} steps did not bring the loss to its target: the network crosses too many "
-        "kinks; use a wider network or a larger rtol"
-    )
-    STALLED = (
-        "the gradient vanished while the loss is above its target: what is left of the residual "
-        "lies where no parameter can change the output; repeated inputs with different targets "
-        "and networks too narrow for the data do this"
-    )
-    STEP_TOO_SMALL = (
-        "the step size fell below the rounding of time: the flow blows up or jumps; "
-        "use a wider network or a larger rtol"
-    )
-
-
-@dataclass(frozen=True)
-class Flow:
-    r"""A trained network and the record of its training; returned by :func:`mirror_flow`.
-
-    Attributes
-    ----------
-    network : ShallowNetwork
-        A trained copy.
-    status : FlowStatus
-        Why the flow ended.
-    loss : float
-        Final mean squared error (not halved).
-    time : float
-        Time of the flow at the end, in the units of :math:`1/\eta`.
-    steps : int
-        Accepted steps.
-    parameter_change : float
-        :math:`\|\theta - \hat\theta\|_\infty`.
-    kernel_change : float
-        :math:`\|K - K_0\|_F / \|K_0\|_F`.
-    history : dict of str to ndarray
-        "time", "loss", "parameter_change" and "kernel_change" at the start and after each step,
-        each of shape (steps + 1,).
-    snapshots : tuple of ShallowNetwork
-        Copies of the network at those times of `save_at` that the flow reached.
-
-    References
-    ----------
-    Eq. :eq:`eq-mirror-flow`; its kernel: eq. :eq:`eq-kernel`.
-
-    Examples
-    --------
-    >>> run = mirror_flow(ShallowNetwork(500), [-0.5, 0.5], [0.1, 0.3], save_at=[1.0])
-    >>> sorted(run.history), len(run.snapshots)
-    (['kernel_change', 'loss', 'parameter_change', 'time'], 1)
-    """
-
-    network: ShallowNetwork
-    status: FlowStatus
-    loss: float
-    time: float
-    steps: int
-    parameter_change: float
-    kernel_change: float
-    history: dict[str, np.ndarray] = field(repr=False)
-    snapshots: tuple[ShallowNetwork, ...] = field(repr=False)
+__all__ = ["mirror_flow"]
 
 
 def mirror_flow(
@@ -203,9 +124,20 @@ def mirror_flow(
     stops = _checked_times(save_at, max_time)
     progress = flag("progress", progress)
     potential = Quadratic() if potential is None else potential
-    with torch.no_grad(), _threads(net.width * len(targets) ** 2):
-        model = Model(net, points, targets, potential, scaled, center, rate, rtol)
-        return _integrate(model, loss_target, max_time, stops, progress)
+    with torch.inference_mode(False), torch.no_grad(), _threads(net.width * len(targets) ** 2):
+        flow = MirrorFlow(
+            net,
+            *(
+                torch.as_tensor(values, device=net.input_bias.device)
+                for values in (points, targets)
+            ),
+            potential=potential,
+            scaled=scaled,
+            center=center,
+            rate=rate,
+        )
+        sliding = Sliding(flow, Tolerance(flow.start, rtol))
+        return integrate(sliding, loss_target, stops, max_time, progress)
 
 
 @contextlib.contextmanager
@@ -233,97 +165,3 @@ def _checked_times(save_at, max_time: float) -> list[float]:
             f"got {save_at!r}."
         )
     return times.tolist()
-
-
-def midpoint_step(model: Model, at: Linearization, step: float) -> tuple[Linearization, float]:
-    """Advance by one exponential midpoint step; returns the new state and its error.
-
-    The kernel and the Jacobian are frozen at a predicted midpoint, so what the step says of the
-    residual and what the network says differ by terms of third order: that is the error, in units
-    of what rtol allows.
-    """
-    middle = model.reach(at, at, at.decay.integral(0.5 * step))
-    if not middle.finite():
-        return at, math.inf
-    decay = Decay(middle.kernel, at.residual, model.rate)
-    new = model.reach(at, middle, decay.integral(step))
-    if not new.finite():
-        return at, math.inf
-    error = model.share(new.residual - decay.residual(step), decay)
-    return new, error if math.isfinite(error) else math.inf
-
-
-class _StepSizes:
-    """The next step from the last errors, which grow like the cube of the step and may reach 1.
-
-    If the errors of equal steps fall from step to step, they are expected to go on falling:
-    Gustafsson's predictive control, see :cite:t:`hairer1996stiff`, section IV.8.
-    """
-
-    def __init__(self) -> None:
-        self.accepted: tuple[float, float] | None = None
-
-    def after(self, step: float, error: float) -> float:
-        """Return the next step after one with this error."""
-        error = max(error, 1e-30)
-        factor = 0.9 * error ** (-1 / 3)
-        if error <= 1:
-            if self.accepted is not None:
-                last_step, last_error = self.accepted
-                trend = step / last_step * (last_error / error) ** (1 / 3)
-                factor *= min(max(1.0, trend), 2.0)
-            self.accepted = step, error
-        return step * min(100.0, max(0.1, factor))
-
-
-def _integrate(model, loss_target, max_time, save_at, progress) -> Flow:
-    at, time, status = model.start, 0.0, None
-    rows, snapshots, stops = [], [], [*save_at, max_time]
-    step = first = 1 / at.decay.fastest()
-    sizes = _StepSizes()
-    while True:
-        rows.append((time, at.loss, *model.changes(at)))
-        if progress and len(rows) % 100 == 1:
-            print(f"step {len(rows) - 1}: time {time:.3g}, loss {at.loss:.3g}")
-        while len(stops) > 1 and time >= stops[0]:
-            snapshots.append(model.network(at))
-            stops.pop(0)
-        status = _ended(at.loss, at.decay.stuck_loss(), loss_target, time, max_time, len(rows) - 1)
-        while status is None:
-            trial = min(step, stops[0] - time)
-            new, error = midpoint_step(model, at, trial)
-            step = sizes.after(trial, error)
-            if error <= 1:
-                at, time = new, min(time + trial, stops[0])
-                break
-            if max(time, first) + step == max(time, first):
-                status = FlowStatus.STEP_TOO_SMALL
-        if status is not None:
-            break
-    times, losses, parameters, kernels = np.array(rows).T
-    return Flow(
-        network=model.network(at),
-        status=status,
-        loss=at.loss,
-        time=time,
-        steps=len(rows) - 1,
-        parameter_change=float(parameters[-1]),
-        kernel_change=float(kernels[-1]),
-        history={
-            "time": times,
-            "loss": losses,
-            "parameter_change": parameters,
-            "kernel_change": kernels,
-        },
-        snapshots=tuple(snapshots),
-    )
-
-
-def _ended(loss, stuck_loss, target, time, max_time, steps) -> FlowStatus | None:
-    if loss <= target:
-        return FlowStatus.CONVERGED
-    if time >= max_time:
-        return FlowStatus.MAX_TIME
-    if stuck_loss > target and loss <= 1.001 * stuck_loss:
-        return FlowStatus.STALLED
-    return FlowStatus.MAX_STEPS if steps >= _MAX_STEPS else None

@@ -282,6 +282,7 @@ def measure_on(
 ) -> Measure:
     """Check what describes a measure, and make it."""
     sigma = activations.get(activation)
+    activations.check_activation(sigma)
     check_at_zero(potential)
     measure = _described(points, sigma, potential, density, neurons)
     if not np.isfinite(measure.features(measure.nodes(), measure.points)).all():
