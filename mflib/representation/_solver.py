@@ -38,7 +38,7 @@ class Status(enum.Enum):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Representation:
     r"""The trained change h as an integral over neurons, with its certificate.
 

@@ -41,7 +41,7 @@ class TrajectoryStatus(enum.Enum):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     r"""The trained change h of an infinitely wide network at several times.
 

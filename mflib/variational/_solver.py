@@ -237,7 +237,7 @@ def _check_mass(dual: Dual) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     r"""The learned function h with its certificate; returned by :func:`solve`.
 
