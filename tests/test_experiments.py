@@ -66,7 +66,7 @@ def test_a_network_is_evaluated_by_its_kinks_as_by_its_formula(activation, width
         net.input_weight[width // 2 :: 7] = 0.0  # and some units without any
         net.input_bias[::5] = experiments.GRID[100]
         expected = net(experiments.GRID).numpy()
-    found = _distances.on_grid(net, "net")
+    found = _distances.on_grid(net, "net", experiments.GRID)
     np.testing.assert_allclose(found, expected, atol=1e-13 * width**0.5, rtol=0)
 
 

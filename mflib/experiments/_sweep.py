@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import pickle
+import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Executor, Future, as_completed, wait
@@ -16,7 +17,6 @@ import cloudpickle
 import pandas as pd
 from tqdm import tqdm
 
-import mflib
 from mflib.experiments._cache import Store, key
 from mflib.experiments._pool import one_thread, pool
 
@@ -224,7 +224,7 @@ class _Call:
 
     def __reduce__(self):
         content = [getattr(self, field.name) for field in fields(self)]
-        return _Parcel, (mflib.__version__, cloudpickle.dumps(content))
+        return _Parcel, (_version(), cloudpickle.dumps(content))
 
 
 @dataclass(frozen=True)
@@ -235,10 +235,10 @@ class _Parcel:
     content: bytes
 
     def __call__(self) -> bytes:
-        if self.version != mflib.__version__:
+        if self.version != _version():
             raise RuntimeError(
-                f"the workers run mflib {mflib.__version__}, this session {self.version}; install "
-                "the same everywhere and start the workers anew."
+                f"the workers run mflib {_version()}, this session {self.version}; install the "
+                "same everywhere and start the workers anew."
             )
         try:
             return cloudpickle.dumps(_Call(*pickle.loads(self.content))())
@@ -247,6 +247,10 @@ class _Parcel:
                 raise
             text = "".join(traceback.format_exception_only(error)).strip()
             raise RuntimeError(f"an error that cannot leave its process: {text}") from error
+
+
+def _version() -> str:
+    return sys.modules["mflib"].__version__
 
 
 def _survives(error: Exception) -> bool:

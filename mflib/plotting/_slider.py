@@ -297,7 +297,9 @@ def _labels(ticks: list[float], axis: str) -> tuple[list[str], str]:
         return [f"{v:g}" for v in ticks], axis
     first = ticks[0]
     sign = "−" if first > 0 else "+"
-    return [f"{v - first:.3g}" for v in ticks], axis and f"{axis} {sign} {abs(first):.15g}"
+    return [
+        f"{v - first:.3g}" for v in ticks
+    ], axis and f"{axis} {sign} {repr(abs(first)).removesuffix('.0')}"
 
 
 def _tenths(values: np.ndarray) -> np.ndarray:
