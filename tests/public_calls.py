@@ -53,7 +53,7 @@ def _points(**arguments):
 def _power_law(**arguments):
     _, ax = plotting.figure()
     plotting.power_law(**{"ax": ax} | arguments)
-    return ax.lines[0].get_xydata()
+    return np.concatenate([line.get_xydata() for line in ax.lines])
 
 
 TABLE = pd.DataFrame({"width": [1, 2, 1, 2], "error": [1.0, 0.5, 2.0, 1.0], "kind": list("aabb")})
