@@ -123,8 +123,8 @@ def test_every_argument_changes_the_result(function, name):
     call, good = CALLS[function]
     value, also = PARTICULAR.get((function, name), (None, {}))
     if (function, name) not in PARTICULAR:
-        default = inspect.signature(call).parameters.get(name)
-        value = another(name, good[name] if name in good else default.default)
+        defaults = {p.name: p.default for p in inspect.signature(call).parameters.values()}
+        value = another(name, {**defaults, **good}[name])
     before, after = (
         everything(call(**{**good, **also, **changed})) for changed in ({}, {name: value})
     )
