@@ -41,7 +41,8 @@ def check_sweep(disk: Path) -> None:
         return {"b": a, "field": np.full(10_000, float(a))}  # 80 kB
 
     def work():
-        return sweep(cell, {"a": range(9)}, executor="serial", cache=disk / "cache")
+        options = {"executor": "serial", "cache": disk / "cache", "version": "1"}
+        return sweep(cell, {"a": range(9)}, **options)
 
     with only(300_000, disk):
         assert ends_for_want_of_space(work)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from mflib import potentials
+from mflib import activations, potentials
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 
 
@@ -105,7 +105,10 @@ DENSITIES = {
 }
 # where these are not smooth, as |b|
 JUMPS = np.array([0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 1.1, 1.2, 1.3, 1.4, 1.7, 1.9])
-SCALED = {
+# One row for each potential and each activation: all that is to hold for every one is tested on it,
+# here and in test_registry.py, test_hostile_input.py, test_options.py. No random draw depends on
+# these tables: what draws has lists of its own, in strategies.py.
+POTENTIALS = {
     "quadratic": Quadratic(),
     "power 2.5": Regularized(Power(2.5), 0.6),
     "power 3": Regularized(Power(3), 1),
@@ -113,4 +116,27 @@ SCALED = {
     "hypentropy": Hypentropy(0.4),
     "regularized hypentropy": Regularized(Hypentropy(0.05), 2),
     "lopsided": Lopsided(),
+    "power 1.5 alone": Power(1.5),
+    "power 4 alone": Power(4),
 }
+ACTIVATIONS = {
+    "relu": activations.relu,
+    "absolute": activations.absolute,
+    "leaky_relu(0.3)": activations.leaky_relu(0.3),
+    "elu": activations.elu,
+    "softplus": activations.softplus,
+    "tanh": activations.tanh,
+    "sine": activations.sine,
+    "gelu": activations.gelu,
+    "silu": activations.silu,
+    "cubic_relu": activations.cubic_relu,
+}
+
+
+def starts_at_zero(phi: potentials.Potential) -> bool:
+    """Whether training can start at the origin: with a finite positive Hessian."""
+    with np.errstate(divide="ignore"):
+        return 0 < float(phi.hessian(np.zeros(1))[0]) < np.inf
+
+
+SCALED = {name: phi for name, phi in POTENTIALS.items() if starts_at_zero(phi)}

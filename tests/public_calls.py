@@ -1,5 +1,7 @@
 """Every public function with good arguments, and the numbers of what it returns."""
 
+import inspect
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -18,8 +20,8 @@ from mflib import (
     ridges,
     variational,
 )
-from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
-from tests.problems import UNIFORM, Lopsided, X, Y
+from mflib.potentials import Potential, Quadratic
+from tests.problems import ACTIVATIONS, POTENTIALS, UNIFORM, Lopsided, X, Y
 
 QUERY = np.array([-0.9, -0.2, 0.31, 0.77])
 NET = mflib.ShallowNetwork(30, seed=0)
@@ -51,7 +53,7 @@ def _points(**arguments):
 def _power_law(**arguments):
     _, ax = plotting.figure()
     plotting.power_law(**{"ax": ax} | arguments)
-    return ax.lines[0].get_xydata()
+    return np.concatenate([line.get_xydata() for line in ax.lines])
 
 
 TABLE = pd.DataFrame({"width": [1, 2, 1, 2], "error": [1.0, 0.5, 2.0, 1.0], "kind": list("aabb")})
@@ -62,26 +64,34 @@ SLIDER = {
     **{"name": "n", "label": "l", "description": "d", "start": 0},
 }
 
+
+def _registered() -> dict:
+    """The calls that the rows of the registry stand for: each row's, and each class's."""
+    calls: dict = {}
+    for name, phi in POTENTIALS.items():
+        points = (X, Y) if np.isfinite(phi.gradient(-1.0)) else (abs(X), abs(Y))
+        calls[f"potential {name}"] = phi.bregman, dict(zip("xy", points, strict=True))
+        if parameters := {p: getattr(phi, p) for p in inspect.signature(type(phi)).parameters}:
+            exact = {  # in any precision
+                p: float(np.float16(v)) if isinstance(v, float) else v
+                for p, v in parameters.items()
+            }
+            calls[f"potentials.{type(phi).__name__}"] = type(phi), exact
+        else:
+            calls[f"potentials.{type(phi).__name__}"] = calls[f"potential {name}"]
+    for name, sigma in ACTIVATIONS.items():
+        calls[f"activations.{name}"] = sigma, {"u": X}
+    return calls
+
+
+REGISTERED = _registered()
 # name: (the call, its good arguments)
-CALLS = {
+CALLS = REGISTERED | {
     "potentials.Potential": (Lopsided().bregman, {"x": X, "y": Y}),
-    "potentials.Quadratic": (Quadratic().bregman, {"x": X, "y": Y}),
-    "potentials.Power": (Power, {"exponent": 3.0}),
-    "potentials.Hypentropy": (Hypentropy, {"beta": 3.0}),
-    "potentials.Regularized": (Regularized, {"psi": Power(4), "omega": 3.0}),
     "activations.Activation": (activations.tanh.derivative, {"u": X}),
     "activations.PiecewiseLinear": (activations.PiecewiseLinear, {"slope": 0.25}),
     "activations.leaky_relu": (activations.leaky_relu, {"slope": 0.25}),
     "activations.get": (activations.get, {"activation": "relu"}),
-    "activations.relu": (activations.relu, {"u": X}),
-    "activations.absolute": (activations.absolute, {"u": X}),
-    "activations.elu": (activations.elu, {"u": X}),
-    "activations.softplus": (activations.softplus, {"u": X}),
-    "activations.tanh": (activations.tanh, {"u": X}),
-    "activations.sine": (activations.sine, {"u": X}),
-    "activations.gelu": (activations.gelu, {"u": X}),
-    "activations.silu": (activations.silu, {"u": X}),
-    "activations.cubic_relu": (activations.cubic_relu, {"u": X}),
     "activations.of": (activations.of, {"function_of_torch": torch.nn.functional.mish}),
     "activations.array_namespace": (lambda x: activations.array_namespace(x).abs(x), {"x": X}),
     "mirror_maps.MirrorMap": (

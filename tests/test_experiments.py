@@ -14,16 +14,16 @@ from tests.problems import X, Y
 
 def test_a_trial_reports_what_the_flow_does():
     potential, options = Regularized(Power(3), 1), {"scaled": True, "loss_target": 1e-5}
+    model = {"activation": "abs", "density": stats.norm(0.2, 0.7), "output_scale": 0.8}
     row = experiments.trial(
         *(150, 4, potential),
         x=X,
         y=Y,
-        activation="abs",
-        output_scale=0.8,
         limit=np.sin,
+        **model,
         **options,
     )
-    net = mflib.ShallowNetwork(150, activation="abs", output_scale=0.8, seed=4)
+    net = mflib.ShallowNetwork(150, seed=4, **model)
     run = mflib.mirror_flow(net, X, Y, potential=potential, **options)
     assert row["status"] == run.status.name == "CONVERGED"
     for name in ("loss", "steps", "parameter_change", "kernel_change"):
@@ -41,6 +41,45 @@ def test_distance_is_the_largest_difference_on_the_grid():
     expected = np.abs(net(experiments.GRID).detach().numpy() - experiments.GRID**2).max()
     assert experiments.distance(net, lambda t: t**2) == pytest.approx(expected, rel=1e-12)
     assert experiments.distance(lambda t: t**2, net) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_functions_are_compared_on_the_grid_that_is_asked_for(activation):
+    x, y = np.array([31.0, 34.0, 39.0]), np.array([0.5, -1.0, 2.0])
+    model = {"activation": activation, "density": stats.uniform(-40, 80)}
+    net = mflib.ShallowNetwork(300, output_scale=0.1, seed=2, **model)
+    grid = np.random.default_rng(0).permutation(np.linspace(30, 40, 77))  # in no order
+    with torch.no_grad():
+        apart = np.abs(net(grid).numpy() - np.sin(grid)).max()
+    assert experiments.distance(net, np.sin, grid=grid) == pytest.approx(apart, rel=1e-9)
+    assert experiments.distance(np.sin, net, grid=grid.tolist()) == pytest.approx(apart, rel=1e-9)
+    one = experiments.distance(net, np.sin, grid=[33.0])
+    assert one == pytest.approx(abs(net([33.0]).item() - np.sin(33.0)), rel=1e-9)
+    if activation == "relu":
+        h = variational.solve(x, y, density=model["density"])
+        options = {"x": x, "y": y, "limit": h, "grid": grid, "max_time": 1.0, **model}
+        run = mflib.mirror_flow(net, x, y, potential=Quadratic(), max_time=1.0)
+        with torch.no_grad():
+            change = run.network(grid).numpy() - net(grid).numpy()
+        row = experiments.trial(300, 2, Quadratic(), output_scale=0.1, **options)
+        assert row["error"] == pytest.approx(np.abs(change - h(grid)).max(), rel=1e-6)
+        start = mflib.ShallowNetwork(300, seed=2, **model)
+        lazy = experiments.lazy_limit(start, x, y, output_bias=False)
+        row = experiments.split_error(300, 2, Quadratic(), **options)
+        sampling = experiments.distance(lazy, h, grid=grid)
+        assert row["sampling"] == pytest.approx(sampling, rel=1e-6)
+
+
+def test_laws_and_defects_are_those_of_the_grid_that_is_asked_for():
+    law = experiments.sampling_law(X, Y, units=300, draws=40, grid=X[:2])
+    assert law.max() < 1e-6, "networks that interpolate agree at the data"
+    assert experiments.sampling_law(X, Y, units=300, draws=40, grid=[1.2]).min() > 1e-6
+
+    def bent(y):
+        return lambda t: y[0] * t + np.where(t > 5, y[0] ** 2, 0.0)
+
+    assert experiments.superposition_defect(bent, [[1.0], [2.0]]) < 1e-15
+    assert experiments.superposition_defect(bent, [[1.0], [2.0]], grid=[6.0]) == 4 / 23
 
 
 def test_functions_may_write_to_what_they_are_given_but_not_to_the_grid():
@@ -66,7 +105,7 @@ def test_a_network_is_evaluated_by_its_kinks_as_by_its_formula(activation, width
         net.input_weight[width // 2 :: 7] = 0.0  # and some units without any
         net.input_bias[::5] = experiments.GRID[100]
         expected = net(experiments.GRID).numpy()
-    found = _distances.on_grid(net, "net")
+    found = _distances.on_grid(net, "net", experiments.GRID)
     np.testing.assert_allclose(found, expected, atol=1e-13 * width**0.5, rtol=0)
 
 
@@ -174,6 +213,16 @@ def test_leave_one_out_against_the_formula_for_linear_smoothers():
 
 def test_root_mean_square():
     assert experiments.rms(VALUES) == pytest.approx(np.linalg.norm(VALUES) / 3, rel=1e-14)
+    assert experiments.rms([[3.0, 4.0], [0.0, 0.0]]) == experiments.rms(-2.5) == 2.5
+
+
+@pytest.mark.parametrize("exponent", [-1074, -1000, -600, -1, 0, 600, 1000, 1021])
+def test_root_mean_square_at_any_scale(exponent):
+    unit = 2.0**exponent  # an exact factor
+    assert experiments.rms([3 * unit, -5 * unit, 0.0, 4 * unit, 7 * unit, unit]) == pytest.approx(
+        unit * np.sqrt(100 / 6), rel=1e-15, abs=2.0**-1074
+    )
+    assert experiments.rms([0.0, 0.0]) == 0
 
 
 def outputs(net):
@@ -218,7 +267,8 @@ def test_networks_without_a_lazy_limit_are_refused():
 
 
 def test_the_parts_of_an_error():
-    phi, options = Regularized(Power(3), 1), {"activation": "abs"}
+    phi = Regularized(Power(3), 1)
+    options = {"activation": "abs", "density": stats.norm(0.1, 0.7)}
     h = variational.solve(X, Y, potential=phi, **options)
     row = experiments.split_error(
         700, 2, phi, x=X, y=Y, limit=h, scaled=True, loss_target=1e-14, **options
@@ -227,7 +277,7 @@ def test_the_parts_of_an_error():
     net = mflib.ShallowNetwork(700, seed=2, **options)
     run = mflib.mirror_flow(net, X, Y, potential=phi, scaled=True, loss_target=1e-14)
     neurons = (net.input_weight.detach().numpy(), net.input_bias.detach().numpy())
-    own = representation.solve(X, Y, potential=phi, neurons=neurons, **options)
+    own = representation.solve(X, Y, potential=phi, neurons=neurons, activation="abs")
     bias_too = experiments.lazy_limit(net, X, Y, potential=phi)
     pairs = {
         "error": (run.network, h),
@@ -240,7 +290,7 @@ def test_the_parts_of_an_error():
             expected = experiments.distance(first, second)
         assert row[name] == pytest.approx(expected, rel=1e-5), name
     # an unscaled potential acts like the quadratic one
-    h = variational.solve(X, Y)
+    h, options = variational.solve(X, Y), {}
     rows = [
         experiments.split_error(700, 2, p, x=X, y=Y, limit=h) for p in (Quadratic(), Power(2), phi)
     ]
@@ -294,6 +344,34 @@ def test_bootstrap_interval_covers_the_exponent_as_often_as_it_says():
     ]
     covered = np.mean([fit.low < -0.5 < fit.high for fit in fits])
     assert 0.72 < covered < 0.86  # a little less than 0.8: five measurements at the end
+
+
+def test_measurements_that_agree_have_an_interval_of_no_length():
+    for factor in (1.0, 1e-200, 1 / 3):  # the last one is rounded
+        n = np.repeat([1.0, 7.0, 90.0], 3)
+        fit = experiments.exponent_interval(n, factor * n**-0.5)
+        assert fit.low == fit.exponent == fit.high == pytest.approx(-0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("resamples", [1, 2, 3, 5])
+def test_intervals_of_few_resamples_are_finite(resamples):
+    rng = np.random.default_rng(resamples)
+    for seed in range(40):
+        n = np.repeat(np.sort(10 ** rng.uniform(-200, 200, 3)), 2)
+        y = rng.choice([1.0, 1.0, 2.0, 1e-250, 1e300], 6)
+        fit = experiments.exponent_interval(n, y, resamples=resamples, seed=seed)
+        assert np.isfinite(fit).all() and fit.low <= fit.high
+    fit = experiments.exponent_interval([1, 1, 9, 9], [2, 2.2, 1, 1.1], resamples=resamples)
+    assert fit.low <= fit.exponent <= fit.high > fit.low
+
+
+def test_a_factor_beyond_all_numbers_is_infinite():
+    n = np.array([1e10, 1e11, 1e12])
+    steep = experiments.fit_exponent(n, [1e300, 1e100, 1e-100])
+    assert steep.exponent == pytest.approx(-200) and steep.factor == np.inf
+    assert experiments.fit_exponent(n, [1e-300, 1e-100, 1e100]).factor == 0.0
+    with pytest.raises(ValueError, match="n not all the same"):  # their logarithms are
+        experiments.fit_exponent([1e300, np.nextafter(1e300, 2e300), 1e300], [1, 2, 3])
 
 
 @pytest.mark.parametrize(

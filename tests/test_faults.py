@@ -139,12 +139,12 @@ def test_a_disk_that_is_really_full(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def cells(calls, **options):
+def cells(calls, cache):
     def cell(a):
         calls.append(a)
         return {"b": a**2}
 
-    return sweep(cell, {"a": range(5)}, executor="serial", **options)
+    return sweep(cell, {"a": range(5)}, executor="serial", cache=cache, version="1")
 
 
 def test_a_full_disk_ends_a_sweep_that_can_go_on_later(tmp_path, monkeypatch):

@@ -21,7 +21,12 @@ from mflib.potentials import Power, Regularized
 from tests import hostile
 from tests.hostile import OWN
 from tests.problems import X, Y
-from tests.public_calls import CALLS, numbers
+from tests.public_calls import CALLS, REGISTERED, numbers
+
+
+def is_float(value) -> bool:
+    return isinstance(value, float)
+
 
 # Which arguments are arrays, numbers, ...: each meets all that may stand for one.
 
@@ -49,15 +54,11 @@ ARRAYS = [
 ELEMENTWISE = [
     ("ShallowNetwork.forward", "x"),
     *(("plotting.points", name) for name in "xy"),
-    *((f"activations.{name}", "u") for name in ("relu", "absolute", "elu", "softplus", "tanh")),
-    *((f"activations.{name}", "u") for name in ("sine", "gelu", "silu", "cubic_relu")),
     ("activations.Activation", "u"),
-    ("potentials.Quadratic", "x"),
+    *((name, a) for name, (_, good) in REGISTERED.items() for a in good if a in ("x", "u")),
 ]
 NUMBERS = [
-    ("potentials.Power", "exponent"),
-    ("potentials.Hypentropy", "beta"),
-    ("potentials.Regularized", "omega"),
+    *((name, a) for name, (_, good) in REGISTERED.items() for a in good if is_float(good[a])),
     ("activations.PiecewiseLinear", "slope"),
     ("activations.leaky_relu", "slope"),
     ("ShallowNetwork", "output_scale"),

@@ -99,6 +99,8 @@ def test_power_laws_show_medians_ranges_and_a_slope():
     (left, right), (high, low) = guide.get_data()
     assert np.log(low / high) / np.log(right / left) == pytest.approx(-0.5)
     assert "-0.5" in guide.get_label()
+    assert (left, right) == (10, 1000)
+    assert low == pytest.approx(2 * table[table["width"] == 1000]["error"].median())
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
@@ -109,6 +111,27 @@ def test_power_laws_shade_between_quantiles():
     heights = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == (2, 4)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [3, 3])
+
+
+def test_any_number_of_curves_are_drawn_each_in_its_own_way():
+    names = [None, *range(1, 29)]  # what has no name is a curve, too
+    table = pd.DataFrame(
+        [{"width": n, "error": (k or 30.0) / n, "kind": k} for k in names for n in (1, 10)]
+    )
+    _, ax = plotting.figure()
+    plotting.power_law(ax, table, "error", by="kind")
+    assert [line.get_ydata()[0] for line in ax.lines] == [30.0, *range(1, 29)]
+    assert len({(line.get_color(), line.get_marker()) for line in ax.lines}) == 29
+
+
+@pytest.mark.parametrize("quantiles", [(0.5, 0.5), (0.0, 0.5), (0.5, 1.0)])
+def test_a_range_may_end_at_the_median(quantiles):
+    table = pd.DataFrame({"width": [10] * 3, "error": [1.0, 2.0, 6.0], "kind": "a"})
+    _, ax = plotting.figure()
+    plotting.power_law(ax, table, "error", by="kind", quantiles=quantiles)
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    expected = np.quantile([1.0, 2.0, 6.0], quantiles)
+    assert (heights.min(), heights.max()) == tuple(expected)
 
 
 def test_without_an_exponent_there_is_no_guide():

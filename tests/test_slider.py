@@ -91,6 +91,61 @@ def test_references_and_points_may_move_along():
     assert len(constant(text, "across")[1]) == 2
 
 
+def test_a_reference_is_drawn_in_its_own_panel():
+    """Dashed, on the scale of that panel, which makes room for it."""
+    text = page(reference=("line", {"z": [5.0, 3.0, 0.0, -3.0, -4.0]}))
+    (line,) = (points for color, points in drawn(text) if color == "#D55E00")
+    assert len(re.findall('stroke="#D55E00"[^/]*stroke-dasharray', text)) == 1
+    top, bottom = moved(text)
+    assert_drawn_as(
+        [*line[:, 1], *bottom.ravel()],
+        [5, 3, 0, -3, -4, 0, -0.25, -0.5, -0.75, -1] + [0, 0.75, 1.5, 2.25, 3],
+    )
+    np.testing.assert_allclose(line[:, 0], constant(text, "across")[0])
+    assert line[:, 1].min() > top.max(), "it is in the second panel"
+
+
+def test_the_script_takes_text_and_frame_at_the_position_of_the_slider():
+    text = page()
+    assert 'type="range" min="0" max="1" step="1"' in text
+    script = text[text.index("const curves") :]
+    places = set(re.findall(r"\w+\[\w+\]", script[script.index("input.addEvent") :]))
+    assert places == {"values[k]", "curves[j]", "across[kind]", "steps[k]", "joins[kind]"}
+    assert "const k = Number(input.value);" in script and "steps[k][i]" in script
+
+
+def ticks(text, anchor):
+    return re.findall(rf'text-anchor="{anchor}">([^<]*)</text>', text)
+
+
+SCALES = [(0, 1), (1.6e9, 3600), (0, 1e-12), (1e9, 1), (-1e9, 1), (3, 1e-9), (1e15, 1), (0, 1e300)]
+
+
+@pytest.mark.parametrize(("start", "width"), [*SCALES, (0.1, 5e-16), (0, 1e-305), (-7e-9, 1e-8)])
+def test_ticks_say_where_they_are_at_any_scale(start, width):
+    x = np.unique(start + width * np.linspace(0, 1, 9))
+    text = plotting.slider(x, {"y": [x]}, ["a"], name="n", label="l", description="d").data
+    for anchor, axis in (("middle", "x"), ("end", "y")):
+        labels = [label for label in ticks(text, anchor) if label[0] not in "xy"]
+        assert len(labels) == len(set(labels)) >= 2
+        (title,) = re.findall(rf">({axis}[^<]*)</text>", text)
+        offset = float(title[1:].replace(" − ", "") or 0) if "+" not in title else -float(title[3:])
+        values = np.array(labels, dtype=float) + offset
+        assert np.ptp(values) >= 0.4 * np.ptp(x)
+        assert (values >= x[0] - 0.01 * np.ptp(x)).all()
+        assert (values <= x[-1] + 0.01 * np.ptp(x)).all()
+        if anchor == "middle":  # and they stand there
+            places = re.findall(r'<text x="([\d.]+)" y="178" text-anchor="middle">', text)
+            expected = 58 + 390 * (values - x[0]) / np.ptp(x)
+            np.testing.assert_allclose(np.array(places, float), expected, atol=390 * 2e-3 + 0.1)
+
+
+@pytest.mark.parametrize("height", [0.0, 5.3, -1e-12, 1e9 + 0.25])
+def test_a_constant_curve_has_its_value_at_the_axis(height):
+    text = page(panels={"y": np.full((2, 5), height)}, reference=None, data=None)
+    assert [float(label) for label in ticks(text, "end")] == [pytest.approx(height, rel=1e-5)]
+
+
 def test_a_slider_is_labelled_escaped_and_the_same_each_time():
     text = page()
     assert text == page()

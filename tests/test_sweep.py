@@ -18,8 +18,9 @@ import torch
 from loky import cpu_count
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import mflib
 from mflib import experiments
-from mflib.experiments import _pool, _sweep
+from mflib.experiments import _pool
 from mflib.potentials import Power, Quadratic, Regularized
 from tests.problems import X, Y
 
@@ -81,7 +82,7 @@ def test_results_do_not_depend_on_the_executor(executor, tmp_path):
 
     potentials = {"x²": Quadratic(), "|x|³ + x²": Regularized(Power(3), 1)}
     parameters = {"width": [30, 300], "phi": potentials, "seed": range(2)}
-    table = sweep(train, parameters, executor=executor, cache=tmp_path)
+    table = sweep(train, parameters, executor=executor, cache=tmp_path, version="1")
     loop = [
         {"width": width, "phi": phi, "seed": seed, **train(width, seed, potentials[phi])}
         for width in (30, 300)
@@ -92,7 +93,7 @@ def test_results_do_not_depend_on_the_executor(executor, tmp_path):
         pd.testing.assert_frame_equal(table, pd.DataFrame(loop), check_exact=False, rtol=1e-9)
         assert table.equals(sweep(train, parameters, executor="serial"))  # to the last bit
     assert len(list(tmp_path.iterdir())) == 8
-    assert table.equals(sweep(train, parameters, executor=executor, cache=tmp_path))
+    assert table.equals(sweep(train, parameters, executor=executor, cache=tmp_path, version="1"))
 
 
 def test_each_cell_has_one_thread(executor):
@@ -122,10 +123,11 @@ def test_an_error_names_its_cell_and_loses_no_other(executor, tmp_path):
 
     parameters = {"a": [1, 2, 0], "b": {"B": {"n": 5}}}
     with pytest.raises(ZeroDivisionError, match="This is the cell a=0, b='B' of a sweep"):
-        sweep(invert, parameters, executor=executor, cache=tmp_path)
+        sweep(invert, parameters, executor=executor, cache=tmp_path, version="1")
     kept = len(list(tmp_path.iterdir()))
     assert kept == 2 or executor != "serial"
-    table = sweep(invert, {**parameters, "a": [1, 2]}, executor=executor, cache=tmp_path)
+    parameters["a"] = [1, 2]
+    table = sweep(invert, parameters, executor=executor, cache=tmp_path, version="1")
     assert table["inverse"].tolist() == [1.0, 0.5]
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -140,7 +142,7 @@ def test_cells_that_run_during_an_error_finish_and_are_kept(executor, tmp_path):
 
     cache = tmp_path / "cache"
     with pytest.raises(ValueError, match="a=0"):
-        sweep(cell, {"a": [1, 0, *range(2, 400)]}, executor=executor, cache=cache)
+        sweep(cell, {"a": [1, 0, *range(2, 400)]}, executor=executor, cache=cache, version="1")
     wait_until(lambda: len([*cache.iterdir()]) == len([*tmp_path.glob("started-*")]) - 1)
     assert len(list(cache.iterdir())) < 399
 
@@ -149,8 +151,12 @@ def test_results_from_another_machine_are_kept_here(tmp_path, monkeypatch):
     with ThreadPoolExecutor(1) as threads, monkeypatch.context() as patch:
         here, main = Path.is_dir, threading.main_thread()
         patch.setattr(Path, "is_dir", lambda p: threading.current_thread() is main and here(p))
-        sweep(lambda a: {"b": a}, {"a": [1, 2]}, executor=threads, cache=tmp_path / "new")
+        sweep(same, {"a": [1, 2]}, executor=threads, cache=tmp_path / "new", version="1")
     assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def same(a):
+    return {"b": a}
 
 
 def adding(term):
@@ -163,7 +169,8 @@ def test_functions_may_come_from_a_notebook(executor, tmp_path):
     exec("class Own(Quadratic): gain = 10\ndef f(a): return {'b': factor * a * Own.gain}", scope)
     for factor in (2, 3, 2):  # the workers are the same ones each time
         scope["factor"] = factor
-        table = sweep(scope["f"], {"a": [1, 2]}, executor=executor, cache=tmp_path)
+        options = {"executor": executor, "cache": tmp_path, "version": str(factor)}
+        table = sweep(scope["f"], {"a": [1, 2]}, **options)
         assert table["b"].tolist() == [10 * factor, 20 * factor]
         table = sweep(adding(factor), {"a": [1]}, executor=executor)
         assert table["b"].tolist() == [1 + factor]
@@ -183,8 +190,9 @@ def test_a_result_must_not_hide_a_parameter(executor):
 @pytest.mark.parametrize("inside", [(), ("folder",)])
 def test_a_cache_that_is_a_file_is_named(tmp_path, inside):
     (tmp_path / "file").touch()
+    options = {"cache": (tmp_path / "file").joinpath(*inside), "version": "1"}
     with pytest.raises(ValueError, match="cache must be a folder, but .*file.* leads to a file"):
-        sweep(adding(1), {"a": [3]}, executor="serial", cache=(tmp_path / "file").joinpath(*inside))
+        sweep(spend_unlike_time, {"a": [3]}, executor="serial", **options)
 
 
 def test_workers_are_few_and_stay():
@@ -194,25 +202,144 @@ def test_workers_are_few_and_stay():
 
 
 def test_workers_start_anew_after_an_edit(monkeypatch):
-    module, reuse = sys.modules[__name__], []
+    reuse: list[dict] = []
     monkeypatch.setattr(_pool, "get_reusable_executor", lambda **options: reuse.append(options))
     monkeypatch.setattr(_pool, "_ages", {})
-    monkeypatch.setattr(_pool, "own_modules", lambda: [module, experiments])
-    for file in (module.__file__, module.__file__, experiments.__file__, experiments.__file__):
-        monkeypatch.setattr(module, "__file__", file)
+    for file in (__file__, __file__, experiments.__file__, experiments.__file__):
+        monkeypatch.setattr(_pool, "own_modules", lambda file=file: {"a": file, "b": __file__})
         _pool.pool()
     assert [options["reuse"] for options in reuse] == ["auto", "auto", False, "auto"]
 
 
+def test_own_modules_are_those_that_may_change():
+    own = _pool.own_modules()
+    assert own[__name__] == __file__
+    assert not {"numpy", "json", "sys", "__main__"} & set(own)
+
+
 def test_workers_with_another_mflib_are_found_out(monkeypatch):
-    monkeypatch.setattr(_sweep, "library", lambda: "another")
-    with pytest.raises(RuntimeError, match="the workers run another version of mflib"):
+    monkeypatch.setattr(mflib, "__version__", "another")
+    with pytest.raises(RuntimeError, match="workers run mflib 0.*, this session another; install"):
         sweep(spend_unlike_time, {"a": [1], "b": [2], "c": [3]})
 
 
 def test_an_empty_parameter_is_named():
     with pytest.raises(ValueError, match=r"parameters\['b'\] is empty: give at least one"):
         sweep(spend_unlike_time, {"a": [1], "b": [], "c": {}})
+
+
+def compared(phi):
+    return experiments.trial(50, 0, phi, x=X[:2], y=Y[:2], max_time=1.0)
+
+
+def test_only_arguments_and_version_make_another_cell(tmp_path):
+    calls: list[object] = []
+
+    def cell(a):
+        calls.append(a)
+        return {"b": factor * a}
+
+    def both():
+        options = {"executor": "serial", "cache": tmp_path, "version": version}
+        return sweep(cell, {"a": {"first": 1, "second": 2.0}}, **options)["b"].tolist()
+
+    factor, version = 1, "1"
+    assert both() == [1, 2] and calls == [1, 2.0]
+    factor = 10  # which nobody was told
+    assert both() == [1, 2] and len(calls) == 2
+    version = "2"
+    assert both() == [10, 20] and len(calls) == 4
+    version = "1"
+    assert both() == [1, 2] and len(calls) == 4
+    for path in tmp_path.iterdir():  # of the labels none counts
+        path.unlink()
+    table = sweep(compared, {"phi": [Quadratic(), Power(2)]}, cache=tmp_path, version="a")
+    again = sweep(compared, {"phi": [Power(2), Quadratic()]}, cache=tmp_path, version="a")
+    assert table["loss"].tolist() == again["loss"].tolist()[::-1]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("version", [None, ""])
+def test_a_cache_needs_a_version(tmp_path, version):
+    with pytest.raises(ValueError, match="with a cache, version must be .*give version='1', and"):
+        sweep(same, {"a": [1]}, cache=tmp_path / "new", version=version)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_in_the_place_of_a_result_does_no_harm(tmp_path):
+    options = {"executor": "serial", "cache": tmp_path, "version": "1"}
+    sweep(same, {"a": [1, 2]}, **options)
+    first = sorted(tmp_path.iterdir())[0]
+    first.unlink(), first.mkdir(), (first / "mine").touch()
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="is a folder where a result belongs"):
+            assert sweep(same, {"a": [1, 2]}, **options)["b"].tolist() == [1, 2]
+    assert (first / "mine").exists()
+
+
+class Failed(Exception):
+    """It is made of two things, of which a pickle knows one."""
+
+    def __init__(self, code, place):
+        super().__init__(f"code {code} at {place}")
+
+
+class Doubled(Exception):
+    """It can be unpickled, and says something else then."""
+
+    def __init__(self, code):
+        super().__init__(f"code {code}")
+
+
+class Locked(Exception):
+    def __reduce__(self):
+        raise TypeError("no")
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+class Unreadable:
+    def __reduce__(self):
+        return int, ("seven",)
+
+
+ERRORS = {
+    "two arguments": (lambda: Failed(7, "home"), "Failed: code 7 at home"),
+    "another text": (lambda: Doubled(7), "Doubled: code 7\n"),
+    "not to be pickled": (lambda: Locked("at home"), "Locked: at home"),
+    "holds a lock": (lambda: ValueError("at home", threading.Lock()), "ValueError.*at home.*lock"),
+    "no text": (lambda: Mute(), r"Mute: <exception str\(\) failed>"),
+    "a group": (lambda: ExceptionGroup("at home", [Failed(7, "a")]), "at home .1 sub-exception"),
+    "plain": (lambda: KeyError("home"), "^'home'\n"),
+    "with a note": (lambda: noted(Failed(7, "a"), "look here"), "code 7 at a\nlook here"),
+    "in the answer": (lambda: Unreadable(), "invalid literal .* 'seven'"),
+    "an answer that stays": (lambda: (i for i in "a"), "cannot pickle 'generator'"),
+}
+
+
+def noted(error, note):
+    error.add_note(note)
+    return error
+
+
+@pytest.mark.parametrize(("make", "text"), ERRORS.values(), ids=ERRORS)
+def test_the_text_of_any_error_comes_home_and_costs_no_other_cell(make, text):
+    def cell(a):
+        if a != 2:
+            return {"b": a}
+        if isinstance(outcome := make(), Exception):
+            raise outcome
+        return {"b": outcome}
+
+    workers = _pool.pool()
+    with pytest.raises(Exception, match=text) as raised:
+        sweep(cell, {"a": [1, 2, 3]})
+    assert raised.value.__notes__[-1] == "This is the cell a=2 of a sweep."
+    assert _pool.pool() is workers
+    assert sweep(cell, {"a": [1, 3]})["b"].tolist() == [1, 3]
 
 
 def test_what_is_no_executor_is_named():
@@ -222,9 +349,9 @@ def test_what_is_no_executor_is_named():
 
 @pytest.mark.parametrize("progress", [False, True])
 def test_progress_is_shown_on_stderr(progress, capsys, tmp_path):
-    options = {"executor": "serial", "cache": tmp_path, "progress": progress}
-    sweep(lambda a: {"b": a}, {"a": [1, 2]}, **options)
-    sweep(lambda a: {"b": a}, {"a": [1, 2, 3, 4]}, **options)
+    options = {"executor": "serial", "cache": tmp_path, "version": "1", "progress": progress}
+    sweep(same, {"a": [1, 2]}, **options)
+    sweep(same, {"a": [1, 2, 3, 4]}, **options)
     out, err = capsys.readouterr()
     assert out == ""
     assert ("2/2" in err and "4/4" in err and "| 0/4" not in err) if progress else err == ""
@@ -245,7 +372,7 @@ import sys
 from mflib import experiments
 folder = sys.argv[1]
 exec(compile({CELL!r}, "elsewhere", "exec"))
-experiments.sweep(cell, {PARAMETERS!r}, cache=folder + "/cache")
+experiments.sweep(cell, {PARAMETERS!r}, cache=folder + "/cache", version="1")
 """
 
 
@@ -285,14 +412,14 @@ def test_a_killed_sweep_resumes(tmp_path):
     scope = {"__name__": "__main__", "folder": str(tmp_path)}
     exec(CELL, scope)
     with pytest.warns(UserWarning, match="is damaged .* will be computed again"):
-        table = sweep(scope["cell"], PARAMETERS, cache=cache)
+        table = sweep(scope["cell"], PARAMETERS, cache=cache, version="1")
     expected = [(a, b, a + b, [a] * 1000) for a in range(4) for b in (10, 20, 30)]
     assert [tuple(row) for row in table.to_numpy().tolist()] == expected
     again = [(a, b) for a, b, pid in starts(tmp_path) if (a, b, pid) not in before]
     unfinished = [(a, b) for a in (2, 3) for b in (10, 20, 30)]
     assert [cell for cell in again if cell[0] > 1] == unfinished
     assert len(again) == 7  # and the damaged one
-    sweep(scope["cell"], PARAMETERS, cache=cache)
+    sweep(scope["cell"], PARAMETERS, cache=cache, version="1")
     assert len(starts(tmp_path)) == len(before) + 7
 
 
@@ -312,7 +439,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):  # the last test: others need 
     try:
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            sweep(scope["cell"], PARAMETERS, cache=tmp_path / "cache")
+            sweep(scope["cell"], PARAMETERS, cache=tmp_path / "cache", version="1")
         thread.join()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""How far functions are apart, on one grid for all."""
+"""How far functions are apart, at the points of a grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mflib._validation import finite_array, function, values_at
 from mflib.experiments._pool import one_thread
 from mflib.networks import ShallowNetwork
 
-__all__ = ["GRID", "distance", "on_grid", "superposition_defect"]
+__all__ = ["GRID", "distance", "grid_points", "on_grid", "superposition_defect"]
 
 #: The points on which functions are compared, shape (501,): the interval [-1.5, 1.5].
 GRID = np.linspace(-1.5, 1.5, 501)
@@ -21,13 +21,16 @@ GRID = np.linspace(-1.5, 1.5, 501)
 GRID.setflags(write=False)  # it is everybody's
 
 
-def distance(first: Callable, second: Callable) -> float:
-    """Return the largest difference of two functions on GRID.
+def distance(first: Callable, second: Callable, *, grid: ArrayLike | None = None) -> float:
+    """Return the largest difference of two functions on a grid.
 
     Parameters
     ----------
     first, second : callables
         Networks, solutions or functions of an array, elementwise.
+    grid : array-like, shape (N,), optional
+        The points where they are compared, in any order; GRID if not given. Data outside
+        of [-1.5, 1.5] need another one, such as ``np.linspace(x.min(), x.max(), 501)``.
 
     Returns
     -------
@@ -36,26 +39,40 @@ def distance(first: Callable, second: Callable) -> float:
     Raises
     ------
     ValueError
-        If a function gives anything but one finite number for each point.
+        If a function gives anything but one finite number for each point, or the grid is empty.
     TypeError
         If one is no function, or gives no real numbers.
 
     References
     ----------
-    :cite:t:`liang2025implicit`, Figures 1 and 2, whose grid it is.
+    :cite:t:`liang2025implicit`, Figures 1 and 2, whose grid is GRID.
 
     Examples
     --------
     >>> round(distance(np.sin, np.zeros_like), 4)
     0.9975
+    >>> round(distance(np.sin, np.zeros_like, grid=[0.0, 0.5]), 4)
+    0.4794
     """
-    return float(np.abs(on_grid(first, "first") - on_grid(second, "second")).max())
+    points = grid_points(grid)
+    apart = on_grid(first, "first", points) - on_grid(second, "second", points)
+    return float(np.abs(apart).max())
 
 
-def on_grid(f: Callable, name: str) -> np.ndarray:
-    """Evaluate on GRID: a network by its kinks where it can be, all else in parts, to save memory.
+def grid_points(grid: ArrayLike | None) -> np.ndarray:
+    """Return the points where functions are compared, in increasing order, or raise."""
+    if grid is None:
+        return GRID
+    points = finite_array("grid", grid)
+    if points.ndim != 1 or not points.size:
+        raise ValueError(f"grid must have shape (N,), with points in it, got {points.shape}.")
+    return np.sort(points)
 
-    The parts of a network stay in the cache.
+
+def on_grid(f: Callable, name: str, grid: np.ndarray) -> np.ndarray:
+    """Evaluate on a grid: a network by its kinks if it can be, all else in parts, to save memory.
+
+    The parts of a network stay in the processor's cache.
     """
     with torch.no_grad(), one_thread():
         if (
@@ -63,38 +80,40 @@ def on_grid(f: Callable, name: str) -> np.ndarray:
             and len(f.input_weight.T) == 1
             and isinstance(f.activation, activations.PiecewiseLinear)
         ):
-            return _by_kinks(f, f.activation.slope)
+            return _by_kinks(f, f.activation.slope, grid)
         at_once = max(1, 250_000 // getattr(f, "width", 2_500))
         # a function may write to what it is given
-        parts = np.array_split(GRID.copy(), -(-len(GRID) // at_once))
+        parts = np.array_split(grid.copy(), -(-len(grid) // at_once))
         return np.concatenate([values_at(name, f, part) for part in parts])
 
 
-def _by_kinks(net: ShallowNetwork, left: float) -> np.ndarray:
-    r"""Evaluate a network of one input on GRID in O(n), for units with these slopes, `left` and 1.
+def _by_kinks(net: ShallowNetwork, left: float, grid: np.ndarray) -> np.ndarray:
+    r"""Evaluate a network of one input on a grid in O(n), for units with slopes `left` and 1.
 
     With :math:`\sigma(u) = p u + q |u|` and :math:`|w x - b| = \pm(|w| x - b \sign w)`, plus to the
-    right of the kink and minus to the left, sums over the kinks in each cell of GRID suffice.
+    right of the kink and minus to the left, sums over the kinks in each cell of the grid suffice.
     """
     w, b, a = (p.numpy() for p in (net.input_weight[:, 0], net.input_bias, net.output_weight))
     sign = np.where(w == 0, -np.sign(b), np.sign(w))  # without a kink: |b|, as if right of one
     kinks = np.divide(b, w, out=np.full_like(b, -np.inf), where=w != 0)
-    cells = np.searchsorted(GRID, kinks)
+    cells = np.searchsorted(grid, kinks)
     slope, height = (
-        2 * np.bincount(cells, share, len(GRID) + 1).cumsum()[:-1] - share.sum()
+        2 * np.bincount(cells, share, len(grid) + 1).cumsum()[:-1] - share.sum()
         for share in (a * sign * w, a * sign * b)
     )
     p, q = 0.5 * (1 + left), 0.5 * (1 - left)
-    return p * ((a @ w) * GRID - a @ b) + q * (slope * GRID - height) + float(net.output_bias)
+    return p * ((a @ w) * grid - a @ b) + q * (slope * grid - height) + float(net.output_bias)
 
 
-def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
+def superposition_defect(
+    solve: Callable, parts: ArrayLike, *, grid: ArrayLike | None = None
+) -> float:
     r"""Measure how far the map from data to functions is from linear.
 
     .. math::
 
         \frac{\| h_{y_1 + \dots + y_k} - h_{y_1} - \dots - h_{y_k} \|}
-             {\| h_{y_1} \| + \dots + \| h_{y_k} \|}, \qquad \| h \| = \max |h| \text{ on GRID.}
+             {\| h_{y_1} \| + \dots + \| h_{y_k} \|}, \qquad \| h \| = \max |h| \text{ on the grid.}
 
     Zero for a linear map, such as the interpolant of least norm in a Hilbert space.
 
@@ -104,6 +123,8 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
         Takes targets, shape (m,), and returns a function of an array.
     parts : array-like, shape (k, m)
         The targets :math:`y_1, \dots, y_k`, not all zero.
+    grid : array-like, shape (N,), optional
+        As in :func:`distance`.
 
     Returns
     -------
@@ -129,13 +150,16 @@ def superposition_defect(solve: Callable, parts: ArrayLike) -> float:
     if parts.ndim != 2:
         raise ValueError(f"parts must have shape (k, m), got {parts.shape}.")
     function("solve", solve)
+    points = grid_points(grid)
 
     def values_for(targets: np.ndarray, name: str) -> np.ndarray:  # copies: it may write to them
-        return values_at(f"solve({name})", solve(targets.copy()), GRID.copy())
+        return values_at(f"solve({name})", solve(targets.copy()), points.copy())
 
     values = [values_for(part, f"parts[{i}]") for i, part in enumerate(parts)]
     size = sum(float(np.abs(h).max()) for h in values)
     if size == 0:
-        raise ValueError("parts give functions that vanish on GRID; give targets that are not 0.")
+        raise ValueError(
+            "parts give functions that vanish on the grid; give targets that are not 0."
+        )
     whole = values_for(parts.sum(axis=0), "parts.sum(axis=0)")
     return float(np.abs(whole - sum(values)).max()) / size

@@ -46,7 +46,7 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
     Returns
     -------
     Exponent
-        The exponent, its standard error and the factor.
+        The exponent, its standard error and the factor, infinite if it overflows.
 
     Raises
     ------
@@ -65,13 +65,15 @@ def fit_exponent(n: ArrayLike, y: ArrayLike) -> Exponent:
     """
     n, y = finite_array("n", n), finite_array("y", y)
     shapes = n.ndim == 1 and n.size >= 3 and n.shape == y.shape
-    if not shapes or min(n.min(), y.min()) <= 0 or np.ptp(n) == 0:
+    if not shapes or min(n.min(), y.min()) <= 0 or np.ptp(np.log(n)) == 0:
         raise ValueError(
             "n and y must be positive, of equal length, and have at least three points, n not all "
             "the same."
         )
     line = stats.linregress(np.log(n), np.log(y))
-    return Exponent(float(line.slope), float(line.stderr), float(np.exp(line.intercept)))
+    with np.errstate(over="ignore", under="ignore"):
+        factor = float(np.exp(line.intercept))
+    return Exponent(float(line.slope), float(line.stderr), factor)
 
 
 class Interval(NamedTuple):
@@ -114,13 +116,16 @@ def exponent_interval(
     level : float
         Of confidence, between 0 and 1.
     resamples : int
+        At least two are drawn.
     seed : int
         Of the resampling.
 
     Returns
     -------
     Interval
-        The exponent and the ends of its interval.
+        The exponent and the ends of its interval. Measurements that agree at each n have an
+        interval of length zero. If all resamples lie on one side of the exponent, which a few may,
+        no bias can be estimated: the interval is that of their percentiles and of the exponent.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def exponent_interval(
     if n.ndim != 1 or n.shape != y.shape or not ((n > 0).all() and (y > 0).all()):
         raise ValueError("n and y must be positive and of equal length.")
     sizes, place, counts = np.unique(n, return_inverse=True, return_counts=True)
-    if len(sizes) < 2 or counts.min() < 2:
+    if np.ptp(np.log(sizes)) == 0 or counts.min() < 2:
         raise ValueError(
             "n must have at least two different values, each with at least two measurements, got "
             f"{dict(zip(sizes.tolist(), counts.tolist(), strict=True))} measurements."
@@ -157,7 +162,17 @@ def exponent_interval(
         return sum(c * np.mean(s, axis=axis) for c, s in zip(share, samples, strict=True))
 
     samples = [np.log(y[place == k]) for k in range(len(sizes))]
+    exponent, options = float(slope(*samples)), {"confidence_level": level, "rng": seed}
+    drawn = stats.bootstrap(
+        samples, slope, n_resamples=max(resamples, 2), method="percentile", **options
+    )
+    slopes = drawn.bootstrap_distribution
+    if np.ptp(np.append(slopes, exponent)) <= 1e-12 * max(1.0, abs(exponent)):  # rounding alone
+        return Interval(exponent, exponent, exponent)
+    ends = drawn.confidence_interval
+    if not slopes.min() < exponent < slopes.max():
+        return Interval(exponent, min(float(ends.low), exponent), max(float(ends.high), exponent))
     ends = stats.bootstrap(
-        samples, slope, n_resamples=resamples, confidence_level=level, rng=seed
+        samples, slope, n_resamples=0, bootstrap_result=drawn, method="BCa", **options
     ).confidence_interval
-    return Interval(float(slope(*samples)), float(ends.low), float(ends.high))
+    return Interval(exponent, float(ends.low), float(ends.high))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mflib import representation
 from mflib._validation import count, dataset
-from mflib.experiments._distances import GRID, on_grid
+from mflib.experiments._distances import grid_points, on_grid
 from mflib.experiments._pool import one_thread
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
@@ -112,6 +112,7 @@ def split_error(
     activation: str = "relu",
     density=None,
     scaled: bool = False,
+    grid: ArrayLike | None = None,
     **flow: Any,
 ) -> dict[str, Any]:
     """Train one network from the zero function and split its error into parts.
@@ -129,13 +130,15 @@ def split_error(
         As in :class:`~mflib.networks.ShallowNetwork`.
     scaled : bool
         Whether the potential is scaled.
+    grid : array-like, shape (N,), optional
+        As in :func:`distance`.
     **flow
         Options of :func:`~mflib.flow.mirror_flow`.
 
     Returns
     -------
     dict
-        "status" of the flow, and the largest differences on GRID of four pairs of functions:
+        "status" of the flow, and the largest differences on the grid of four pairs of functions:
         "error" of the network and the limit; "sampling", of the lazy limit of the same hidden units
         and the limit; "lazy_gap", of the network and that lazy limit; "nonlinearity", of the
         network and its lazy limit with output bias, see :func:`lazy_limit`.
@@ -153,7 +156,8 @@ def split_error(
     >>> row["nonlinearity"] < row["sampling"] < 0.1
     True
     """
-    exact = on_grid(limit, "limit")  # before the work, lest it be in vain
+    points = grid_points(grid)
+    exact = on_grid(limit, "limit", points)  # before the work, lest it be in vain
     net = ShallowNetwork(width, activation=activation, density=density, seed=seed)
     run = mirror_flow(net, x, y, potential=potential, scaled=scaled, **flow)
     effective = potential if scaled else Quadratic()
@@ -162,7 +166,7 @@ def split_error(
         for with_bias in (False, True)
     )
     network, lazy, lazy_with_bias = (
-        on_grid(net, "the network") for net in (run.network, own, bias_too)
+        on_grid(net, "the network", points) for net in (run.network, own, bias_too)
     )
     return {
         "status": run.status.name,
@@ -183,6 +187,7 @@ def sampling_law(
     units: int = 10_000,
     draws: int = 1000,
     seed: int = 0,
+    grid: ArrayLike | None = None,
 ) -> np.ndarray:
     r"""Draw from the limit law of the sampling error, times the root of the width.
 
@@ -209,11 +214,13 @@ def sampling_law(
         Sample from which the covariance is estimated.
     draws : int
     seed : int
+    grid : array-like, shape (N,), optional
+        As in :func:`distance`.
 
     Returns
     -------
     ndarray, shape (draws,)
-        The largest absolute value of the process on GRID, for each draw.
+        The largest absolute value of the process on the grid, for each draw.
 
     Raises
     ------
@@ -235,8 +242,9 @@ def sampling_law(
     multipliers = representation.solve(x, y, potential=potential, **options).multipliers
     net = ShallowNetwork(count("units", units), seed=seed, **options)
     count("draws", draws)
+    points = grid_points(grid)
     with torch.no_grad(), one_thread():
-        at_data, at_grid = net.hidden(x).numpy().T, net.hidden(GRID).numpy().T
+        at_data, at_grid = net.hidden(x).numpy().T, net.hidden(points).numpy().T
         if (rank := np.linalg.matrix_rank(at_data)) < len(multipliers):
             raise ValueError(
                 f"units={units} units span {rank} of the {len(multipliers)} dimensions that the "

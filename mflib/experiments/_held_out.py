@@ -137,4 +137,6 @@ def rms(errors: ArrayLike) -> float:
     values = finite_array("errors", errors)
     if not values.size:
         raise ValueError("errors is empty: give at least one.")
-    return float(np.sqrt(np.mean(np.square(values))))
+    _, exponent = np.frexp(np.abs(values).max())  # a power of two: scaling by it does not round
+    scaled = np.ldexp(values, -exponent)  # whose squares neither overflow nor vanish
+    return float(np.ldexp(np.sqrt(np.mean(np.square(scaled))), exponent))

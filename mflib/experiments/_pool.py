@@ -6,6 +6,8 @@ import contextlib
 import functools
 import os
 import signal
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -15,14 +17,14 @@ import torch
 from loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
-from mflib.experiments._cache import own_modules
-
 __all__ = ["one_thread", "pool"]
 
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18",  # a wide network is no leak: do not restart for it
 }
+_PLACES = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+_INSTALLED = tuple(place + os.sep for place in _PLACES | set(map(os.path.realpath, _PLACES)))
 _ages: dict[str, int] = {}  # when the modules changed that workers may have imported
 
 
@@ -32,7 +34,7 @@ def pool() -> Any:
     They start with the first work, which takes seconds since each imports Torch, and wait for more
     until the session ends. They start anew when a module that they may have imported has changed.
     """
-    ages = {m.__name__: os.stat(str(m.__file__)).st_mtime_ns for m in own_modules()}
+    ages = {name: os.stat(file).st_mtime_ns for name, file in own_modules().items()}
     changed = any(_ages.get(name, age) != age for name, age in ages.items())
     _ages.update(ages)
     return get_reusable_executor(
@@ -43,6 +45,17 @@ def pool() -> Any:
         initargs=(os.getpid(),),
         env=_ENVIRONMENT,
     )
+
+
+def own_modules() -> dict[str, str]:
+    """Return the files of the imported modules that are neither installed nor built in."""
+    files = {name: getattr(m, "__file__", None) for name, m in list(sys.modules.items())}
+    return {
+        name: file
+        for name, file in files.items()
+        if isinstance(file, str) and not file.startswith(_INSTALLED) and os.path.exists(file)
+        if "dist-packages" not in file and name != "__main__"
+    }
 
 
 def _start_worker(parent: int) -> None:

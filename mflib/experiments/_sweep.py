@@ -6,6 +6,8 @@ import contextlib
 import itertools
 import os
 import pickle
+import sys
+import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Executor, Future, as_completed, wait
 from dataclasses import dataclass, fields
@@ -15,7 +17,7 @@ import cloudpickle
 import pandas as pd
 from tqdm import tqdm
 
-from mflib.experiments._cache import LIBRARY, Store, keys, library
+from mflib.experiments._cache import Store, key
 from mflib.experiments._pool import one_thread, pool
 
 __all__ = ["sweep"]
@@ -27,6 +29,7 @@ def sweep(
     *,
     executor: Executor | Literal["serial"] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    version: str | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Call a function on every combination of parameters and tabulate what it returns.
@@ -48,11 +51,15 @@ def sweep(
         short cells and for debuggers.
     cache : path-like, optional
         Folder where each result is kept as soon as it is there, and read from next time: a sweep
-        that was killed continues where it was. A result serves again only for the same arguments
-        and the same code: that of the function, of all functions of yours that it uses, with the
-        variables that they read, and of mflib. What it reads from files does not count. The folder
-        is created for you alone. Results are pickles, which can run any code when they are read:
-        use no folder of somebody else's.
+        that was killed continues where it was. A result serves again for the same arguments, the
+        same version and a function of the same module and name. **Nothing else counts**: not the
+        code of the function, the variables, files and packages that it uses, nor the state of an
+        object whose method it is. The folder is created for you alone. Results are pickles, which
+        can run any code when they are read: use no folder of somebody else's.
+    version : str, optional
+        With a cache: your name for the present state of all that the results depend on beside the
+        arguments. Give another one after each change of it, and results are computed anew; go back
+        to an old one, and its results are still there. Delete the folder to be rid of them all.
     progress : bool
         Whether to show a bar, on stderr.
 
@@ -64,15 +71,16 @@ def sweep(
     Raises
     ------
     ValueError
-        If a parameter has no values, a result has the name of a parameter, or if the folder is a
-        file or others can write to it.
+        If a parameter has no values, a result has the name of a parameter, a cache has no version,
+        or if the folder is a file or others can write to it.
     TypeError
         If the executor is not one, a parameter's name is no text or its values are not several,
-        the function returns no mapping, or, with a cache, something that it needs cannot be
-        pickled.
+        the function returns no mapping, or, with a cache, the function has no name, as a lambda, or
+        an argument cannot be pickled: functions and classes among the arguments count by name.
     Exception
-        The first error of a cell, with a note that names the cell. Cells that run then are
-        finished, others not begun, and what is finished stays in the cache.
+        The first error of a cell, with a note that names the cell; a RuntimeError with its text if
+        it cannot be sent from one process to another. Cells that run then are finished, others not
+        begun, and what is finished stays in the cache.
 
     References
     ----------
@@ -110,15 +118,23 @@ def sweep(
     cells = [dict(zip(labelled, c, strict=True)) for c in itertools.product(*labelled.values())]
     labels = [{name: label for name, (label, _) in cell.items()} for cell in cells]
     arguments = [{name: value for name, (_, value) in cell.items()} for cell in cells]
-    store = None if cache is None else _store(cache)
-    names = keys(function, arguments) if store else [""] * len(cells)
-    code = library()
-    calls = [_Call(function, a, store, key, code) for a, key in zip(arguments, names, strict=True)]
+    store = None if cache is None else _store(cache, version)
+    calls = [
+        _Call(function, a, store, key(function, str(version), a) if store else "")
+        for a in arguments
+    ]
     results = _results(calls, labels, executor, progress)
     return pd.DataFrame([{**a, **b} for a, b in zip(labels, results, strict=True)])
 
 
-def _store(cache: str | os.PathLike[str]) -> Store:
+def _store(cache: str | os.PathLike[str], version: str | None) -> Store:
+    if version is not None and not isinstance(version, str):
+        raise TypeError(f"version must be a text, got {version!r}.")
+    if not version:
+        raise ValueError(
+            f"with a cache, version must be a text of yours, got {version!r}: give version='1', "
+            "and another one whenever the function or what it uses changes."
+        )
     if not isinstance(cache, str | os.PathLike):
         raise TypeError(f"cache must be the path of a folder, got {cache!r}.")
     if cache == "":  # to Path it is the working directory
@@ -142,7 +158,8 @@ def _results(calls, labels, executor, progress) -> list[Mapping[str, Any]]:
     ):
         for place, outcome in outcomes:
             try:
-                results[place] = outcome()
+                result = outcome()
+                results[place] = pickle.loads(result) if isinstance(result, bytes) else result
             except Exception as error:
                 cell = ", ".join(f"{name}={label!r}" for name, label in labels[place].items())
                 error.add_note(f"This is the cell {cell} of a sweep.")
@@ -183,7 +200,6 @@ class _Call:
     arguments: Mapping[str, Any]
     store: Store | None
     key: str
-    code: str  # of mflib
 
     def __call__(self) -> Mapping[str, Any]:
         with one_thread():
@@ -208,17 +224,38 @@ class _Call:
 
     def __reduce__(self):
         content = [getattr(self, field.name) for field in fields(self)]
-        return _Parcel, (self.code, cloudpickle.dumps(content))
+        return _Parcel, (_version(), cloudpickle.dumps(content))
 
 
 @dataclass(frozen=True)
 class _Parcel:
-    """A call sent to another process, unpacked where its errors are those of its cell."""
+    """A call sent to another process. What is unpacked, there and back, fails in its cell only."""
 
-    code: str
+    version: str  # of the sender's mflib
     content: bytes
 
-    def __call__(self) -> Mapping[str, Any]:
-        if self.code != LIBRARY:
-            raise RuntimeError("the workers run another version of mflib; start them anew.")
-        return _Call(*pickle.loads(self.content))()
+    def __call__(self) -> bytes:
+        if self.version != _version():
+            raise RuntimeError(
+                f"the workers run mflib {_version()}, this session {self.version}; install the "
+                "same everywhere and start the workers anew."
+            )
+        try:
+            return cloudpickle.dumps(_Call(*pickle.loads(self.content))())
+        except Exception as error:
+            if _survives(error):
+                raise
+            text = "".join(traceback.format_exception_only(error)).strip()
+            raise RuntimeError(f"an error that cannot leave its process: {text}") from error
+
+
+def _version() -> str:
+    return sys.modules["mflib"].__version__
+
+
+def _survives(error: Exception) -> bool:
+    """Whether an error says the same after it was sent to another process."""
+    try:
+        return str(pickle.loads(cloudpickle.dumps(error))) == str(error)
+    except Exception:
+        return False

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflib.experiments._distances import on_grid
+from mflib.experiments._distances import grid_points, on_grid
 from mflib.flow import mirror_flow
 from mflib.networks import ShallowNetwork
 from mflib.potentials import Potential
@@ -27,6 +27,7 @@ def trial(
     activation: str = "relu",
     density=None,
     output_scale: float = 0.0,
+    grid: ArrayLike | None = None,
     **flow: Any,
 ) -> dict[str, Any]:
     """Train one network and measure how it changed and how far it is from the limit.
@@ -42,6 +43,8 @@ def trial(
         The function that the trained change f(x, theta) - f(x, initial theta) is compared with.
     activation, density, output_scale
         As in :class:`~mflib.networks.ShallowNetwork`.
+    grid : array-like, shape (N,), optional
+        As in :func:`distance`.
     **flow
         Options of :func:`~mflib.flow.mirror_flow`.
 
@@ -49,7 +52,7 @@ def trial(
     -------
     dict
         "status", "loss", "steps", "parameter_change", "kernel_change", and "error" if a limit is
-        given: the largest difference on GRID.
+        given: the largest difference on the grid.
 
     Raises
     ------
@@ -68,8 +71,9 @@ def trial(
     >>> trial(100, 0, Quadratic(), x=[0.0, 0.5], y=[0.1, 0.2])["status"]
     'CONVERGED'
     """
+    points = grid_points(grid)
     if limit is not None:
-        exact = on_grid(limit, "limit")  # before the work, lest it be in vain
+        exact = on_grid(limit, "limit", points)  # before the work, lest it be in vain
     net = ShallowNetwork(
         width, activation=activation, density=density, output_scale=output_scale, seed=seed
     )
@@ -78,6 +82,6 @@ def trial(
     for name in ("loss", "steps", "parameter_change", "kernel_change"):
         result[name] = getattr(run, name)
     if limit is not None:
-        change = on_grid(run.network, "the network") - on_grid(net, "the network")
-        result["error"] = float(np.abs(change - exact).max())
+        after, before = (on_grid(f, "the network", points) for f in (run.network, net))
+        result["error"] = float(np.abs(after - before - exact).max())
     return result

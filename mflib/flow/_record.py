@@ -49,7 +49,7 @@ class FlowStatus(enum.Enum):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flow:
     r"""A trained network and the record of its training; returned by :func:`mirror_flow`.
 

@@ -242,15 +242,18 @@ def _axes(x: np.ndarray, extent: tuple[float, float], ylabel: str, xlabel: str, 
     left, right, top, bottom = _BOX
     top, bottom = top + j * _HEIGHT, bottom + j * _HEIGHT
     out = [f'<path d="M{left},{top}V{bottom}H{right}" fill="none" stroke="#1a1a1a"/>']
-    for v in _ticks(*extent):
+    ticks = _ticks(*extent)
+    texts, ylabel = _labels(ticks, ylabel)
+    for v, text in zip(ticks, texts, strict=True):
         height = _tenths(_up(v, extent, j)) / 10
         out.append(f'<path d="M{left - 4},{height}H{left}" stroke="#1a1a1a"/>')
-        out.append(f'<text x="{left - 7}" y="{height + 4:.1f}" text-anchor="end">{v:g}</text>')
+        out.append(f'<text x="{left - 7}" y="{height + 4:.1f}" text-anchor="end">{text}</text>')
     ticks = _ticks(x[0], x[-1])
-    for v, position in zip(ticks, _across(ticks, x), strict=True):
+    texts, xlabel = _labels(ticks, xlabel)
+    for text, position in zip(texts, _across(ticks, x), strict=True):
         out.append(f'<path d="M{position},{bottom}v4" stroke="#1a1a1a"/>')
         if xlabel:
-            out.append(f'<text x="{position}" y="{bottom + 18}" text-anchor="middle">{v:g}</text>')
+            out.append(f'<text x="{position}" y="{bottom + 18}" text-anchor="middle">{text}</text>')
     middle, center = (top + bottom) // 2, (left + right) // 2
     turned = f'transform="rotate(-90 14 {middle})"'
     for text, place in (
@@ -278,8 +281,25 @@ def _across(values: ArrayLike, x: np.ndarray) -> list[float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    ticks = np.round(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high), 10) + 0.0
-    return [float(v) for v in ticks if low <= v <= high]
+    """Return round numbers between two others, or these where there are none; one if they agree."""
+    if low == high:
+        return [float(low)]
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+    nothing = 1e-9 * (high - low)
+    rounded = {0.0 if abs(v) < nothing else float(f"{v:.15g}") for v in ticks}  # 0.3, not 0.3 + ulp
+    between = sorted(v for v in rounded if low <= v <= high)
+    return between if len(between) > 1 else [float(low), float(high)]
+
+
+def _labels(ticks: list[float], axis: str) -> tuple[list[str], str]:
+    """Return what to write at ticks and at their axis: what the ticks share goes to the axis."""
+    if all(abs(float(f"{v:g}") - v) <= 1e-3 * np.ptp(ticks) or len(ticks) == 1 for v in ticks):
+        return [f"{v:g}" for v in ticks], axis
+    first = ticks[0]
+    sign = "−" if first > 0 else "+"
+    return [
+        f"{v - first:.3g}" for v in ticks
+    ], axis and f"{axis} {sign} {repr(abs(first)).removesuffix('.0')}"
 
 
 def _tenths(values: np.ndarray) -> np.ndarray:

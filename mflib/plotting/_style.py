@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -141,7 +142,7 @@ def power_law(
     y : str
         The quantity.
     by : str
-        One curve for each value of this column.
+        One curve for each value of this column, as many as there are.
     exponent : float, optional
         A line of this slope is drawn beside the curves for comparison.
     quantiles : pair of floats
@@ -177,11 +178,13 @@ def power_law(
         )
     if exponent is not None:
         exponent = number("exponent", exponent, cure="it is a slope")
-    for (label, rows), marker in zip(table.groupby(by, sort=False), "osD^v<>", strict=False):
-        low, high = quantiles
-        stats = rows.groupby("width")[y].quantile([low, 0.5, high]).unstack()
-        (line,) = ax.plot(stats.index, stats[0.5], marker=marker, markersize=4, label=label)
-        ax.fill_between(stats.index, stats[low], stats[high], color=line.get_color(), alpha=0.12)
+    # one marker more than colours, so that the eighth curve does not look like the first
+    curves = table.groupby(by, sort=False, dropna=False)
+    for (label, rows), marker in zip(curves, cycle("osD^v<>P"), strict=False):
+        measured = rows.groupby("width")[y]
+        low, middle, high = (measured.quantile(q) for q in (quantiles[0], 0.5, quantiles[1]))
+        (line,) = ax.plot(middle.index, middle, marker=marker, markersize=4, label=label)
+        ax.fill_between(low.index, low, high, color=line.get_color(), alpha=0.12)
     if exponent is not None:
         widths = np.array([table["width"].min(), table["width"].max()], dtype=float)
         anchor = table[table["width"] == widths[1]][y].median()

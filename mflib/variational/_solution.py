@@ -45,7 +45,7 @@ class Status(enum.Enum):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     r"""The learned function h with its certificate; returned by :func:`solve`.
 
@@ -213,7 +213,7 @@ class Solution:
         return result[0].reshape(x.shape), result[1].reshape(x.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Table:
     """h and h' at knots; between them the density is smooth and no field changes sign."""
 
