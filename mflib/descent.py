@@ -5,16 +5,22 @@ The unit of time is that of the flow: k steps of size :math:`\gamma` take :math:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import numbers
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from mflib._validation import count, function, number
-from mflib.mirror_maps import MirrorMap, mirror_map
+from mflib import _mirror_steps
+from mflib._validation import count, flag, function, number
+from mflib.mirror_maps import mirror_map
 from mflib.potentials import Potential, Quadratic
 
 __all__ = ["MirrorDescent"]
+
+_PIECE = 1 << 15  # numbers a thread; what a piece takes stays in the processor's cache
 
 
 class MirrorDescent(torch.optim.Optimizer):
@@ -26,12 +32,17 @@ class MirrorDescent(torch.optim.Optimizer):
     :func:`mflib.flow.mirror_flow`: this is the explicit Euler method in the dual variable, of first
     order.
 
+    Every option but `params` can also be set for a group of parameters, as in Torch. The state is
+    plain data, with the potential's name and parameters; a state of another potential, scale or
+    centre is refused when it is loaded. 16-bit parameters are stepped with 32 bits and rounded. A
+    zero gradient leaves a parameter exactly where it is.
+
     Parameters
     ----------
-    params : iterable of Tensor
+    params : iterable of Tensor or dict
         The parameters at initialization, which become the centre of the potential. Those of a
         group added later are centred where they are then; the width stays.
-    lr : float
+    lr : float or Tensor
         The step :math:`\gamma > 0`. The loss is the caller's; ``torch.nn.MSELoss`` is not halved.
     potential : Potential, optional
         ``Quadratic()`` if not given, which is gradient descent with the step halved.
@@ -42,66 +53,117 @@ class MirrorDescent(torch.optim.Optimizer):
     width : int, optional
         Number n of hidden units for scaled potentials; if not given, the largest first dimension
         among the parameters.
+    weight_decay : float
+        The rate :math:`\lambda \ge 0` of decoupled weight decay [1]_ towards the centre c: a step
+        starts at :math:`\theta_t - \gamma\lambda(\theta_t - c)` instead of :math:`\theta_t`, with
+        the gradient at :math:`\theta_t`.
+    maximize : bool
+        Whether to ascend.
 
     Raises
     ------
     ValueError
         If the step is not positive, the centre is unknown or the potential's Hessian vanishes or is
         infinite at the start. In a step: if it leads to parameters that are not finite; then none
-        is changed.
+        is changed. When a state is loaded: if it is of another potential, scale or centre.
     TypeError
         If the potential is not a Potential.
+
+    Notes
+    -----
+    ``Entropy()`` with ``center="origin"`` is exponentiated gradient; on the probability simplex
+    follow each step by a division by the sum, ``w /= w.sum()``.
 
     References
     ----------
     :cite:t:`nemirovsky1983,beck2003mirror`
 
+    .. [1] :cite:t:`loshchilov2019decoupled`
+
     Examples
     --------
+    >>> from mflib.potentials import Hypentropy, Quadratic
     >>> net = torch.nn.Linear(2, 1, dtype=torch.float64)
-    >>> optimizer = MirrorDescent(net.parameters(), lr=0.1)
+    >>> groups = [
+    ...     {"params": [net.weight], "potential": Hypentropy(0.1)},
+    ...     {"params": [net.bias], "potential": Quadratic()},
+    ... ]
+    >>> optimizer = MirrorDescent(groups, lr=0.1)
     >>> loss = (net(torch.ones(1, 2, dtype=torch.float64)) ** 2).mean()
     >>> loss.backward()
     >>> optimizer.step()
+    >>> optimizer.state_dict()["param_groups"][0]["potential"]
+    {'name': 'mflib.potentials.Hypentropy', 'params': {'beta': 0.1}}
     """
 
     def __init__(
         self,
         params: Iterable,
-        lr: float,
+        lr: float | Tensor,
         *,
         potential: Potential | None = None,
         scaled: bool = False,
         center: str = "initialization",
         width: int | None = None,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": _step_size(lr)})
-        self.potential = Quadratic() if potential is None else potential
-        everything = [p for group in self.param_groups for p in group["params"]]
-        widest = max(p.shape[0] if p.ndim else 1 for p in everything)
-        self.width = widest if width is None else count("width", width)
-        self._place: dict[str, Any] = {"scaled": scaled, "center": center, "width": self.width}
-        self.scale = self._centre(everything)[-1].scale
+        options = {
+            "lr": lr,
+            "potential": Quadratic() if potential is None else potential,
+            **{"scaled": scaled, "center": center, "width": None},
+            **{"weight_decay": weight_decay, "maximize": maximize},
+        }
+        super().__init__(params, _checked(options))
+        if width is None:
+            sizes = [p.shape[0] for group in self.param_groups for p in group["params"] if p.ndim]
+            width = max(sizes, default=1)
+        self.defaults["width"] = count("width", width)
+        for group in self.param_groups:
+            self._centre(group)
+
+    @property
+    def potential(self) -> Potential:
+        """The potential of groups that bring none of their own."""
+        potential: Potential = self.defaults["potential"]
+        return potential
+
+    @property
+    def width(self) -> int:
+        """The width of groups that bring none of their own."""
+        return int(self.defaults["width"])
+
+    @property
+    def scale(self) -> float:
+        """The factor s of groups that bring none of their own: n if scaled, else 1."""
+        return _scale(self.defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with the potential centred where they are now."""
-        if isinstance(param_group, dict) and "lr" in param_group:
-            param_group = {**param_group, "lr": _step_size(param_group["lr"])}
+        if isinstance(param_group, dict):
+            own = {name: param_group[name] for name in self.defaults if name in param_group}
+            param_group = {**param_group, **_checked(own)}
         super().add_param_group(param_group)
-        if not hasattr(self, "_place"):  # Torch adds the first groups before the width is known
+        if self.defaults["width"] is None:  # Torch adds the first groups, __init__ centres them
             return
         try:
-            self._centre(self.param_groups[-1]["params"])
+            self._centre(self.param_groups[-1])
         except Exception:
             self.param_groups.pop()
             raise
 
-    def _centre(self, params: list[torch.Tensor]) -> list[MirrorMap]:
-        """Store the centres of parameters, all or none, and return their maps."""
-        mirrors = [mirror_map(self.potential, p.detach(), **self._place) for p in params]
-        for p, mirror in zip(params, mirrors, strict=True):
-            self.state[p] = {"centre": mirror.centre}
-        return mirrors
+    def _centre(self, group: dict[str, Any]) -> None:
+        """Check a group, and store the centres of its parameters, all or none."""
+        if group["width"] is None:
+            group["width"] = self.defaults["width"]
+        place = {name: group[name] for name in ("scaled", "center", "width")}
+        with torch.inference_mode(False), torch.no_grad():  # made in any mode, usable in all
+            starts = [p.detach().clone() for p in group["params"]]
+            for start in starts:
+                mirror_map(group["potential"], _wide(start), **place)
+        if group["center"] == "initialization":
+            for p, start in zip(group["params"], starts, strict=True):
+                self.state[p] = {"centre": start}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -111,23 +173,165 @@ class MirrorDescent(torch.optim.Optimizer):
             function("closure", closure)
             with torch.enable_grad():
                 loss = closure()
-        moved = []
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    mirror = MirrorMap(self.potential, self.state[p]["centre"], self.scale)
-                    end = mirror.primal(mirror.dual(p) - group["lr"] * p.grad)
-                    if not end.isfinite().all():
-                        raise ValueError(
-                            f"a step with lr={group['lr']:g} from a gradient of up to "
-                            f"{float(p.grad.abs().max()):g} is not finite, and no parameter was "
-                            "changed; lower lr or check the loss."
-                        )
-                    moved.append((p, end))
-        for p, end in moved:
+        moving = [
+            (p, group) for group in self.param_groups for p in group["params"] if p.grad is not None
+        ]
+        ends = [self._end(p, group) for p, group in moving]
+        if not _surely_finite(ends):
+            ends = [self._certain_end(*one, end) for one, end in zip(moving, ends, strict=True)]
+        for (p, _), end in zip(moving, ends, strict=True):
             p.copy_(end)
         return loss
 
+    def _end(
+        self,
+        p: Tensor,
+        group: dict[str, Any],
+        displacement: _mirror_steps.Displacement = _mirror_steps.fused,
+    ) -> Tensor:
+        """Return where a step leads, computed with at least 32 bits."""
+        lr, decay, scale = float(group["lr"]), group["weight_decay"], _scale(group)
+        centre = self.state[p]["centre"] if group["center"] == "initialization" else None
+        end = torch.empty_like(p, memory_format=torch.contiguous_format)
+        for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end):
+            if decay:
+                theta = theta - lr * decay * (theta if c is None else theta - c)
+            _mirror_steps.step(
+                *(group["potential"], (theta, c, scale), gradient),
+                -lr if group["maximize"] else lr,
+                out=out,
+                displacement=displacement,
+            )
+        return end
 
-def _step_size(lr: Any) -> float:
-    return number("lr", lr, above=0.0, cure="it is the step size")
+    def _certain_end(self, p: Tensor, group: dict[str, Any], end: Tensor) -> Tensor:
+        """Return where a step leads by its definition, or raise if that is nowhere."""
+        if not end.isfinite().all():
+            end = self._end(p, group, _mirror_steps.plain)
+        if not end.isfinite().all():
+            raise ValueError(
+                f"a step with lr={float(group['lr']):g} from a gradient of up to "
+                f"{float(_gradient(p).abs().max()):g} is not finite, and no parameter was "
+                "changed; lower lr or check the loss."
+            )
+        return end
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, plain data that ``torch.load`` reads with ``weights_only=True``."""
+        state = super().state_dict()
+        for group in state["param_groups"]:
+            group["potential"] = _plain(group["potential"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state that is unpickled, or loaded if there is one already."""
+        if "param_groups" in self.__dict__:
+            pairs = zip(self.param_groups, state["param_groups"], strict=True)
+            for k, (own, saved) in enumerate(pairs):
+                _check_fit(f"group {k}", own, saved, state["state"])
+                saved |= {"potential": own["potential"], "width": own["width"]}
+        super().__setstate__(state)
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of a group, or raise; the rest is checked with its parameters."""
+    checks: dict[str, Callable[[Any], Any]] = {
+        "lr": _step_size,
+        "scaled": lambda value: flag("scaled", value),
+        "width": lambda value: None if value is None else count("width", value),
+        "weight_decay": lambda value: number("weight_decay", value, least=0.0, cure="0 is none"),
+        "maximize": lambda value: flag("maximize", value),
+    }
+    return {name: checks.get(name, lambda value: value)(value) for name, value in options.items()}
+
+
+def _step_size(lr: Any) -> float | Tensor:
+    """Return lr, a tensor as it is: who made it may change it."""
+    result = number("lr", lr, above=0.0, cure="it is the step size")
+    return lr.detach() if isinstance(lr, Tensor) and lr.is_floating_point() else result
+
+
+def _scale(group: dict[str, Any]) -> float:
+    return float(group["width"]) if group["scaled"] else 1.0
+
+
+def _gradient(p: Tensor) -> Tensor:
+    assert p.grad is not None
+    return p.grad.to_dense() if p.grad.is_sparse else p.grad
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
+def _pieces(
+    p: Tensor, centre: Tensor | None, gradient: Tensor, end: Tensor
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
+    """Cut what a step reads and writes into flat pieces."""
+    size = _PIECE * torch.get_num_threads() if p.is_cpu else p.numel()
+    for k in range(0, p.numel(), size):
+        theta, c, g = (
+            None if whole is None else _wide(whole.reshape(-1)[k : k + size])
+            for whole in (p, centre, gradient)
+        )
+        yield theta, c, g, end.view(-1)[k : k + size]
+
+
+def _surely_finite(tensors: list[Tensor]) -> bool:
+    """Whether the sums are finite; then all entries are, and one number tells."""
+    sums = [x.sum(dtype=_wide(x).dtype) for x in tensors if x.numel()]
+    return not sums or bool(torch.stack([one.to(sums[0]) for one in sums]).sum().isfinite())
+
+
+# The state as plain data
+
+
+def _plain(value: Any) -> Any:
+    """Return a potential by its name and parameters, these as numbers, strings, lists and dicts."""
+    if isinstance(value, Potential):
+        params = {name: _plain(param) for name, param in value.get_params().items()}
+        return {"name": _name(type(value)), "params": params}
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Real):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    return _name(value if hasattr(value, "__qualname__") else type(value))
+
+
+def _name(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _check_fit(where: str, own: dict[str, Any], saved: dict[str, Any], state: dict) -> None:
+    """Raise unless a group's loaded state continues it."""
+    for name in ("potential", "scaled", "center", *(["width"] if own["scaled"] else [])):
+        if name not in saved:
+            raise ValueError(
+                f"{where} of the loaded state has no {name}: it is not of a MirrorDescent."
+            )
+        here, there = _plain(own[name]), _plain(saved[name])
+        if here != there:
+            raise ValueError(
+                f"{where} of the loaded state has {name}={_shown(there)}, this optimizer "
+                f"{name}={_shown(here)}; build the optimizer as the saved one was."
+            )
+    for p in own["params"] if own["center"] == "initialization" else []:
+        centre = state.get(p, {}).get("centre")
+        if getattr(centre, "shape", None) != p.shape:
+            raise ValueError(
+                f"{where} of the loaded state has no centre of shape {tuple(p.shape)} for one of "
+                "the parameters; load the state of the same network."
+            )
+
+
+def _shown(plain: Any) -> str:
+    if not isinstance(plain, dict):
+        return repr(plain)
+    params = ", ".join(f"{name}={_shown(param)}" for name, param in plain["params"].items())
+    return f"{plain['name'].removeprefix('mflib.potentials.')}({params})"
