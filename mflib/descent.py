@@ -193,7 +193,10 @@ class MirrorDescent(torch.optim.Optimizer):
         lr, decay, scale = float(group["lr"]), group["weight_decay"], _scale(group)
         centre = self.state[p]["centre"] if group["center"] == "initialization" else None
         end = torch.empty_like(p, memory_format=torch.contiguous_format)
-        for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end):
+        # one pass over the memory, as of gradient descent, is as fast in one piece
+        one = not p.is_cpu or (type(group["potential"]) is Quadratic and not decay)
+        size = p.numel() if one else _PIECE * torch.get_num_threads()
+        for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end, size=size):
             if decay:
                 theta = theta - lr * decay * (theta if c is None else theta - c)
             _mirror_steps.step(
@@ -265,16 +268,14 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def _pieces(
-    p: Tensor, centre: Tensor | None, gradient: Tensor, end: Tensor
+    p: Tensor, centre: Tensor | None, gradient: Tensor, end: Tensor, *, size: int
 ) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
-    """Cut what a step reads and writes into flat pieces."""
-    size = _PIECE * torch.get_num_threads() if p.is_cpu else p.numel()
+    """Cut what a step reads and writes into flat pieces, all but the last with 32 bits or more."""
+    theta, g, out = p.reshape(-1), gradient.reshape(-1), end.view(-1)
+    c = None if centre is None else centre.reshape(-1)
     for k in range(0, p.numel(), size):
-        theta, c, g = (
-            None if whole is None else _wide(whole.reshape(-1)[k : k + size])
-            for whole in (p, centre, gradient)
-        )
-        yield theta, c, g, end.view(-1)[k : k + size]
+        some = slice(k, k + size)
+        yield _wide(theta[some]), None if c is None else _wide(c[some]), _wide(g[some]), out[some]
 
 
 def _surely_finite(tensors: list[Tensor]) -> bool:

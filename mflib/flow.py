@@ -219,7 +219,8 @@ def mirror_flow(
     stops = _checked_times(save_at, max_time)
     progress = flag("progress", progress)
     potential = Quadratic() if potential is None else potential
-    with torch.no_grad(), _threads(net.width * len(targets) ** 2):
+    # whatever mode is on, the trained copy is an ordinary network
+    with torch.inference_mode(False), torch.no_grad(), _threads(net.width * len(targets) ** 2):
         model = Model(net, points, targets, potential, scaled, center, rate, rtol)
         return _integrate(model, loss_target, max_time, stops, progress)
 
