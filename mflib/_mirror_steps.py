@@ -6,91 +6,120 @@ find the same d in fewer passes over the memory. All make it exactly zero where 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mflib.potentials import Entropy, Hypentropy, Potential, Power, Quadratic, Regularized, Rescaled
 
-Displacement = Callable[[Potential, Tensor, Tensor], Tensor]
+
+class Piece(NamedTuple):
+    """Some parameters, of which none but `out` may be changed; all but `out` of one dtype."""
+
+    theta: Tensor
+    centre: Tensor | None  # None is the origin
+    gradient: Tensor
+    out: Tensor  # where theta + d / scale goes
+    lr: float
+    scale: float
+
+    def x(self) -> Tensor:
+        x = self.theta if self.centre is None else self.theta - self.centre
+        return x if self.scale == 1 else x * self.scale
+
+    def z(self, factor: float = 1.0) -> Tensor:
+        return self.gradient * (factor * self.lr * self.scale)
 
 
-def plain(potential: Potential, x: Tensor, z: Tensor) -> Tensor:
-    """Return d by its definition."""
+def plain(potential: Potential, piece: Piece) -> None:
+    """Step by the definition of d."""
+    x, z = piece.x(), piece.z()
     end = potential.inverse_gradient(potential.gradient(x) - z)
-    return torch.where(z == 0, 0.0, end - x)
+    d = torch.where(z == 0, 0.0, end - x)
+    torch.add(piece.theta, d, alpha=1 / piece.scale, out=piece.out)
 
 
-def fused(potential: Potential, x: Tensor, z: Tensor) -> Tensor:
-    """Return d in the fastest way that is known for the potential."""
-    if type(potential) is Hypentropy:
-        return _hypentropy(potential, x, z)
-    if type(potential) is Regularized and potential.psi == Power(3):
-        return _cubic(potential, x, z)
-    return _newton(potential, x, z)
-
-
-def step(
-    potential: Potential,
-    place: tuple[Tensor, Tensor | None, float],
-    gradient: Tensor,
-    lr: float,
-    *,
-    out: Tensor,
-    displacement: Displacement = fused,
-) -> None:
-    """Write the end of a step from a place: parameters, their centre or None for 0, and scale."""
-    theta, centre, scale = place
-    if type(potential) is Rescaled:  # phi(s (theta - c) / C), its slope divided by C
-        place, lr = (theta, centre, scale / potential.c), lr * potential.c**2
-        step(potential.phi, place, gradient, lr, out=out, displacement=displacement)
-    elif type(potential) is Quadratic:  # gradient descent, whatever the centre
-        torch.add(theta, gradient, alpha=-0.5 * lr, out=out)
-    elif type(potential) is Entropy:  # a factor, so that small parameters keep their digits
-        torch.mul(theta, torch.exp(gradient * (-lr * scale)), out=out)
+def fused(potential: Potential, piece: Piece) -> None:
+    """Step in the fastest way that is known for the potential."""
+    kind = type(potential)
+    if isinstance(potential, Rescaled):  # phi(s (theta - c) / C), its slope divided by C
+        c = potential.c
+        fused(potential.phi, piece._replace(scale=piece.scale / c, lr=piece.lr * c**2))
+    elif kind is Quadratic:  # gradient descent, whatever the centre
+        torch.add(piece.theta, piece.gradient, alpha=-0.5 * piece.lr, out=piece.out)
+    elif kind is Entropy:  # a factor, so that small parameters keep their digits
+        torch.mul(piece.theta, piece.z(-1.0).exp_(), out=piece.out)
+    elif isinstance(potential, Hypentropy) and kind is Hypentropy:
+        _hypentropy(potential, piece)
+    elif isinstance(potential, Regularized) and potential == Regularized(Power(3), potential.omega):
+        _cubic(potential, piece)
+    elif isinstance(potential, Regularized) and potential == Regularized(Power(4), potential.omega):
+        _quartic(potential, piece)
     else:
-        x = theta if centre is None else theta - centre
-        d = displacement(potential, x if scale == 1 else x * scale, gradient * (lr * scale))
-        torch.add(theta, d, alpha=1 / scale, out=out)
+        _newton(potential, piece)
 
 
-def _hypentropy(potential: Hypentropy, x: Tensor, z: Tensor) -> Tensor:
+def _hypentropy(potential: Hypentropy, piece: Piece) -> None:
     r"""By :math:`d = x(\cosh z - 1) - \sqrt{x^2 + \beta^2}\sinh z`, with t = tanh(z/2)."""
-    t = (0.5 * z).tanh_()
-    square = t * t
-    beta2 = potential.beta**2
+    x, t = piece.x(), piece.z(0.5).tanh_()
+    square, beta2 = t * t, potential.beta**2
     limits = torch.finfo(x.dtype)
     # for long steps the two terms would cancel
-    if not (float(square.amax()) < 0.2 and limits.tiny < beta2 < limits.max):
-        return plain(potential, x, z)
-    root = (x * x).add_(beta2).sqrt_()
-    return root.addcmul_(x, t, value=-1.0).mul_(t).div_(square.sub_(1.0).mul_(0.5))
+    if not (square.amax().item() < 0.2 and limits.tiny < beta2 < limits.max):
+        return plain(potential, piece)
+    half = (x * x).add_(beta2).sqrt_().addcmul_(x, t, value=-1.0).mul_(t)
+    torch.addcdiv(piece.theta, half, square.sub_(1.0), value=2 / piece.scale, out=piece.out)
+    return None
 
 
-def _cubic(potential: Regularized, x: Tensor, z: Tensor) -> Tensor:
+def _cubic(potential: Regularized, piece: Piece) -> None:
     """By the root of 3 |y| y + 2 omega y = c."""
-    omega = potential.omega
-    c = x.abs().mul_(3.0).add_(2.0 * omega).mul_(x).add_(z, alpha=-(1.0 + omega))
-    y = c / c.abs().mul_(3.0).add_(omega**2).sqrt_().add_(omega)
-    return y.sub_(x).mul_(z.sign().square_())
+    omega, x, z = potential.omega, piece.x(), piece.z()
+    c = x.abs()
+    work = torch.empty_like(c)
+    c.mul_(3.0).add_(2.0 * omega).mul_(x).add_(z, alpha=-(1.0 + omega))
+    torch.abs(c, out=work).mul_(3.0).add_(omega**2).sqrt_().add_(omega)
+    d = c.div_(work).sub_(x)
+    moved = z.sign_().square_()
+    torch.addcmul(piece.theta, d, moved, value=1 / piece.scale, out=piece.out)
 
 
-def _newton(potential: Potential, x: Tensor, z: Tensor) -> Tensor:
+def _quartic(potential: Regularized, piece: Piece) -> None:
+    """By Newton's method for 4 (x + d)^3 + 2 omega d - 4 x^3 = -(1 + omega) z, divided by d."""
+    x, z = piece.x(), piece.z(1.0 + potential.omega)
+    slope = (x * x).mul_(12.0).add_(2.0 * potential.omega)
+    d = (z / slope).neg_()
+    work, error = torch.empty_like(x), torch.empty_like(x)
+    for _ in range(6):
+        torch.addcmul(slope, torch.add(d, x, alpha=3.0, out=work), d, value=4.0, out=error)
+        error.mul_(d).add_(z)
+        torch.addcmul(slope, torch.add(d, x, alpha=2.0, out=work), d, value=12.0, out=work)
+        d.addcdiv_(error, work, value=-1.0)
+        error.abs_().sub_(torch.abs(z, out=work), alpha=torch.finfo(x.dtype).eps ** 0.5)
+        if error.amax().item() <= 0:
+            torch.add(piece.theta, d, alpha=1 / piece.scale, out=piece.out)
+            return None
+    return plain(potential, piece)
+
+
+def _newton(potential: Potential, piece: Piece) -> None:
     """By Newton's method from x, which needs two or three steps where z is small."""
+    x, z = piece.x(), piece.z()
     eps = torch.finfo(x.dtype).eps
     start, hessian = _slopes(potential, x)
-    # then the next step leaves what rounding does
+    # one step more leaves what rounding does
     enough = z.abs().mul_(eps**0.5).add_(start.abs(), alpha=16 * eps)
-    y = x - z / hessian
+    y = torch.addcdiv(x, z, hessian, value=-1.0)
     for _ in range(6):
         gradient, hessian = _slopes(potential, y)
-        error = gradient - start + z
-        last = float((error.abs() - enough).amax()) <= 0
-        y = y - error / hessian
+        error = (gradient - start).add_(z)
+        last = error.abs().sub_(enough).amax().item() <= 0
+        y.addcdiv_(error, hessian, value=-1.0)
         if last:
-            return y - x
-    return plain(potential, x, z)
+            torch.add(piece.theta, y.sub_(x), alpha=1 / piece.scale, out=piece.out)
+            return None
+    return plain(potential, piece)
 
 
 def _slopes(potential: Potential, x: Tensor) -> tuple[Tensor, Tensor]:

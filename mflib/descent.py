@@ -5,6 +5,7 @@ The unit of time is that of the flow: k steps of size :math:`\gamma` take :math:
 
 from __future__ import annotations
 
+import itertools
 import numbers
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mflib import _mirror_steps
+from mflib._mirror_steps import Piece
 from mflib._validation import count, flag, function, number
 from mflib.mirror_maps import mirror_map
 from mflib.potentials import Potential, Quadratic
@@ -187,24 +189,20 @@ class MirrorDescent(torch.optim.Optimizer):
         self,
         p: Tensor,
         group: dict[str, Any],
-        displacement: _mirror_steps.Displacement = _mirror_steps.fused,
+        move: Callable[[Potential, Piece], None] = _mirror_steps.fused,
     ) -> Tensor:
         """Return where a step leads, computed with at least 32 bits."""
-        lr, decay, scale = float(group["lr"]), group["weight_decay"], _scale(group)
+        lr, decay = float(group["lr"]), group["weight_decay"]
         centre = self.state[p]["centre"] if group["center"] == "initialization" else None
         end = torch.empty_like(p, memory_format=torch.contiguous_format)
-        # one pass over the memory, as of gradient descent, is as fast in one piece
-        one = not p.is_cpu or (type(group["potential"]) is Quadratic and not decay)
-        size = p.numel() if one else _PIECE * torch.get_num_threads()
+        # one pass over the memory, as in gradient descent, is fastest in one piece
+        whole = not p.is_cpu or (type(group["potential"]) is Quadratic and not decay)
+        size = p.numel() if whole else _PIECE * torch.get_num_threads()
         for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end, size=size):
             if decay:
                 theta = theta - lr * decay * (theta if c is None else theta - c)
-            _mirror_steps.step(
-                *(group["potential"], (theta, c, scale), gradient),
-                -lr if group["maximize"] else lr,
-                out=out,
-                displacement=displacement,
-            )
+            ascent = -lr if group["maximize"] else lr
+            move(group["potential"], Piece(theta, c, gradient, out, ascent, _scale(group)))
         return end
 
     def _certain_end(self, p: Tensor, group: dict[str, Any], end: Tensor) -> Tensor:
@@ -271,11 +269,12 @@ def _pieces(
     p: Tensor, centre: Tensor | None, gradient: Tensor, end: Tensor, *, size: int
 ) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
     """Cut what a step reads and writes into flat pieces, all but the last with 32 bits or more."""
-    theta, g, out = p.reshape(-1), gradient.reshape(-1), end.view(-1)
-    c = None if centre is None else centre.reshape(-1)
-    for k in range(0, p.numel(), size):
-        some = slice(k, k + size)
-        yield _wide(theta[some]), None if c is None else _wide(c[some]), _wide(g[some]), out[some]
+    cut = [x.reshape(-1).split(max(size, 1)) for x in (p, gradient, end)]
+    centres = itertools.repeat(None) if centre is None else centre.reshape(-1).split(max(size, 1))
+    for theta, c, g, out in zip(cut[0], centres, *cut[1:], strict=False):
+        if theta.dtype.itemsize < 4:
+            theta, c, g = theta.float(), None if c is None else c.float(), g.float()
+        yield theta, c, g, out
 
 
 def _surely_finite(tensors: list[Tensor]) -> bool:
