@@ -119,7 +119,7 @@ class MirrorDescent(torch.optim.Optimizer):
         super().__init__(params, _checked(options))
         if width is None:
             sizes = [p.shape[0] for group in self.param_groups for p in group["params"] if p.ndim]
-            width = max(sizes, default=1)
+            width = max([1, *sizes])
         self.defaults["width"] = count("width", width)
         for group in self.param_groups:
             self._centre(group)

