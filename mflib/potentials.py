@@ -471,7 +471,10 @@ class Regularized(Potential):
                 alone = self.psi.inverse_gradient(part + offset)
             return xp.minimum(xp.abs(alone), xp.abs(part) / (2 * self.omega))
 
-        return smaller(0.5 * total), smaller(total)
+        try:
+            return smaller(0.5 * total), smaller(total)
+        except ValueError:  # the gradient of psi is bounded, that of the whole is not
+            return super().bracket(slope)
 
 
 class Entropy(Potential):
@@ -518,8 +521,9 @@ class Entropy(Potential):
 
     def bregman(self, x: Array, y: Array) -> Array:
         x, y = as_arrays(x, y)
+        xp, d = array_namespace(x), x - y
         # the logarithm of the ratio, without cancelling digits
-        return x * array_namespace(x).log1p((x - y) / y) - (x - y)
+        return x * xp.sign(d) * xp.log1p(abs(d) / xp.minimum(x, y)) - d
 
 
 class Rescaled(Potential):

@@ -17,7 +17,15 @@ from mflib import (
     ridges,
     variational,
 )
-from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
+from mflib.potentials import (
+    Entropy,
+    Hypentropy,
+    Potential,
+    Power,
+    Quadratic,
+    Regularized,
+    Rescaled,
+)
 from tests.problems import UNIFORM, Lopsided, X, Y
 
 QUERY = np.array([-0.9, -0.2, 0.31, 0.77])
@@ -68,6 +76,8 @@ CALLS = {
     "potentials.Power": (Power, {"exponent": 3.0}),
     "potentials.Hypentropy": (Hypentropy, {"beta": 3.0}),
     "potentials.Regularized": (Regularized, {"psi": Power(4), "omega": 3.0}),
+    "potentials.Entropy": (Entropy().bregman, {"x": abs(X), "y": abs(Y)}),
+    "potentials.Rescaled": (Rescaled, {"phi": Power(4), "c": 3.0}),
     "activations.Activation": (activations.tanh.derivative, {"u": X}),
     "activations.PiecewiseLinear": (activations.PiecewiseLinear, {"slope": 0.25}),
     "activations.leaky_relu": (activations.leaky_relu, {"slope": 0.25}),
@@ -107,7 +117,7 @@ CALLS = {
     "MirrorDescent": (
         _optimizer,
         {"lr": 3.0, "potential": Quadratic(), "scaled": True, "center": "initialization"}
-        | {"width": 3},
+        | {"width": 3, "weight_decay": 3.0, "maximize": False},
     ),
     "mirror_flow": (
         mflib.mirror_flow,
@@ -219,7 +229,8 @@ def numbers(result) -> np.ndarray:
     if isinstance(result, mirror_maps.MirrorMap):
         return np.append(result.centre, result.scale)
     if isinstance(result, mflib.MirrorDescent):
-        return np.array([result.defaults["lr"], result.width, result.scale])
+        options = [result.defaults[name] for name in ("lr", "weight_decay", "maximize")]
+        return np.array([*map(float, options), result.width, result.scale])
     if isinstance(result, torch.Tensor):
         return result.detach().double().numpy().ravel()
     if hasattr(result, "cdf"):

@@ -634,11 +634,9 @@ MODES = {
     "inference": torch.inference_mode,
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "grad": torch.enable_grad,
-    "anomalies": torch.autograd.detect_anomaly,
 }
 
 
-@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES.keys())
 @every_potential
