@@ -178,11 +178,15 @@ class MirrorDescent(torch.optim.Optimizer):
         moving = [
             (p, group) for group in self.param_groups for p in group["params"] if p.grad is not None
         ]
-        ends = [self._end(p, group) for p, group in moving]
-        if not _surely_finite(ends):
+        # none is changed before all are known to be finite
+        ends = [None if _in_place(p, group) else self._end(p, group) for p, group in moving]
+        if not _surely_finite([end for end in ends if end is not None]):
             ends = [self._certain_end(*one, end) for one, end in zip(moving, ends, strict=True)]
-        for (p, _), end in zip(moving, ends, strict=True):
-            p.copy_(end)
+        for (p, group), end in zip(moving, ends, strict=True):
+            if end is None:
+                p.add_(_gradient(p), alpha=-0.5 * _signed_step(group))
+            else:
+                p.copy_(end)
         return loss
 
     def _end(
@@ -192,21 +196,20 @@ class MirrorDescent(torch.optim.Optimizer):
         move: Callable[[Potential, Piece], None] = _mirror_steps.fused,
     ) -> Tensor:
         """Return where a step leads, computed with at least 32 bits."""
-        lr, decay = float(group["lr"]), group["weight_decay"]
+        lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
         centre = self.state[p]["centre"] if group["center"] == "initialization" else None
         end = torch.empty_like(p, memory_format=torch.contiguous_format)
-        # one pass over the memory, as in gradient descent, is fastest in one piece
-        whole = not p.is_cpu or (type(group["potential"]) is Quadratic and not decay)
-        size = p.numel() if whole else _PIECE * torch.get_num_threads()
+        size = _PIECE * torch.get_num_threads() if p.is_cpu else p.numel()
         for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end, size=size):
             if decay:
-                theta = theta - lr * decay * (theta if c is None else theta - c)
-            ascent = -lr if group["maximize"] else lr
-            move(group["potential"], Piece(theta, c, gradient, out, ascent, _scale(group)))
+                theta = theta - decay * (theta if c is None else theta - c)
+            move(group["potential"], Piece(theta, c, gradient, out, lr, _scale(group)))
         return end
 
-    def _certain_end(self, p: Tensor, group: dict[str, Any], end: Tensor) -> Tensor:
+    def _certain_end(self, p: Tensor, group: dict[str, Any], end: Tensor | None) -> Tensor | None:
         """Return where a step leads by its definition, or raise if that is nowhere."""
+        if end is None:
+            return None
         if not end.isfinite().all():
             end = self._end(p, group, _mirror_steps.plain)
         if not end.isfinite().all():
@@ -254,6 +257,18 @@ def _step_size(lr: Any) -> float | Tensor:
 
 def _scale(group: dict[str, Any]) -> float:
     return float(group["width"]) if group["scaled"] else 1.0
+
+
+def _signed_step(group: dict[str, Any]) -> float:
+    return -float(group["lr"]) if group["maximize"] else float(group["lr"])
+
+
+def _in_place(p: Tensor, group: dict[str, Any]) -> bool:
+    """Whether a step is one of gradient descent that its norms keep from overflowing."""
+    if type(group["potential"]) is not Quadratic or group["weight_decay"] or not p.is_cpu:
+        return False
+    bound = sum(torch.linalg.vector_norm(_wide(x)).item() for x in (p, _gradient(p)))
+    return bound * max(1.0, float(group["lr"])) < torch.finfo(p.dtype).max
 
 
 def _gradient(p: Tensor) -> Tensor:
