@@ -332,6 +332,12 @@ def test_a_bad_option_of_a_group_is_refused(name, value, error, message, later):
     assert len(optimizer.param_groups) == len(optimizer.state) == 1
 
 
+def test_the_origin_needs_no_memory():
+    optimizer = mflib.MirrorDescent([parameter()], 0.1, potential=ONE, center="origin")
+    optimizer.step()
+    assert not optimizer.state
+
+
 def test_groups_may_be_named_and_carry_what_is_the_users():
     net = torch.nn.Linear(2, 1)
     groups = [{"params": list(net.named_parameters()), "name": "all"}]
@@ -645,6 +651,7 @@ def test_any_mode_at_any_time(potential, mode, dtype):
         p = parameter(dtype=dtype)
         with build():
             optimizer = mflib.MirrorDescent([p], 0.1, potential=potential)
+        assert not optimizer.state[p]["centre"].is_inference()
         with step():
             optimizer.step()
         twin = copy.deepcopy(optimizer)
