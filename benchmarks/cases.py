@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from benchmarks.measure import Options
-from benchmarks.report import FIGURE_PROBLEMS, SETTINGS
+from benchmarks.report import FIGURE_PROBLEMS, OPTIMIZERS, SETTINGS
 
 WIDTHS = (20, 60, 180, 540, 1620, 4860)
 SIZES = (100, 1000, 10_000, 100_000)
@@ -51,6 +51,9 @@ def training_cases(options: Options) -> Iterator[Case]:
         yield Case(f"wide/{name}/mflib", "training.one_network", (name, width, 1))
     seeds = 5 if quick else 67  # x 6 settings: 402 networks
     yield Case("narrow/mflib", "training.many_networks", ((100,), seeds), 600)
+    parameters = 100_000 if quick else 1_000_000
+    for name in OPTIMIZERS:
+        yield Case(f"optimizer/{name}/mflib", "training.optimizer_step", (name, parameters))
 
 
 def limit_cases() -> Iterator[Case]:

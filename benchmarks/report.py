@@ -15,6 +15,14 @@ SETTINGS = {
     "abs-x3": "|·|, scaled |x|³ + x²",
     "abs-x4": "|·|, scaled x⁴ + x²",
 }
+# with Torch's optimizer beside it, and how many of its steps one of MirrorDescent may take
+OPTIMIZERS = {
+    "x2": ("x²", "SGD", 3.0),
+    "hypentropy": ("hypentropy", "Adam", 1.5),
+    "x3": ("|x|³ + x²", "Adam", 2.0),
+    "x4": ("x⁴ + x²", "Adam", 3.0),
+    "x2.5": ("|x|^2.5 + x²", "Adam", 10.0),
+}
 FIGURE_PROBLEMS = {
     "relu-x2": "ReLU, x²",
     "abs-x2": "|·|, x²",
@@ -27,7 +35,8 @@ PROBLEMS = FIGURE_PROBLEMS | {"relu-x4": "ReLU, x⁴ + x²"}
 
 def rows(found: Measurements) -> list[Row]:
     """Return the rows of the table, in order, for what has been measured."""
-    return [*_networks(found), *_sweeps(found), *_wide(found), *_limits(found), *_rest(found)]
+    training = [*_networks(found), *_sweeps(found), *_wide(found), *_optimizers(found)]
+    return [*training, *_limits(found), *_rest(found)]
 
 
 def _networks(found: Measurements) -> Iterator[Row]:
@@ -71,6 +80,17 @@ def _wide(found: Measurements) -> Iterator[Row]:
             yield _row(
                 "Training", work, ours, None, ("time", "<=", seconds), ("memory", "<=", 1500)
             )
+
+
+def _optimizers(found: Measurements) -> Iterator[Row]:
+    for name, (label, other, most) in OPTIMIZERS.items():
+        if ours := found.get(f"optimizer/{name}/mflib"):
+            plain = None if "failed" in ours else {"seconds": ours[other]}
+            work = f"a step of {_size(ours, 'parameters')}, {label}, beside {other}"
+            row = _row("Training", work, ours, plain, ("ratio", ">=", round(1 / most, 2)))
+            if plain:
+                row["remark"] = ", ".join(f"{o}: {duration(ours[o])}" for o in ("SGD", "Adam"))
+            yield row
 
 
 def _limits(found: Measurements) -> Iterator[Row]:
@@ -161,7 +181,8 @@ def _met(value: float | None, sense: str, bar: float) -> bool:
 
 
 def _size(measured: dict[str, Any], key: str) -> str:
-    names = {"width": "units", "m": "points", "queries": "points", "networks": "networks"}
+    names = {"width": "units", "m": "points", "queries": "points"}
+    names |= {"networks": "networks", "parameters": "parameters"}
     return f"{measured[key]:,} {names[key]}" if key in measured else f"? {names[key]}"
 
 

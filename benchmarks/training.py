@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from benchmarks.measure import Options, peak_memory, timed
-from mflib import Flow, ShallowNetwork, datasets, experiments, mirror_flow, variational
-from mflib.potentials import Potential, Power, Quadratic, Regularized
+from mflib import (
+    Flow,
+    MirrorDescent,
+    ShallowNetwork,
+    datasets,
+    experiments,
+    mirror_flow,
+    variational,
+)
+from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
 
 
 class Setting(NamedTuple):
@@ -28,6 +39,13 @@ class Setting(NamedTuple):
 
 
 _X2, _X3, _X4 = Quadratic(), Regularized(Power(3), 1), Regularized(Power(4), 1)
+POTENTIALS: dict[str, Potential] = {  # of the optimizer, by their names in report.OPTIMIZERS
+    "x2": _X2,
+    "hypentropy": Hypentropy(1.0),
+    "x3": _X3,
+    "x4": _X4,
+    "x2.5": Regularized(Power(2.5), 1),
+}
 SETTINGS = {
     "relu-x2": Setting("relu", False, _X2, "x²"),
     "relu-x3": Setting("relu", False, _X3, "(|x|³ + x²)/2"),
@@ -105,6 +123,27 @@ def many_networks(widths: tuple[int, ...], seeds: int, options: Options) -> dict
         "error": float(widest.error.median()),
         "width": max(widths),
     }
+
+
+def optimizer_step(name: str, size: int, options: Options) -> dict[str, Any]:
+    """Time a step of MirrorDescent, and of SGD and Adam in turn with it, on one thread."""
+    torch.set_num_threads(1)
+    p = torch.nn.Parameter(torch.zeros(size))
+    p.grad = 1e-3 * torch.randn(size, generator=torch.Generator().manual_seed(0))
+    mirror = MirrorDescent([p], 1e-6, potential=POTENTIALS[name])
+    steps = {
+        "seconds": mirror.step,
+        "SGD": torch.optim.SGD([p], 1e-6).step,
+        "Adam": torch.optim.Adam([p], 1e-6).step,
+    }
+    seconds: dict[str, list[float]] = {key: [] for key in steps}
+    for _ in range(20 if options.quick else 200):
+        for key, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[key].append(time.perf_counter() - start)
+    medians = {key: statistics.median(values[1:]) for key, values in seconds.items()}
+    return medians | {"parameters": size, "memory": peak_memory()}
 
 
 def loop(setting: Setting, width: int):

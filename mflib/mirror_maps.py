@@ -92,8 +92,8 @@ def mirror_map(
     Raises
     ------
     ValueError
-        If the centre is unknown or does not go with `scaled`, or if the Hessian at the initial
-        parameters is zero, infinite or not a number.
+        If the centre is unknown or does not go with `scaled`, or if the initial parameters are
+        outside of the potential's domain or its Hessian there is zero, infinite or not a number.
     TypeError
         If the potential is not a Potential.
 
@@ -112,7 +112,7 @@ def mirror_map(
     xp = array_namespace(initial)
     if not bool(xp.all(xp.isfinite(initial))):
         raise ValueError("the initial parameters must be finite; some are infinite or NaN.")
-    check_potential(potential, xp)
+    check_potential(potential, xp, everywhere=False)
     if not isinstance(center, str) or center not in ("initialization", "origin"):
         raise ValueError(f"center must be 'initialization' or 'origin', got {center!r}.")
     if flag("scaled", scaled) and center == "origin":
@@ -122,6 +122,14 @@ def mirror_map(
         )
     at = xp.asarray(initial, copy=True) if center == "initialization" else 0.0 * initial
     result = MirrorMap(potential, at, float(count("width", width)) if scaled else 1.0)
+    low, high = potential.domain
+    argument = result.scale * (initial - at)
+    if not bool(xp.all((argument > low) & (argument < high))):
+        raise ValueError(
+            f"potential {potential!r} is defined on ({low:g}, {high:g}) only, and some initial "
+            f"parameters, with center={center!r}, are not inside; use center='origin' and "
+            "parameters inside, or a potential on all of R."
+        )
     metric = result.metric(initial)
     if not bool(xp.all(xp.isfinite(metric) & (metric > 0))):
         raise ValueError(

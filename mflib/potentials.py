@@ -14,7 +14,11 @@ potential other than a power belongs to one choice of units: see :prf:ref:`prop-
 from __future__ import annotations
 
 import abc
+import functools
 import math
+import numbers
+import reprlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,11 +31,28 @@ __all__ = [
     "Power",
     "Hypentropy",
     "Regularized",
+    "Entropy",
+    "Rescaled",
 ]
 
 Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in
 
 _RANGE = {"least": 1e-100, "most": 1e100}  # beyond, powers of parameters are no numbers
+_REALS = (-math.inf, math.inf)
+
+
+def _in_single_precision(method: Callable[..., Array]) -> Callable[..., Array]:
+    """Let an inverse be computed with 32 bits where its argument has 16."""
+
+    @functools.wraps(method)
+    def wide(self: Potential, z: Array) -> Array:
+        z = as_array(z)
+        if z.dtype.itemsize >= 4:
+            return method(self, z)
+        xp = array_namespace(z)
+        return xp.astype(method(self, xp.astype(z, xp.float32)), z.dtype)
+
+    return wide
 
 
 class Potential(abc.ABC):
@@ -40,7 +61,11 @@ class Potential(abc.ABC):
     A potential of your own needs three methods, ``value``, ``gradient`` and ``hessian``, each
     elementwise and written with operators or with functions of ``array_namespace(x)``. The inverse
     of the gradient then comes from a safeguarded Newton iteration; override ``inverse_gradient``
-    where a formula exists.
+    where a formula exists. One that is not defined on all of R says where it is, as the open
+    interval ``domain``, and brings its own ``inverse_gradient``.
+
+    Two potentials of one class are equal if their attributes are; where an attribute is an array
+    or a list, only if they are the same object.
 
     References
     ----------
@@ -61,6 +86,11 @@ class Potential(abc.ABC):
     >>> bool(np.allclose(phi.inverse_gradient(phi.gradient(x)), x, rtol=1e-13, atol=0))
     True
     """
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """The open interval on which the potential is defined."""
+        return _REALS
 
     @abc.abstractmethod
     def value(self, x: Array) -> Array:
@@ -97,13 +127,18 @@ class Potential(abc.ABC):
         upper, factor = xp.ones_like(target), 2.0
         while bool(xp.any(low := too_small(upper))):
             if factor > 1e150:
-                raise ValueError(_no_inverse(self, "grows too slowly to reach"))
+                raise ValueError(
+                    f"the gradient of {self!r} grows too slowly to reach some of the values asked "
+                    "for (bounded gradient: no minimiser in general); use Regularized(potential, "
+                    "omega), whose gradient is unbounded."
+                )
             upper, factor = xp.where(low, upper * factor, upper), factor**2
         lower, factor = xp.where(target > 0, upper, xp.zeros_like(target)), 0.5
         while bool(xp.any(high := (lower > 0) & ~too_small(lower))):
             lower, factor = xp.where(high, lower * factor, lower), factor**2
         return lower, upper
 
+    @_in_single_precision
     def inverse_gradient(self, z: Array) -> Array:
         r"""The inverse mirror map :math:`(\varphi')^{-1}(z)`, elementwise.
 
@@ -118,20 +153,23 @@ class Potential(abc.ABC):
         Returns
         -------
         array
-            x with ``gradient(x) == z`` up to rounding; NaN stays NaN.
+            x with ``gradient(x) == z`` up to rounding, of the precision of z; NaN stays NaN.
 
         Raises
         ------
         ValueError
-            If the gradient does not reach z: it is bounded, decreasing or not a number.
+            If the gradient does not reach z: it is bounded, decreasing or not a number. If the
+            domain is not all of R.
         """
-        z = as_array(z)
+        if tuple(self.domain) != _REALS:
+            raise ValueError(f"{self!r} is not defined on all of R: it needs its inverse_gradient.")
         xp = array_namespace(z)
+        eps = float(xp.finfo(z.dtype).eps)
         known = xp.isfinite(z)
         offset = self.gradient(xp.zeros_like(z))
         slope = xp.where(known, z - offset, xp.zeros_like(z))
         sign, target = xp.sign(slope), xp.abs(slope)
-        rounding = 2e-15 * (target + xp.abs(offset))
+        rounding = 9 * eps * (target + xp.abs(offset))
         lower, upper = self.bracket(slope)
         x = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
         x = xp.where(target > 0, x, xp.zeros_like(x))
@@ -144,12 +182,15 @@ class Potential(abc.ABC):
             middle = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))
             # the last Newton step from within rounding is as good as it gets
-            done = (xp.abs(new - x) <= 4e-16 * xp.abs(new)) | (xp.abs(error) <= rounding)
+            done = (xp.abs(new - x) <= 1.8 * eps * xp.abs(new)) | (xp.abs(error) <= rounding)
             done &= ~xp.isnan(error)
             x = new
             if bool(xp.all(done)):
                 return xp.where(known, sign * x, z)
-        raise ValueError(_no_inverse(self, "could not be inverted at"))
+        raise ValueError(
+            f"the gradient of {self!r} could not be inverted at some of the values asked for; a "
+            "potential must be strictly convex, and `hessian` the derivative of `gradient`."
+        )
 
     def mirror(self, alpha: Array) -> Array:
         r""":math:`\varphi'(\alpha) - \varphi'(0)`, elementwise: the mirror map that keeps 0.
@@ -180,6 +221,56 @@ class Potential(abc.ABC):
         """
         x, y = as_arrays(x, y)
         return self.value(x) - self.value(y) - self.gradient(y) * (x - y)
+
+    def at_scale(self, c: float) -> Potential:
+        r"""The potential :math:`\varphi(x/c)`: the same one for arguments in another unit.
+
+        Parameters
+        ----------
+        c : float
+            The scale c > 0, in the new unit of x.
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        ValueError
+            If c is not a finite number above 0.
+
+        Examples
+        --------
+        >>> phi = Regularized(Power(4), 1).at_scale(100.0)
+        >>> float(phi.value(200.0)), phi
+        (10.0, Regularized(Power(4), 1).at_scale(100))
+        """
+        return Rescaled(self, c)
+
+    def get_params(self) -> dict[str, Any]:
+        """The parameters by name: the attributes, but for cached properties."""
+        state = object.__getstate__(self)  # None, a dict, or a pair of them where there are slots
+        parts = state if isinstance(state, tuple) else (state,)
+        params = {name: value for part in parts for name, value in (part or {}).items()}
+        for name in [*params]:
+            if isinstance(getattr(type(self), name, None), functools.cached_property):
+                del params[name]
+        return params
+
+    def _key(self) -> tuple:
+        params = self.get_params()
+        if not all(map(_is_plain, params.values())):
+            return (id(self),)
+        return (type(self), *sorted(params.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Potential) and self._key() == other._key())
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(_short, self.get_params().values()))})"
 
 
 class Quadratic(Potential):
@@ -212,9 +303,6 @@ class Quadratic(Potential):
     def bregman(self, x: Array, y: Array) -> Array:
         x, y = as_arrays(x, y)
         return (x - y) ** 2
-
-    def __repr__(self) -> str:
-        return "Quadratic()"
 
 
 class Power(Potential):
@@ -257,12 +345,9 @@ class Power(Potential):
         with np.errstate(divide="ignore"):  # infinite at 0 for exponents below 2
             return self.exponent * (self.exponent - 1) * abs(as_array(x)) ** (self.exponent - 2)
 
+    @_in_single_precision
     def inverse_gradient(self, z: Array) -> Array:
-        z = as_array(z)
         return array_namespace(z).sign(z) * (abs(z) / self.exponent) ** (1 / (self.exponent - 1))
-
-    def __repr__(self) -> str:
-        return f"Power({self.exponent:g})"
 
 
 class Hypentropy(Potential):
@@ -319,9 +404,6 @@ class Hypentropy(Potential):
     def _root(self, x: Array) -> Array:
         return array_namespace(x).hypot(x, array_namespace(x).full_like(x, self.beta))
 
-    def __repr__(self) -> str:
-        return f"Hypentropy({self.beta:g})"
-
 
 class Regularized(Potential):
     r""":math:`\varphi(x) = (\psi(x) + \omega x^2)/(1 + \omega)`, the form of Assumption 7 [1]_.
@@ -340,7 +422,7 @@ class Regularized(Potential):
     TypeError
         If psi is not a Potential.
     ValueError
-        If omega is not a finite number above 0.
+        If omega is not a finite number above 0, or psi is not defined on all of R.
 
     References
     ----------
@@ -356,6 +438,7 @@ class Regularized(Potential):
     def __init__(self, psi: Potential, omega: float) -> None:
         if not isinstance(psi, Potential):
             raise TypeError(f"psi must be a Potential, got {psi!r}; use e.g. Power(4).")
+        _refuse_domain("psi", psi)
         self.psi = psi
         cure = "it keeps the Hessian positive"
         self.omega = number("omega", omega, above=0.0, **_RANGE, cure=cure)
@@ -372,12 +455,12 @@ class Regularized(Potential):
         x = as_array(x)
         return (self.psi.hessian(x) + 2 * self.omega) / (1 + self.omega)
 
+    @_in_single_precision
     def inverse_gradient(self, z: Array) -> Array:
         # The powers of the figures have roots in closed form; the rest is Newton's method.
         exponent = self.psi.exponent if isinstance(self.psi, Power) else None
         if exponent not in (3.0, 4.0):
             return super().inverse_gradient(z)
-        z = as_array(z)
         xp = array_namespace(z)
         c = (1 + self.omega) * z
         if exponent == 3:  # 3 |x| x + 2 omega x = c
@@ -403,10 +486,133 @@ class Regularized(Potential):
                 alone = self.psi.inverse_gradient(part + offset)
             return xp.minimum(xp.abs(alone), xp.abs(part) / (2 * self.omega))
 
-        return smaller(0.5 * total), smaller(total)
+        try:
+            return smaller(0.5 * total), smaller(total)
+        except ValueError:  # the gradient of psi is bounded, that of the whole is not
+            return super().bracket(slope)
+
+
+class Entropy(Potential):
+    r""":math:`\varphi(x) = x \log x - x` on :math:`x > 0`: exponentiated gradient.
+
+    For :class:`mflib.MirrorDescent` with ``center="origin"`` and positive parameters, which stay
+    positive: a step is :math:`\theta_k \leftarrow \theta_k e^{-\gamma \partial_k L}` [1]_. The
+    solvers and ``mirror_flow`` need a potential on all of R; :class:`Hypentropy` is its
+    counterpart there.
+
+    On the probability simplex the Bregman projection is division by the sum [2]_: follow each step
+    by ``w /= w.sum()`` under ``torch.no_grad()``.
+
+    References
+    ----------
+    .. [1] :cite:t:`kivinen1997exponentiated`
+    .. [2] :cite:t:`beck2003mirror`, Section 5.
+
+    Examples
+    --------
+    >>> phi = Entropy()
+    >>> float(phi.gradient(1.0)), float(phi.inverse_gradient(0.0)), phi.domain
+    (0.0, 1.0, (0.0, inf))
+    """
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    def value(self, x: Array) -> Array:
+        x = as_array(x)
+        return x * (self.gradient(x) - 1.0)
+
+    def gradient(self, x: Array) -> Array:
+        x = as_array(x)
+        return array_namespace(x).log(x)
+
+    def hessian(self, x: Array) -> Array:
+        return 1.0 / as_array(x)
+
+    def inverse_gradient(self, z: Array) -> Array:
+        z = as_array(z)
+        return array_namespace(z).exp(z)
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        x, y = as_arrays(x, y)
+        xp, d = array_namespace(x), x - y
+        # the logarithm of the ratio, without cancelling digits
+        return x * xp.sign(d) * xp.log1p(abs(d) / xp.minimum(x, y)) - d
+
+
+class Rescaled(Potential):
+    r""":math:`\varphi(x/c)`, as ``phi.at_scale(c)`` returns it.
+
+    Parameters
+    ----------
+    phi : Potential
+        The function :math:`\varphi`.
+    c : float
+        The scale c > 0, in the unit of x.
+
+    Raises
+    ------
+    TypeError
+        If phi is not a Potential.
+    ValueError
+        If c is not a finite number above 0.
+
+    References
+    ----------
+    :prf:ref:`prop-real-units`: a potential other than a power belongs to one choice of units.
+
+    Examples
+    --------
+    >>> phi = Rescaled(Hypentropy(0.5), 4.0)
+    >>> float(phi.gradient(2.0)) == float(Hypentropy(2.0).gradient(2.0)) / 4
+    True
+    """
+
+    def __init__(self, phi: Potential, c: float) -> None:
+        if not isinstance(phi, Potential):
+            raise TypeError(f"phi must be a Potential, got {phi!r}; use e.g. Power(4).")
+        self.phi = phi
+        self.c = number("c", c, above=0.0, **_RANGE, cure="it is a scale")
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        return (self.c * self.phi.domain[0], self.c * self.phi.domain[1])
+
+    def value(self, x: Array) -> Array:
+        return self.phi.value(as_array(x) / self.c)
+
+    def gradient(self, x: Array) -> Array:
+        return self.phi.gradient(as_array(x) / self.c) / self.c
+
+    def hessian(self, x: Array) -> Array:
+        return self.phi.hessian(as_array(x) / self.c) / self.c**2
+
+    def inverse_gradient(self, z: Array) -> Array:
+        return self.c * self.phi.inverse_gradient(self.c * as_array(z))
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        x, y = as_arrays(x, y)
+        return self.phi.bregman(x / self.c, y / self.c)
+
+    def at_scale(self, c: float) -> Potential:
+        return Rescaled(self.phi, self.c * number("c", c, above=0.0, cure="it is a scale"))
 
     def __repr__(self) -> str:
-        return f"Regularized({self.psi!r}, {self.omega:g})"
+        return f"{self.phi!r}.at_scale({_short(self.c)})"
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether equality and hash of an attribute are those of its content."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, numbers.Number | str | bytes | Potential)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, numbers.Real) and float(text := f"{value:g}") == value:
+        return text
+    return reprlib.repr(value)
 
 
 def check_at_zero(potential: Any) -> None:
@@ -421,22 +627,24 @@ def check_at_zero(potential: Any) -> None:
         )
 
 
-_PROBES = np.array([-0.91, -0.37, -0.052, 0.0013, 0.067, 0.41, 0.88])
-
-
-def check_potential(potential: Any, xp: Any = np) -> None:
+def check_potential(potential: Any, xp: Any = np, *, everywhere: bool = True) -> None:
     """Raise unless a potential is one at a few points, where most mistakes of one's own show."""
     if not isinstance(potential, Potential):
         raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    if everywhere:
+        _refuse_domain("potential", potential)
     if type(potential) is Regularized:
         return check_potential(potential.psi, xp)
-    if type(potential) in (Quadratic, Power, Hypentropy):
+    if type(potential) is Rescaled:
+        return check_potential(potential.phi, xp, everywhere=everywhere)
+    if type(potential) in (Quadratic, Power, Hypentropy, Entropy):
         return None
-    step = 1e-5 * np.abs(_PROBES)
-    x = np.stack([_PROBES - step, _PROBES, _PROBES + step])
+    probes, step = _probes(*potential.domain)
+    x = np.stack([probes - step, probes, probes + step])
     with np.errstate(all="ignore"):
         value, gradient, hessian = (
-            _probe(potential, name, xp.asarray(x)) for name in ("value", "gradient", "hessian")
+            _probe(potential, name, xp.asarray(x, device="cpu"))
+            for name in ("value", "gradient", "hessian")
         )
         slope, curvature = 2 * step * gradient[1], 2 * step * hessian[1]
         _refute(potential, "value is not finite", ~np.isfinite(value[1]))
@@ -444,10 +652,36 @@ def check_potential(potential: Any, xp: Any = np) -> None:
         _refute(potential, "hessian is negative or not a number", ~(hessian[1] >= 0))
         _refute(potential, "gradient is not the slope of value", _differ(value, slope))
         _refute(potential, "hessian is not the slope of gradient", _differ(gradient, curvature))
-        back = potential.gradient(potential.inverse_gradient(xp.asarray(gradient[1])))
+        back = potential.gradient(potential.inverse_gradient(xp.asarray(gradient[1], device="cpu")))
         apart = np.abs(np.asarray(back) - gradient[1])
         wrong = ~(apart <= 1e-6 * np.abs(gradient).max())
         _refute(potential, "inverse_gradient does not invert gradient", wrong)
+
+
+def _refuse_domain(name: str, potential: Potential) -> None:
+    if tuple(potential.domain) != _REALS:
+        low, high = potential.domain
+        raise ValueError(
+            f"{name} {potential!r} is defined on ({low:g}, {high:g}) only, and parameters move on "
+            "all of R here; use Hypentropy(beta), or MirrorDescent with center='origin' and "
+            "parameters inside."
+        )
+
+
+_PROBES = np.array([-0.91, -0.37, -0.052, 0.0013, 0.067, 0.41, 0.88])
+
+
+def _probes(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a domain, and small steps from them that stay in it."""
+    if math.isfinite(low) and math.isfinite(high):
+        middle, offset = 0.5 * (low + high), 0.5 * (high - low) * _PROBES
+    elif math.isfinite(low):
+        middle, offset = low, np.sort(np.abs(_PROBES))
+    elif math.isfinite(high):
+        middle, offset = high, -np.sort(np.abs(_PROBES))
+    else:
+        middle, offset = 0.0, _PROBES
+    return middle + offset, 1e-5 * np.abs(offset)
 
 
 def _probe(potential: Potential, name: str, x: Array) -> np.ndarray:
@@ -467,14 +701,8 @@ def _differ(f: np.ndarray, rise: np.ndarray) -> np.ndarray:
 
 def _refute(potential: Potential, fault: str, where: np.ndarray) -> None:
     if where.any():
+        first = _probes(*potential.domain)[0][where][0]
         raise ValueError(
-            f"potential {potential!r}: its {fault} at x = {_PROBES[where][0]:g}; it must be smooth "
+            f"potential {potential!r}: its {fault} at x = {first:g}; it must be smooth "
             "and strictly convex, and its methods must fit each other."
         )
-
-
-def _no_inverse(potential: Potential, what: str) -> str:
-    return (
-        f"the gradient of {potential!r} {what} some of the values asked for; a potential must be "
-        "strictly convex, its gradient unbounded, and `hessian` the derivative of `gradient`."
-    )

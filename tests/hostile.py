@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 
 from mflib import activations
-from mflib.potentials import Potential, Power, Quadratic
+from mflib.potentials import Entropy, Potential, Power, Quadratic
 from tests.problems import UNIFORM
 
 # What may stand for an array a, and is converted.
@@ -211,7 +211,10 @@ POTENTIALS = {
     "not elementwise": (NotElementwise(), (TypeError, "gradient must act elementwise")),
     "raises": (Raises(), OWN),
 }
-FROM_ZERO = {"no Hessian at 0": (Power(3), (ValueError, "Hessian"))}
+FROM_ZERO = {
+    "no Hessian at 0": (Power(3), (ValueError, "Hessian")),
+    "positive arguments only": (Entropy(), (ValueError, r"defined on \(0, inf\) only")),
+}
 DENSITIES = {
     "name": ("uniform", (TypeError, "density must be a distribution")),
     "number": (1.0, (TypeError, "density must be a distribution")),

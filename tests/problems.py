@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from mflib import activations, potentials
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.potentials import Entropy, Hypentropy, Power, Quadratic, Regularized, Rescaled
 
 
 class Problem(NamedTuple):
@@ -118,6 +118,8 @@ POTENTIALS = {
     "lopsided": Lopsided(),
     "power 1.5 alone": Power(1.5),
     "power 4 alone": Power(4),
+    "entropy": Entropy(),
+    "rescaled": Rescaled(Regularized(Hypentropy(0.4), 0.5), 1.7),
 }
 ACTIVATIONS = {
     "relu": activations.relu,

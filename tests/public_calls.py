@@ -69,7 +69,7 @@ def _registered() -> dict:
     """The calls that the rows of the registry stand for: each row's, and each class's."""
     calls: dict = {}
     for name, phi in POTENTIALS.items():
-        points = (X, Y) if np.isfinite(phi.gradient(-1.0)) else (abs(X), abs(Y))
+        points = (X, Y) if phi.domain[0] < 0 else (abs(X), abs(Y))
         calls[f"potential {name}"] = phi.bregman, dict(zip("xy", points, strict=True))
         if parameters := {p: getattr(phi, p) for p in inspect.signature(type(phi)).parameters}:
             exact = {  # in any precision
@@ -123,7 +123,7 @@ CALLS = REGISTERED | {
     "MirrorDescent": (
         _optimizer,
         {"lr": 3.0, "potential": Quadratic(), "scaled": True, "center": "initialization"}
-        | {"width": 3},
+        | {"width": 3, "weight_decay": 3.0, "maximize": False},
     ),
     "mirror_flow": (
         mflib.mirror_flow,
@@ -236,7 +236,8 @@ def numbers(result) -> np.ndarray:
     if isinstance(result, mirror_maps.MirrorMap):
         return np.append(result.center, result.scale)
     if isinstance(result, mflib.MirrorDescent):
-        return np.array([result.defaults["lr"], result.width, result.scale])
+        options = [result.defaults[name] for name in ("lr", "weight_decay", "maximize")]
+        return np.array([*map(float, options), result.width, result.scale])
     if isinstance(result, torch.Tensor):
         return result.detach().double().numpy().ravel()
     if hasattr(result, "cdf"):

@@ -128,13 +128,15 @@ def made_up(options: Options) -> dict:
         "residual": 1e-12,
         "status": "CONVERGED",
     }
-    sizes = {"width": 4860, "m": 1000, "queries": 1_000_000, "networks": 180}
+    sizes = {"width": 4860, "m": 1000, "queries": 1_000_000, "networks": 180, "parameters": 10**6}
     plain = {"steps": 60_000, "predicted_steps": 90_000, "finished": True, "solver": "SCS"}
     found = {}
     for case in cases(options):
         measured = common | sizes | {"torch_loaded": False}
         if case.name.endswith(("plain", "better")):
             measured = common | plain | {"seconds": 0.3}
+        if case.name.startswith("optimizer/"):
+            measured |= {"SGD": 3e-4, "Adam": 6e-4}
         if case.name.startswith("points/"):
             m = int(case.name.rpartition("/")[2])
             measured |= {"m": m, "seconds": 1e-5 * m}
@@ -149,9 +151,25 @@ def test_every_case_reaches_the_table_and_names_a_function():
         assert callable(getattr(module, case.function.partition(".")[2]))
     rows = report.rows(made_up(options))
     shown = [id(row[side]) for row in rows for side in ("mflib", "plain") if row[side]]
-    assert len(rows) == 6 + 2 + 2 + 2 * 5 + 8 + 2 + 1
-    assert len(shown) == 6 * 2 + 2 + 1 + 2 + 4 * 5 + 8 + 2 + 1
-    assert sum(len(row["bars"]) for row in rows) == 6 + 2 + 1 + 4 + 15 + 24 + 2 + 2
+    assert len(rows) == 6 + 2 + 2 + 5 + 2 * 5 + 8 + 2 + 1
+    assert len(shown) == 6 * 2 + 2 + 1 + 2 + 5 * 2 + 4 * 5 + 8 + 2 + 1
+    assert sum(len(row["bars"]) for row in rows) == 6 + 2 + 1 + 4 + 5 + 15 + 24 + 2 + 2
+
+
+def test_steps_of_optimizers_are_compared_with_torchs():
+    rows = {row["work"]: row for row in report.rows(made_up(Options()))}
+    square = rows["a step of 1,000,000 parameters, x², beside SGD"]
+    assert square["ratio"] == pytest.approx(0.3) and not square["bars"][0]["met"]
+    quartic = rows["a step of 1,000,000 parameters, x⁴ + x², beside Adam"]
+    assert quartic["ratio"] == pytest.approx(0.6) and quartic["bars"][0]["met"]
+    assert quartic["remark"].replace("\u00a0", " ") == "SGD: 0.3 ms, Adam: 0.6 ms"
+    assert set(training.POTENTIALS) == set(report.OPTIMIZERS)
+
+
+def test_steps_of_optimizers_are_measured():
+    found = training.optimizer_step("x4", 1000, Options(quick=True))
+    assert all(0 < found[key] < 1 for key in ("seconds", "SGD", "Adam"))
+    assert found["parameters"] == 1000
 
 
 def test_ratio_and_bars():

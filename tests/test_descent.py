@@ -8,8 +8,10 @@ import torch
 
 import mflib
 from mflib import experiments
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from tests.problems import X, Y
+from mflib.descent import _optimizer, _steps
+from mflib.mirror_maps import MirrorMap
+from mflib.potentials import Entropy, Hypentropy, Power, Quadratic, Regularized
+from tests.problems import Lopsided, X, Y
 
 PLACES = {
     "unscaled": {},
@@ -231,3 +233,159 @@ def test_bad_arguments(options, error, message):
     arguments = {"params": small_network().parameters(), "lr": 0.1} | options
     with pytest.raises(error, match=message):
         mflib.MirrorDescent(**arguments)
+
+
+# The fast steps against the definition
+
+
+FAST = [
+    *(Quadratic(), Hypentropy(0.3), Hypentropy(40), Hypentropy(1e-3)),
+    *(Regularized(Power(p), 1) for p in (2, 2.2, 2.5, 3, 4, 5, 7.3)),
+    *(Regularized(Power(p), 0.01) for p in (2.5, 3, 4, 8)),
+    *(Regularized(Power(4), 50), Regularized(Hypentropy(0.05), 0.1), Regularized(Power(1.5), 2)),
+    *(CURVED.at_scale(0.3), Hypentropy(0.2).at_scale(5).at_scale(0.1), Lopsided()),
+]
+
+
+@pytest.mark.parametrize("lr", [1e-9, 1e-4, 0.1, 3.0, 40.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("potential", FAST, ids=repr)
+def test_a_fast_step_is_that_of_the_definition(potential, scale, dtype, lr):
+    """Computed with NumPy in double precision, whatever the optimizer's."""
+    generator = torch.Generator().manual_seed(0)
+    centre, gradient = (torch.randn(60, generator=generator, dtype=dtype) for _ in range(2))
+    change = torch.logspace(-6, 0.5, 60, dtype=dtype) * torch.tensor([1, -1]).repeat(30) / scale
+    theta = torch.nn.Parameter(centre.clone())
+    if isinstance(potential, Regularized) and potential.psi == Power(1.5):
+        with pytest.raises(ValueError, match="infinite"):  # but from elsewhere it can step
+            mflib.MirrorDescent([theta], lr, potential=potential)
+        centre, place = torch.zeros(60, dtype=dtype), {"center": "origin"}
+        theta.data.copy_(change)
+        scale = 1.0
+    else:
+        place = {"scaled": scale != 1.0, "width": int(scale)}
+    optimizer = mflib.MirrorDescent([theta], lr, potential=potential, **place)
+    with torch.no_grad():
+        theta.copy_(centre + change)
+    start = theta.detach().double().numpy().copy()
+    theta.grad = gradient
+    mirror = MirrorMap(potential, centre.double().numpy(), scale)
+    # hypentropy's exponential of a dual variable overflows
+    dual = mirror.dual(start) - lr * gradient.double().numpy()
+    reach = 80 if type(potential) is Hypentropy or potential == FAST[-2] else np.inf
+    seen = np.abs(scale * dual) < reach
+    theta.grad[torch.from_numpy(~seen)] = 0.0
+    optimizer.step()
+    exact = mirror.primal(np.where(seen, dual, mirror.dual(start)))
+    error = np.abs(theta.detach().double().numpy() - exact)[seen]
+    # the rounding of theta, of its distance from the centre, and of phi'(0) in its dual
+    size = np.abs(start) + np.abs(centre.double().numpy()) + np.abs(exact)
+    size += abs(float(potential.gradient(0.0))) / scale
+    rounding = 12 * torch.finfo(dtype).eps * size[seen]
+    assert (error <= rounding * condition(potential, scale * np.abs(dual[seen]))).all()
+    assert seen.any()
+
+
+def condition(potential, z):
+    """How much a relative error of the dual variable grows: hypentropy is an exponential."""
+    return 1 + z if "Hypentropy" in repr(potential) else 1.0
+
+
+@pytest.mark.parametrize("potential", [Quadratic(), Hypentropy(0.3), CURVED], ids=repr)
+def test_pieces_and_threads_do_not_matter(potential, monkeypatch):
+    def stepped():
+        theta = torch.nn.Parameter(torch.linspace(-1, 1, 1000))
+        theta.grad = torch.cos(7 * theta.detach())
+        optimizer = mflib.MirrorDescent([theta], 0.2, potential=potential, weight_decay=0.1)
+        optimizer.step()
+        optimizer.step()
+        return theta
+
+    whole = stepped()
+    monkeypatch.setattr(_optimizer, "_PIECE", 7)
+    torch.testing.assert_close(stepped(), whole, rtol=1e-6, atol=1e-7)
+
+
+FUSED = [Hypentropy(0.3), Regularized(Power(3), 1), CURVED, Regularized(Power(2.5), 1)]
+
+
+@pytest.mark.parametrize("potential", FUSED, ids=repr)
+def test_small_steps_are_exact_and_need_no_inverse(potential, monkeypatch):
+    """The step tends to -lr g / phi''; the definition loses its digits."""
+    monkeypatch.setattr(_steps, "plain", lambda *_: pytest.fail("the definition is used"))
+    theta = torch.nn.Parameter(torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64))
+    optimizer = mflib.MirrorDescent([theta], 1e-9, potential=potential, center="origin")
+    start = theta.detach().clone()
+    theta.grad = torch.tensor([1.0, -2.0, 0.3], dtype=torch.float64)
+    optimizer.step()
+    expected = start - 1e-9 * theta.grad / potential.hessian(start)
+    torch.testing.assert_close(theta.detach(), expected, rtol=3e-16, atol=0)
+
+
+def test_what_overflows_in_the_fast_step_alone_is_computed_by_the_definition():
+    """x^2 is infinite in single precision where asinh(x) is 58."""
+    theta = torch.nn.Parameter(torch.tensor([1e25, 2.0]))
+    theta.grad = torch.tensor([0.5, 0.5])
+    mflib.MirrorDescent([theta], 1.0, potential=Hypentropy(1.0), center="origin").step()
+    expected = [1e25 * np.exp(-0.5), np.sinh(np.arcsinh(2.0) - 0.5)]
+    np.testing.assert_allclose(theta.detach(), expected, rtol=1e-5)
+
+
+# Entropy: exponentiated gradient
+
+
+def test_entropy_is_exponentiated_gradient():
+    theta = torch.nn.Parameter(torch.tensor([0.2, 1e-30, 5.0], dtype=torch.float64))
+    start, log = theta.detach().clone(), torch.zeros(3, dtype=torch.float64)
+    optimizer = mflib.MirrorDescent([theta], 0.5, potential=Entropy(), center="origin")
+    for gradient in ([1.0, -40.0, 100.0], [-2.0, 0.3, 7.0]):
+        theta.grad = torch.tensor(gradient, dtype=torch.float64)
+        log -= 0.5 * theta.grad
+        optimizer.step()
+    torch.testing.assert_close(theta.detach(), start * log.exp(), rtol=1e-14, atol=0)
+    assert (theta > 0).all()
+
+
+def test_entropy_of_scaled_parameters():
+    """x log x of x/c: the step is divided by c."""
+    theta = torch.nn.Parameter(torch.tensor([0.2, 5.0], dtype=torch.float64))
+    start = theta.detach().clone()
+    potential = Entropy().at_scale(4)
+    optimizer = mflib.MirrorDescent([theta], 0.5, potential=potential, center="origin")
+    theta.grad = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    optimizer.step()
+    mirror = MirrorMap(potential, 0.0, 1.0)
+    expected = mirror.primal(mirror.dual(start) - 0.5 * theta.grad)
+    torch.testing.assert_close(theta.detach(), expected, rtol=1e-14, atol=0)
+    torch.testing.assert_close(expected, start * (-2.0 * theta.grad).exp(), rtol=1e-14, atol=0)
+
+
+def test_on_the_simplex_entropy_is_the_softmax_of_the_summed_losses():
+    """With a division by the sum after each step: weights of experts (Hedge)."""
+    losses = torch.randn((20, 4), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    w = torch.nn.Parameter(torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64))
+    start = w.detach().clone()
+    optimizer = mflib.MirrorDescent([w], 0.3, potential=Entropy(), center="origin")
+    for loss in losses:
+        optimizer.zero_grad()
+        (w @ loss).backward()
+        optimizer.step()
+        with torch.no_grad():
+            w /= w.sum()
+    expected = torch.softmax(start.log() - 0.3 * losses.sum(0), 0)
+    torch.testing.assert_close(w.detach(), expected, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("start", [[0.2, 0.0], [0.2, -0.1]])
+def test_entropy_needs_positive_parameters(start):
+    theta = torch.nn.Parameter(torch.tensor(start))
+    with pytest.raises(ValueError, match=r"Entropy\(\) is defined on \(0, inf\) only.*not inside"):
+        mflib.MirrorDescent([theta], 0.1, potential=Entropy(), center="origin")
+
+
+@pytest.mark.parametrize("place", [{}, {"scaled": True}])
+def test_entropy_needs_the_origin(place):
+    theta = torch.nn.Parameter(torch.ones(2))
+    with pytest.raises(ValueError, match="use center='origin'"):
+        mflib.MirrorDescent([theta], 0.1, potential=Entropy(), **place)

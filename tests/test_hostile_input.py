@@ -17,7 +17,7 @@ import torch
 from scipy import stats
 
 import mflib
-from mflib.potentials import Power, Regularized
+from mflib.potentials import Entropy, Power, Regularized
 from tests import hostile
 from tests.hostile import OWN
 from tests.problems import X, Y
@@ -62,7 +62,8 @@ NUMBERS = [
     ("activations.PiecewiseLinear", "slope"),
     ("activations.leaky_relu", "slope"),
     ("ShallowNetwork", "output_scale"),
-    ("MirrorDescent", "lr"),
+    ("potentials.Rescaled", "c"),
+    *(("MirrorDescent", name) for name in ("lr", "weight_decay")),
     *(("mirror_flow", name) for name in ("rtol", "learning_rate", "max_time", "loss_target")),
     ("representation.trajectory", "rtol"),
     ("ridges.cubic_kernel", "reach"),
@@ -237,6 +238,9 @@ PARTICULAR = [
     ("potentials.Regularized", "omega", 1e300, (ValueError, "omega must .*<= 1e.100")),
     # models
     ("variational.solve", "activation", "tanh", (ValueError, "activation tanh is not served")),
+    ("potentials.Rescaled", "phi", "power", (TypeError, "phi must be a Potential, got 'power'")),
+    ("potentials.Rescaled", "c", -1.0, (ValueError, "c must .* > 0 .*got -1.0")),
+    ("potentials.Regularized", "psi", Entropy(), (ValueError, "psi Entropy.* is defined on")),
     ("potentials.Regularized", "psi", "power", (TypeError, "psi must be a Potential, got 'power'")),
     *(
         (f, "activation", hostile.SigmaOf(), (ValueError, "activation SigmaOf is infinite or not"))
@@ -258,6 +262,21 @@ PARTICULAR = [
     ("experiments.lazy_limit", "net", None, (TypeError, "net must be a ShallowNetwork")),
     ("mirror_flow", "scaled", "no", (TypeError, "scaled must be True or False, got 'no'")),
     ("MirrorDescent", "scaled", 1, (TypeError, "scaled must be True or False, got 1")),
+    ("MirrorDescent", "maximize", "no", (TypeError, "maximize must be True or False, got 'no'")),
+    ("MirrorDescent", "weight_decay", -1, (ValueError, "weight_decay must .*>= 0 .*got -1")),
+    ("MirrorDescent", "width", None, NO_STATUS),
+    ("MirrorDescent", "params", [], (ValueError, "empty parameter list")),
+    (
+        "MirrorDescent",
+        "params",
+        (ValueError, "parameters must be finit"),
+    ),
+    (
+        "MirrorDescent",
+        "params",
+        (TypeError, "argument must be .*real"),
+    ),
+    ("MirrorDescent", "potential", Entropy(), (ValueError, "only, .*use center='origin'")),
     ("mirror_flow", "center", None, (ValueError, "center must be .*got None")),
     ("mirror_maps.mirror_map", "center", X, (ValueError, "center must be 'initialization'")),
     ("mirror_maps.mirror_map", "initial", X * np.inf, (ValueError, "initial parameters must be")),

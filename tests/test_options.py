@@ -6,6 +6,7 @@ from dataclasses import is_dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import mflib
@@ -31,6 +32,7 @@ PARTICULAR: dict = {
     ("representation.trajectory", "neurons"): (NEURONS, {"density": None}),
     ("representation.trajectory", "rtol"): (1e-6, BENT),
     ("representation.trajectory", "times"): ([1.0, 2.0], {}),
+    ("activations.of", "function_of_torch"): (torch.nn.functional.silu, {}),
     ("functionals.relu_cost", "h"): (mflib.variational.solve(X, Y, activation="abs"), {}),
     ("functionals.relu_cost", "tilt"): ((0.1, 0.4), {}),
     ("ridges.stretched", "direction"): (np.array([[1.0, 2.0, 3.0]]), {}),
@@ -59,6 +61,7 @@ PARTICULAR: dict = {
 # these change nothing, or what `numbers` does not see: the files named here see to them
 ELSEWHERE = {
     ("mirror_flow", "progress"): "test_flow.py",
+    ("representation.trajectory", "progress"): "test_trajectory.py",
     **{("experiments.sweep", a): "test_sweep.py" for a in ("executor", "progress")},
     **{("experiments.sweep", a): "test_sweep.py" for a in ("cache", "version")},
     ("ShallowNetwork.forward", "x"): "test_networks.py",

@@ -1,18 +1,25 @@
 """Potentials against autograd, integrals, formulas written out by hand and each other."""
 
+import copy
+import functools
 import math
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from scipy import integrate
 
+import mflib
+from mflib import functionals, representation, variational
 from mflib.potentials import (
+    Entropy,
     Hypentropy,
     Potential,
     Power,
     Quadratic,
     Regularized,
+    Rescaled,
     check_at_zero,
     check_potential,
 )
@@ -44,6 +51,15 @@ POTENTIALS = {
     "regularized hypentropy": (
         Regularized(Hypentropy(0.002), 1e-3),
         lambda x: (x * math.asinh(500 * x) - math.hypot(x, 0.002) + 1e-3 * x * x) / 1.001,
+    ),
+    "quadratic at scale 7": (Quadratic().at_scale(7), lambda x: x * x / 49),
+    "regularized power 4 at scale 3": (
+        Regularized(Power(4), 0.2).at_scale(3),
+        lambda x: ((x / 3) ** 4 + 0.2 * (x / 3) ** 2) / 1.2,
+    ),
+    "lopsided at scale 0.1": (
+        Lopsided().at_scale(0.1),
+        lambda x: 100 * x * x + 7 * x + max(10 * x, 0) ** 3,
     ),
     "lopsided": (Lopsided(), lambda x: x * x + 0.7 * x + max(x, 0) ** 3),
 }
@@ -209,11 +225,19 @@ def test_single_precision_stays():
         (Power(2.5), "Power(2.5)"),
         (Hypentropy(0.1), "Hypentropy(0.1)"),
         (Regularized(Power(3), 0.5), "Regularized(Power(3), 0.5)"),
+        (Power(np.float32(2.5)), "Power(2.5)"),
+        (Hypentropy(1 / 3), "Hypentropy(0.3333333333333333)"),
+        (
+            Regularized(Hypentropy(0.1), 2).at_scale(0.25),
+            "Regularized(Hypentropy(0.1), 2).at_scale(0.25)",
+        ),
+        (Power(3).at_scale(2).at_scale(3), "Power(3).at_scale(6)"),
     ],
 )
 def test_repr_is_how_to_build_it(phi, text):
     assert repr(phi) == text
     assert eval(text).gradient(0.7) == phi.gradient(0.7)
+    assert eval(text) == phi
 
 
 @pytest.mark.parametrize(
@@ -248,7 +272,9 @@ def test_a_gradient_that_is_bounded_cannot_be_inverted():
             return 1 / np.cosh(x) ** 2
 
     assert Bounded().inverse_gradient(0.5) == pytest.approx(math.atanh(0.5), rel=1e-14)
-    with pytest.raises(ValueError, match="Lopsided.* grows too slowly .*gradient unbounded"):
+    with pytest.raises(
+        ValueError, match=r"Lopsided.* grows too slowly .*no minimiser in general\)"
+    ):
         Bounded().inverse_gradient(2.0)
 
 
@@ -348,3 +374,348 @@ def test_training_cannot_start_where_the_hessian_is_zero_or_infinite(phi, curvat
     check_at_zero(Hypentropy(40))  # 0.025 is enough
     with pytest.raises(TypeError, match="must be a Potential, got None"):
         check_at_zero(None)
+
+
+# Parameters, equality, hash
+
+
+class OneOwn(hostile.Own):
+    def __init__(self, k=1.0, **others):
+        self.k = k
+        self.__dict__ |= others
+
+    @functools.cached_property
+    def twice(self):
+        return 2 * self.k
+
+
+class Slotted(hostile.Own):
+    __slots__ = ("k",)
+
+    def __init__(self, k):
+        self.k = k
+
+
+class Child(Hypentropy):
+    pass
+
+
+def EQUAL():
+    """Built anew at each call."""
+    return [
+        *(Quadratic(), Power(3), Power(4), Power(2.5), Hypentropy(0.1), Hypentropy(0.2), Entropy()),
+        *(Regularized(Power(3), 1), Regularized(Power(3), 2), Regularized(Power(4), 1)),
+        *(Regularized(Hypentropy(0.1), 1), Regularized(Regularized(Power(3), 1), 1), Child(0.1)),
+        *(Power(3).at_scale(2), Power(3).at_scale(4), Hypentropy(0.1).at_scale(2)),
+        *(hostile.Own(), Lopsided(), OneOwn(1.0), OneOwn(2.0), OneOwn("a"), OneOwn(None)),
+        *(OneOwn((1, 2)), OneOwn((1, 3)), OneOwn(1.0, b=2), OneOwn(1.0, c=2), OneOwn(Power(3))),
+        *(Slotted(1.0), Slotted(2.0), OneOwn(Slotted(1.0)), Power(3.0000001), OneOwn(b"a")),
+    ]
+
+
+def test_equal_parameters_make_equal_potentials_and_no_others():
+    for i, one in enumerate(EQUAL()):
+        for j, two in enumerate(EQUAL()):
+            assert (one == two) == (i == j), (one, two)
+            assert (one != two) == (i != j)
+            assert (hash(one) == hash(two)) or i != j
+    assert len({*EQUAL(), *EQUAL()}) == len(EQUAL())
+    assert Power(3) == Power(np.float64(3.0)) and hash(Power(3)) == hash(Power(np.float32(3)))
+    assert Power(3) not in (3, "Power(3)", None)
+
+
+@pytest.mark.parametrize(
+    "value", [np.ones(2), torch.ones(2), torch.ones(()), [1], {"a": 1}, np.sin]
+)
+def test_what_has_no_plain_parameters_equals_itself_alone(value):
+    one, two = OneOwn(value), OneOwn(value)
+    assert one == one and one != two and len({one, two, one}) == 2
+    assert Regularized(one, 1) == Regularized(one, 1) != Regularized(two, 1)
+
+
+@pytest.mark.parametrize("phi", EQUAL(), ids=repr)
+def test_a_copy_is_equal(phi):
+    for twin in (copy.copy(phi), copy.deepcopy(phi), pickle.loads(pickle.dumps(phi))):
+        assert twin == phi and hash(twin) == hash(phi) and repr(twin) == repr(phi)
+
+
+def test_what_is_cached_is_no_parameter():
+    one, two = OneOwn(3.0), OneOwn(3.0)
+    assert one.twice == 6.0
+    assert one == two and one.get_params() == {"k": 3.0}
+
+
+def test_parameters_by_name():
+    assert Quadratic().get_params() == Entropy().get_params() == {}
+    assert Hypentropy(0.1).get_params() == {"beta": 0.1}
+    assert Regularized(Power(3), 2).get_params() == {"psi": Power(3), "omega": 2.0}
+    assert Slotted(2.0).get_params() == {"k": 2.0}
+    for phi in (Power(2.5), Hypentropy(0.3), Regularized(Power(3), 2), Power(3).at_scale(2)):
+        assert type(phi)(**phi.get_params()) == phi
+    Hypentropy(0.1).get_params()["beta"] = 3  # a copy
+
+
+# Scales
+
+
+@every_potential
+def test_a_scale_is_a_unit(phi, formula):
+    value = np.vectorize(formula, otypes=[float])
+    np.testing.assert_allclose(phi.at_scale(5).value(POINTS), value(POINTS / 5), rtol=1e-12)
+    assert phi.at_scale(2).at_scale(3) == phi.at_scale(6) != phi.at_scale(5)
+
+
+def test_hypentropy_at_a_scale_is_one_of_another_beta():
+    one, two = Hypentropy(0.1).at_scale(4), Hypentropy(0.4)
+    np.testing.assert_allclose(4 * one.value(POINTS), two.value(POINTS), rtol=1e-13)
+    np.testing.assert_allclose(one.inverse_gradient(0.3), two.inverse_gradient(1.2), rtol=1e-13)
+
+
+@pytest.mark.parametrize("solve", [variational.solve, representation.solve])
+@pytest.mark.parametrize(
+    "phi", [Quadratic(), Regularized(Power(4), 1), Regularized(Hypentropy(0.1), 0.5)], ids=repr
+)
+def test_solutions_at_the_scale_of_the_targets_are_free_of_units(phi, solve):
+    x, y, t = [-0.6, -0.1, 0.5], np.array([0.3, -0.4, 0.2]), np.linspace(-1, 1, 9)
+    plain = solve(x, y, potential=phi, activation="abs")
+    scaled = solve(x, 40 * y, potential=phi.at_scale(40), activation="abs")
+    assert plain.status.name == scaled.status.name == "CONVERGED"
+    np.testing.assert_allclose(scaled(t), 40 * plain(t), rtol=1e-9, atol=1e-9)
+    assert scaled.cost == pytest.approx(plain.cost, rel=1e-9)
+
+
+@pytest.mark.parametrize("c", [0, -1, np.nan, np.inf, 1e-300])
+def test_scales_are_positive(c):
+    for phi in (Quadratic(), Quadratic().at_scale(2)):
+        with pytest.raises(ValueError, match="c must be finite and > 0"):
+            phi.at_scale(c)
+    with pytest.raises(TypeError, match="c must be a real number, got 'much'"):
+        Quadratic().at_scale("much")
+    with pytest.raises(TypeError, match="phi must be a Potential, got 3"):
+        Rescaled(3, 1.0)
+
+
+# Precision
+
+
+def representable(dtype):
+    """Values of a gradient that the type holds exactly, with their kind of array."""
+    z = torch.tensor(np.linspace(-4, 4, 201), dtype=dtype)
+    return (z,) if dtype == torch.bfloat16 else (z, z.numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "phi",
+    [
+        *(phi for phi, _ in POTENTIALS.values()),
+        *(Regularized(Power(p), omega) for p in (1.2, 2.5, 3, 4, 6) for omega in (1e-3, 1, 30)),
+        *(Regularized(Hypentropy(0.1), 0.1), Power(1.2), Power(6), Hypentropy(3), Entropy()),
+    ],
+    ids=repr,
+)
+def test_the_inverse_is_as_precise_as_its_type(phi, dtype):
+    eps, tiny = torch.finfo(dtype).eps, torch.finfo(dtype).tiny
+    for z in representable(dtype):
+        exact = phi.inverse_gradient(np.asarray(torch.as_tensor(z).double()))
+        if np.abs(exact).max() > torch.finfo(dtype).max / 10:
+            continue
+        found = phi.inverse_gradient(z)
+        assert found.dtype == z.dtype
+        error = np.abs(np.asarray(torch.as_tensor(found).double()) - exact)
+        # what one rounding of z does, and one of the result
+        slope = 1 / np.maximum(phi.hessian(exact), 1e-30)
+        size = np.abs(np.asarray(torch.as_tensor(z).double())) + abs(float(phi_zero(phi)))
+        assert (error <= 12 * eps * (size * slope + np.abs(exact)) + tiny).all()
+
+
+def phi_zero(phi):
+    return 0.0 if isinstance(phi, Entropy) else phi.gradient(np.zeros(1))[0]
+
+
+# Entropy, and where potentials are defined
+
+
+def test_entropy():
+    phi, x = Entropy(), np.array([1e-30, 0.004, 0.55, 1.0, 40.0])
+    np.testing.assert_allclose(phi.value(x), [v * math.log(v) - v for v in x], rtol=1e-15)
+    tensor = torch.tensor(x, requires_grad=True)
+    (slope,) = torch.autograd.grad(phi.value(tensor).sum(), tensor)
+    np.testing.assert_allclose(phi.gradient(x), slope, rtol=1e-14, atol=1e-15)
+    (curvature,) = torch.autograd.grad(phi.gradient(tensor).sum(), tensor)
+    np.testing.assert_allclose(phi.hessian(x), curvature, rtol=1e-15)
+    np.testing.assert_allclose(phi.inverse_gradient(phi.gradient(x)), x, rtol=1e-14)
+    y = x[::-1]
+    divergence = x * np.log(x / y) - x + y  # Kullback and Leibler's, of measures
+    np.testing.assert_allclose(phi.bregman(x, y), divergence, rtol=1e-13)
+    assert float(phi.bregman(1 + 1e-7, 1.0)) == pytest.approx(5e-15, rel=1e-6)
+    assert phi.domain == (0, math.inf)
+    assert phi.at_scale(3).domain == (0, math.inf)
+    assert Hypentropy(3).domain == Lopsided().domain == (-math.inf, math.inf)
+
+
+class Barrier(hostile.Own):
+    """-log(1 - x^2), a user's own on (-1, 1), or moved elsewhere."""
+
+    def __init__(self, low=-1.0, high=1.0):
+        self.middle, self.half = (low + high) / 2, (high - low) / 2
+
+    @property
+    def domain(self):
+        return (self.middle - self.half, self.middle + self.half)
+
+    def _u(self, x):
+        return (x - self.middle) / self.half
+
+    def value(self, x):
+        xp = mflib.potentials.array_namespace(x)
+        return -xp.log1p(-(self._u(x) ** 2))
+
+    def gradient(self, x):
+        return 2 * self._u(x) / (1 - self._u(x) ** 2) / self.half
+
+    def hessian(self, x):
+        return 2 * (1 + self._u(x) ** 2) / (1 - self._u(x) ** 2) ** 2 / self.half**2
+
+    def inverse_gradient(self, z):
+        z = mflib.potentials.as_array(z) * self.half
+        root = mflib.potentials.array_namespace(z).sqrt(1 + z * z)
+        return self.middle + self.half * z / (1 + root)
+
+
+class Log(hostile.Own):
+    """-log(x - low): Burg's entropy."""
+
+    def __init__(self, low):
+        self.low, self.domain = low, (low, math.inf)
+
+    domain = (0, math.inf)
+
+    def value(self, x):
+        return -mflib.potentials.array_namespace(x).log(x - self.low)
+
+    def gradient(self, x):
+        return -1 / (x - self.low)
+
+    def hessian(self, x):
+        return (x - self.low) ** -2
+
+    def inverse_gradient(self, z):
+        return self.low - 1 / mflib.potentials.as_array(z)
+
+
+PARTIAL = [
+    *(Entropy(), Entropy().at_scale(3), Barrier(), Barrier(5.0, 6.0), Barrier(-1e4, 0.0)),
+    *(Log(0.0), Log(1000.0), Log(-1e3), Barrier().at_scale(4)),
+]
+
+
+@pytest.mark.parametrize("phi", PARTIAL, ids=repr)
+def test_a_potential_on_part_of_r_is_for_descent_from_inside(phi):
+    check_potential(phi, everywhere=False)
+    check_potential(phi, torch, everywhere=False)
+    low, high = phi.domain
+    inside = 0.3 * high + 0.7 * low if math.isfinite(high) else low + 0.3
+    theta = torch.nn.Parameter(torch.tensor([inside], dtype=torch.float64))
+    optimizer = mflib.MirrorDescent([theta], 1e-3, potential=phi, center="origin")
+    for gradient in (1.0, -2.0, 0.3):
+        before = phi.gradient(theta.detach())
+        theta.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+        assert low < theta.item() < high
+        torch.testing.assert_close(phi.gradient(theta.detach()), before - 1e-3 * theta.grad)
+
+
+NEEDS_R = {
+    "check_at_zero": check_at_zero,
+    "check_potential": check_potential,
+    "Regularized": lambda phi: Regularized(phi, 1.0),
+    "variational.solve": lambda phi: variational.solve([0.1], [1.0], potential=phi),
+    "representation.solve": lambda phi: representation.solve([0.1], [1.0], potential=phi),
+    "representation.trajectory": lambda phi: representation.trajectory(
+        [0.1], [1.0], [1.0], potential=phi
+    ),
+    "representation.kernel": lambda phi: representation.kernel([0.1], potential=phi),
+    "share_curvature": lambda phi: functionals.share_curvature(
+        np.ones(1), np.ones(1), np.ones(1), np.ones(1), phi
+    ),
+}
+
+
+@pytest.mark.parametrize("function", NEEDS_R.values(), ids=NEEDS_R.keys())
+@pytest.mark.parametrize("phi", PARTIAL, ids=repr)
+def test_theory_needs_all_of_r(phi, function):
+    with pytest.raises(
+        ValueError, match=r" is defined on \(.*\) only, and parameters move on all of R"
+    ):
+        function(phi)
+
+
+@pytest.mark.parametrize("center", ["initialization", "origin"])
+@pytest.mark.parametrize("phi", [Entropy(), Log(0.0), Barrier(5.0, 6.0)], ids=repr)
+def test_the_flow_starts_inside(phi, center):
+    net = mflib.ShallowNetwork(5)
+    with pytest.raises(
+        ValueError, match=f"only, and some initial parameters, with center='{center}'"
+    ):
+        mflib.mirror_flow(net, [0.1], [1.0], potential=phi, center=center)
+
+
+def test_a_partial_potential_brings_its_inverse():
+    class Without(Log):
+        inverse_gradient = Potential.inverse_gradient
+
+    with pytest.raises(ValueError, match="not defined on all of R: it needs its inverse_gradient"):
+        check_potential(Without(0.0), everywhere=False)
+
+
+def test_a_fault_of_a_partial_potential_is_found():
+    class Wrong(Log):
+        def hessian(self, x):
+            return 1.1 * super().hessian(x)
+
+    with pytest.raises(ValueError, match="hessian is not the slope of gradient at x = 1000"):
+        check_potential(Wrong(1000.0), everywhere=False)
+
+
+# Bounded gradients
+
+
+class LogCosh(hostile.Own):
+    def value(self, x):
+        xp = mflib.potentials.array_namespace(x)
+        return xp.logaddexp(x, -x)
+
+    def gradient(self, x):
+        return mflib.potentials.array_namespace(x).tanh(x)
+
+    def hessian(self, x):
+        return 1 - self.gradient(x) ** 2
+
+
+class Huber(hostile.Own):
+    def value(self, x):
+        xp = mflib.potentials.array_namespace(x)
+        return xp.where(abs(x) < 1, 0.5 * x**2, abs(x) - 0.5)
+
+    def gradient(self, x):
+        return mflib.potentials.array_namespace(x).clip(x, -1, 1)
+
+    def hessian(self, x):
+        return 1.0 * (abs(x) < 1)
+
+
+@pytest.mark.parametrize("phi", [LogCosh(), Huber()], ids=repr)
+@pytest.mark.parametrize("solve", [variational.solve, representation.solve])
+def test_a_bounded_gradient_has_no_minimiser_in_general(phi, solve):
+    data = [-0.6, -0.1, 0.5], np.array([30.0, -40.0, 20.0])
+    message = r"bounded gradient: no minimiser in general\); use Regularized\(potential, omega"
+    with pytest.raises(ValueError, match=message):
+        solve(*data, potential=phi, activation="abs")
+    assert solve(*data, potential=Regularized(phi, 1), activation="abs").status.name == "CONVERGED"
+    theta = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = mflib.MirrorDescent([theta], 1.0, potential=phi)
+    theta.grad = torch.tensor([-3.0], dtype=torch.float64)
+    with pytest.raises(ValueError, match=message):
+        optimizer.step()
+    assert theta.item() == 0

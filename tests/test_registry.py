@@ -50,7 +50,7 @@ def inside(phi, x: float) -> float:
     with np.errstate(all="ignore"):
         if np.isfinite(phi.gradient(0.0)) and phi.gradient(0.0) != 0:
             x = float(np.copysign(max(abs(x), 1e-6), x))
-        if not np.isfinite(phi.gradient(-1.0)):
+        if phi.domain[0] == 0:
             x = abs(x)
         while not np.isfinite([phi.value(x), phi.gradient(x), phi.hessian(x)]).all():
             x = np.sign(x) * abs(x) ** 0.5
