@@ -1,0 +1,292 @@
+"""Independent answers: problem (P) solved once more, and the quadrature that this needs.
+
+Nothing of mflib's solvers is used: Gauss nodes in the bias itself, on panels that are graded towards
+the ends of the support, the kinks and the zeros of the field, and halved until the moments of the
+density stand; the tails beyond are added by their power law. What this cannot settle, it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+from scipy import linalg
+
+from mflib import activations
+
+_OCTAVES = np.arange(-40, 400)
+_MOST_PANELS = 6000
+
+
+class Unsure(Exception):
+    """The independent answer is not good enough to judge by."""
+
+
+@dataclass
+class Units:
+    """Units as nodes: input weights, biases, masses."""
+
+    w: np.ndarray
+    b: np.ndarray
+    mass: np.ndarray
+
+
+class Quadrature:
+    """Gauss nodes in the bias, for one density; `doubt` is what its mass lacks up to 1."""
+
+    def __init__(self, density: Any, test: Callable | None = None) -> None:
+        self.density, self.low, self.high = density, *map(float, density.support())
+        quartiles = np.asarray(density.ppf([0.25, 0.5, 0.75]), dtype=float)
+        self.scale = float(quartiles[2] - quartiles[0])
+        steps = self.scale * 2.0**_OCTAVES
+        steps = steps[steps < 1e110]
+        self.first, self.last = self._ends(steps, quartiles[1])
+        around = [c for c in (self.first, self.last, quartiles[1]) if np.isfinite(c)]
+        edges = np.concatenate(
+            [[self.first, self.last], *(c + np.append(-steps, steps) for c in around)]
+        )
+        self.edges = np.unique(edges[(edges >= self.first) & (edges <= self.last)])
+        self._adapt(test)
+        t, mass = self.nodes(np.zeros(0))
+        self.doubt = abs(mass.sum() - 1)
+
+    def _ends(self, steps: np.ndarray, middle: float) -> tuple[float, float]:
+        """Where panels end: a hair within the support, or where the density cannot be told from 0."""
+        ends = []
+        for end, sign in ((self.low, -1), (self.high, 1)):
+            if np.isfinite(end):
+                ends.append(end - sign * max(steps[0], 4 * np.spacing(abs(end))))
+            else:
+                there = np.flatnonzero(self._pdf(middle + sign * steps) > 1e-290)
+                ends.append(middle + sign * steps[min(there[-1] + 1, len(steps) - 1)])
+        return ends[0], ends[1]
+
+    def _pdf(self, t: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(np.asarray(self.density.pdf(t), dtype=float), posinf=0.0)
+
+    def _adapt(self, test: Callable | None) -> None:
+        """Halve the panels on which the moments, or the test functions, are not resolved."""
+
+        def sums(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+            t, weight = _gauss(left, right, 16)
+            p = self._pdf(t) * weight
+            u = (t - middle) / spread
+            rows = [p, p * u, p * u * u, *([] if test is None else [p * test(t)])]
+            return np.stack([row.reshape(-1, 16).sum(axis=1) for row in rows])
+
+        middle, spread = float(self.density.median()), self.scale
+        for _ in range(45):
+            left, right = self.edges[:-1], self.edges[1:]
+            half = 0.5 * (left + right)
+            whole = sums(left, right)
+            parts = sums(left, half) + sums(half, right)
+            rough = np.abs(whole - parts) > 1e-14 * np.abs(parts).sum(axis=1, keepdims=True)
+            wide = right - left > np.maximum(1e-12 * spread, 8 * np.spacing(np.abs(half)))
+            rough = rough.any(axis=0) & wide
+            if not rough.any() or len(left) > _MOST_PANELS:
+                break
+            self.edges = np.union1d(self.edges, half[rough])
+
+    def nodes(self, breaks: np.ndarray, count: int = 16) -> tuple[np.ndarray, np.ndarray]:
+        """Return biases and masses; no panel has a break inside."""
+        inner = breaks[(breaks > self.first) & (breaks < self.last)]
+        edges = np.union1d(self.edges, inner)
+        t, weight = _gauss(edges[:-1], edges[1:], count)
+        mass = weight * self._pdf(t)
+        keep = mass > 0
+        ends = [self._end(self.first, self.low, -1), self._end(self.last, self.high, 1)]
+        places, masses = np.array(ends).T
+        return np.append(t[keep], places), np.append(mass[keep], masses)
+
+    def _end(self, end: float, support: float, sign: int) -> tuple[float, float]:
+        """One node for all that lies beyond the panels: its mass, or in a tail its second moment."""
+        if np.isfinite(support):
+            rest = self.density.cdf(end) if sign < 0 else self.density.sf(end)
+            return 0.5 * (end + support), float(rest)
+        middle = float(self.density.median())
+        far, near = end, middle + (end - middle) / 16
+        p, q = self._pdf(np.array([far, near]))
+        decay = np.log(q / p) / np.log(16) - 3 if p > 0 else np.inf  # of t^3 pdf(t)
+        return end, float(p * abs(end) / decay) if 0 < decay < 1 else 0.0
+
+    def mean(self, f: Callable, breaks: Any = ()) -> float:
+        t, mass = self.nodes(np.asarray(breaks, dtype=float))
+        return float(mass @ f(t))
+
+
+def _gauss(left: np.ndarray, right: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    x, w = leggauss(count)
+    half = 0.5 * (right - left)[:, None]
+    return (left[:, None] + half * (1 + x)).ravel(), (half * w).ravel()
+
+
+def features(sigma: Any, units: Units, x: np.ndarray) -> np.ndarray:
+    return np.stack([sigma(units.w * point - units.b) for point in x], axis=1)
+
+
+def combined(
+    sigma: Any, units: Units, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets; of a broken line, for increasing x, hats and slopes of the data."""
+    raw = features(sigma, units, x)
+    if not isinstance(sigma, activations.PiecewiseLinear) or len(x) < 2:
+        return raw, y
+    t = (units.w * units.b)[:, None]
+    rising, falling = (t - x[:-2]) / (x[1:-1] - x[:-2]), (x[2:] - t) / (x[2:] - x[1:-1])
+    hats = (1 - sigma.slope) * np.clip(np.minimum(rising, falling), 0, None)
+    width = x[-1] - x[0]
+    lines = np.stack([raw[:, 0], (raw[:, -1] - raw[:, 0]) / width], axis=1)
+    return np.hstack([hats, lines]), np.append(
+        np.diff(np.diff(y) / np.diff(x)), [y[0], (y[-1] - y[0]) / width]
+    )
+
+
+class Reference:
+    """Problem (P), solved by Newton's method in an orthonormal basis of the features.
+
+    `doubt` bounds, generously, how far its values and (relative) its cost may be off.
+    """
+
+    def __init__(
+        self, x, y, sigma, potential, *, quadrature=None, units=None, start=None, ridge=0.0
+    ):
+        order = np.argsort(x, axis=0).ravel() if np.ndim(x) == 1 else np.arange(len(x))
+        self.x, self.y, self.sigma, self.potential = x[order], y[order], sigma, potential
+        self.quadrature, self.ridge, self.size = quadrature, ridge, float(np.abs(y).max())
+        self.zeros, self.count = [np.zeros(0)] * 2, 16
+        self.units = units or self._units(self.zeros, self.count)
+        start = np.zeros(len(y)) if start is None else start[order]
+        field, values = features(sigma, self.units, self.x) @ start, []
+        probes = np.append(self.x, 0.5 * (self.x[1:] + self.x[:-1]))
+        self.doubt = 0.0
+        for count in (16, 20, 16, 24, 20, 28, 24) if units is None else (0,):
+            field = self._newton(field)
+            values.append(np.append(self(probes), self.cost))
+            if units is None:
+                self.doubt = self._doubt(values) if len(values) > 1 else 1.0
+                if self.doubt < 1e-10:
+                    break
+                field = self._replace(field, count)
+
+    def _doubt(self, values: list) -> float:
+        density = self.quadrature
+        assert density is not None
+        last = np.abs(values[-1] - values[-2])
+        relative = max(last[:-1].max() / self.size, last[-1] / max(values[-1][-1], 1e-300))
+        far = float(np.abs(self.x).max() / min(density.scale, np.ptp(self.x) or density.scale))
+        return float(relative + density.doubt + self.residual / self.size + 1e-15 * far)
+
+    def _units(self, zeros: list[np.ndarray], count: int, breaks: Any = ()) -> Units:
+        parts = []
+        graded = self.quadrature.scale * 2.0 ** np.arange(-36, 1)
+        for sign, roots in zip((1, -1), zeros, strict=True):
+            near = (roots[:, None] + np.append(-graded, graded)).ravel()
+            b, mass = self.quadrature.nodes(
+                np.concatenate([sign * self.x, sign * np.asarray(breaks), roots, near]), count
+            )
+            parts.append((np.full(len(b), float(sign)), b, 0.5 * mass))
+        return Units(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def _replace(self, field: np.ndarray, count: int) -> np.ndarray:
+        """Lay nodes anew, graded towards the zeros of the field; return the field on them."""
+        zeros = []
+        for sign in (1, -1):
+            there = self.units.w == sign
+            b, z = self.units.b[there], field[there]
+            order = np.argsort(b)
+            b, z = b[order], z[order]
+            k = np.flatnonzero(np.sign(z[1:]) * np.sign(z[:-1]) < 0)
+            roots = b[k] - z[k] * ((b[k + 1] - b[k]) / (z[k + 1] - z[k]))
+            zeros.append(roots[:40])
+        self.zeros, self.count = zeros, count
+        self.units = self._units(zeros, count)
+        return self._field(self.units)
+
+    def _scaled(self, basis: np.ndarray) -> np.ndarray:
+        if not hasattr(self, "sizes"):
+            self.sizes = np.sqrt(self.units.mass @ basis**2)
+        return basis / self.sizes
+
+    def _newton(self, field: np.ndarray) -> np.ndarray:
+        mass, phi = self.units.mass, self.potential
+        basis, right = combined(self.sigma, self.units, self.x, self.y)
+        q, r = linalg.qr(np.sqrt(mass)[:, None] * self._scaled(basis), mode="economic")
+        pivots = np.abs(np.diag(r))
+        if not self.ridge and (len(pivots) < len(right) or pivots.min() < 1e-13 * pivots.max()):
+            raise Unsure("the features are dependent up to rounding")
+        rows = linalg.solve_triangular(r, self._scaled(basis).T, trans=1).T
+        target = linalg.solve_triangular(r, right / self.sizes, trans=1)
+        xi, found = _maximise(rows, mass, target, phi, q.T @ (np.sqrt(mass) * field))
+        if found is None:
+            raise Unsure("no multipliers found")
+        self.alpha = found
+        self.cost = float(mass @ phi.bregman(found, np.zeros(1)))
+        self.coefficients = linalg.solve_triangular(r, xi)
+        self.residual = float(np.abs(self(self.x) - self.y).max())
+        return rows @ xi
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Evaluate h, on nodes that know of the kinks at these points."""
+        units, alpha = self.units, self.alpha
+        if self.quadrature is not None:
+            units = self._units(self.zeros, self.count, x)
+            alpha = self.potential.inverse_mirror(self._field(units))
+        return (units.mass * alpha) @ features(self.sigma, units, x)
+
+    def _field(self, units: Units) -> np.ndarray:
+        return self._scaled(combined(self.sigma, units, self.x, self.y)[0]) @ self.coefficients
+
+
+def _maximise(rows, mass, target, phi, start) -> tuple[np.ndarray, np.ndarray | None]:
+    """Newton's method with bisected steps on a concave function, from the better of three starts."""
+
+    def evaluate(xi):
+        with np.errstate(all="ignore"):
+            z = rows @ xi
+            try:
+                alpha = phi.inverse_mirror(z)
+            except ValueError:  # the gradient of a user's potential does not reach so far
+                return -np.inf, None, None
+            value = xi @ target - mass @ (z * alpha - phi.bregman(alpha, np.zeros(1)))
+            gradient = target - (mass * alpha) @ rows
+        good = np.isfinite(value) and np.isfinite(gradient).all()
+        return (value, alpha, gradient) if good else (-np.inf, None, None)
+
+    curvature = float(phi.hessian(np.zeros(1))[0])
+    starts = [start, curvature * target, np.zeros(len(target)), 1e-3 * curvature * target]
+    xi = max(starts, key=lambda xi: evaluate(xi)[0] if np.isfinite(xi).all() else -np.inf)
+    value, alpha, gradient = evaluate(xi)
+    for _ in range(300):
+        if alpha is None:
+            return xi, None
+        size = np.linalg.norm(gradient)
+        if size <= 1e-15 * np.linalg.norm(target):
+            break
+        curvatures = (rows * (mass / phi.hessian(alpha))[:, None]).T @ rows
+        step = linalg.lstsq(curvatures, gradient)[0]
+        for length in 0.5 ** np.arange(50):
+            new = evaluate(xi + length * step)
+            closer = new[2] is not None and np.linalg.norm(new[2]) < (1 - 0.1 * length) * size
+            if closer or new[0] > value + 1e-4 * length * (gradient @ step):
+                break
+        else:
+            break
+        xi, (value, alpha, gradient) = xi + length * step, new
+    return xi, alpha if np.linalg.norm(gradient) <= 1e-7 * np.linalg.norm(target) else None
+
+
+def heavy_tailed(density: Any) -> bool:
+    """Whether no exponential of the bias can be integrated: -log p grows slower than any line."""
+    quadrature = Quadrature(density)
+    middle = float(density.median())
+    for end, last in ((quadrature.low, quadrature.first), (quadrature.high, quadrature.last)):
+        if not np.isfinite(end):
+            p = quadrature._pdf(middle + (last - middle) * np.array([0.125, 0.25]))
+            near, far = -np.log(p) if p.min() > 0 else (1.0, 2.0)
+            if far < 1.8 * near:  # twice as much for an exponential, four times for a Gaussian
+                return True
+    return False
