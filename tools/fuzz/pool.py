@@ -1,4 +1,4 @@
-"""Put random problems to mflib, judge what comes back, and do so in processes that can be killed."""
+"""Put random problems to mflib and judge what comes back, in processes that can be killed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from tools.fuzz_kinds import KINDS
-from tools.fuzz_oracles import Unsure
+from tools.fuzz.kinds import KINDS
+from tools.fuzz.oracles import Unsure
 
 LIMIT = 10  # seconds of work that a call may take
 _PATIENCE = 12  # times that, by the clock, until a process is killed that does not return
 FINE = ("CONVERGED", "COMPLETED", "answered")
 FAILURES = ("wrong", "warning", "error", "hang")
-_LIBRARY = str(Path(__file__).resolve().parents[1] / "mflib")
+_LIBRARY = str(Path(__file__).resolve().parents[2] / "mflib")
 
 
 class Result(NamedTuple):
     kind: str
-    index: int
+    number: int
     outcome: str  # a status, "answered", "refused", or one of FAILURES
     note: str = ""  # what is wrong, or what was said
     unchecked: bool = False
@@ -130,7 +130,8 @@ class _Worker:
     """A process of ours that can be killed, and begun anew."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        method = "forkserver" if sys.platform == "linux" else "spawn"
+        context: Any = multiprocessing.get_context(method)
         context.set_forkserver_preload([__name__])
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs,))

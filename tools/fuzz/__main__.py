@@ -15,8 +15,8 @@ import argparse
 import sys
 from collections import Counter, defaultdict
 
-from tools.fuzz_kinds import KINDS
-from tools.fuzz_pool import FAILURES, FINE, Result, attempt, draw, run
+from tools.fuzz.kinds import KINDS
+from tools.fuzz.pool import FAILURES, FINE, Result, attempt, draw, run
 
 
 def table(results: list[Result]) -> str:
@@ -58,7 +58,7 @@ def main() -> int:
         for result in run(arguments.kinds, arguments.seed, arguments.seconds, arguments.jobs):
             results.append(result)
             if result.outcome in FAILURES or result.unchecked:
-                repeat = f'--seed {arguments.seed} --only "{result.kind}:{result.index}"'
+                repeat = f'--seed {arguments.seed} --only "{result.kind}:{result.number}"'
                 print(f"{repeat}\n    {result.outcome}: {result.note}", flush=True)
         print(table(results))
     return int(any(result.outcome in FAILURES for result in results))
