@@ -20,6 +20,7 @@ from mflib import activations
 
 _OCTAVES = np.arange(-40, 400)
 _MOST_PANELS = 6000
+_ROUNDS = 15
 
 
 class Unsure(Exception):
@@ -166,43 +167,48 @@ class Reference:
     `doubt` bounds, generously, how far its values and (relative) its cost may be off.
     """
 
-    def __init__(
-        self, x, y, sigma, potential, *, quadrature=None, units=None, start=None, ridge=0.0
-    ):
-        order = np.argsort(x, axis=0).ravel() if np.ndim(x) == 1 else np.arange(len(x))
+    def __init__(self, x, y, sigma, potential, quadrature: Quadrature, start=None) -> None:
+        order = np.argsort(x)
         self.x, self.y, self.sigma, self.potential = x[order], y[order], sigma, potential
-        self.quadrature, self.ridge, self.size = quadrature, ridge, float(np.abs(y).max())
-        self.zeros, self.count = [np.zeros(0)] * 2, 16
-        self.units = units or self._units(self.zeros, self.count)
-        start = np.zeros(len(y)) if start is None else start[order]
-        field, values = features(sigma, self.units, self.x) @ start, []
+        self.quadrature, self.size = quadrature, float(np.abs(y).max())
+        self._place([np.zeros(0)] * 2, 16)
+        basis = self._scaled(combined(sigma, self.units, self.x, self.y)[0])
+        self.coefficients = np.zeros(basis.shape[1])
+        if start is not None:
+            field = features(sigma, self.units, self.x) @ start[order]
+            scale = np.sqrt(self.units.mass)
+            self.coefficients = linalg.lstsq(basis * scale[:, None], scale * field)[0]
+        field = self._field(self.units)
         probes = np.append(self.x, 0.5 * (self.x[1:] + self.x[:-1]))
-        self.doubt = 0.0
-        for count in (16, 20, 16, 24, 20, 28, 24) if units is None else (0,):
-            field = self._newton(field)
-            values.append(np.append(self(probes), self.cost))
-            if units is None:
-                self.doubt = self._doubt(values) if len(values) > 1 else 1.0
-                if self.doubt < 1e-10:
+        ends, found = [], np.full(len(probes) + 1, np.inf)
+        for count in (16, 24):
+            for _ in range(_ROUNDS):  # the nodes follow the zeros of the field, and it the nodes
+                field = self._newton(self._replace(field, count))
+                last, found = found, np.append(self(probes), self.cost)
+                if (moved := self._apart(last, found)) < 1e-11:
                     break
-                field = self._replace(field, count)
+            ends.append(found)
+        far = np.abs(x).max() / min(quadrature.scale, np.ptp(x) or quadrature.scale)
+        rest = quadrature.doubt + self.left + self._apart(self(self.x), self.y) + 1e-15 * far
+        self.doubt = float(self._apart(*ends) + moved + rest)
+        if not self.doubt < 1e-3:
+            raise Unsure(f"the reference doubts itself: {self.doubt:.1e}")
 
-    def _doubt(self, values: list) -> float:
-        density = self.quadrature
-        assert density is not None
-        last = np.abs(values[-1] - values[-2])
-        relative = max(last[:-1].max() / self.size, last[-1] / max(values[-1][-1], 1e-300))
-        far = float(np.abs(self.x).max() / min(density.scale, np.ptp(self.x) or density.scale))
-        return float(relative + density.doubt + self.residual / self.size + 1e-15 * far)
+    def _apart(self, first: np.ndarray, second: np.ndarray) -> float:
+        """The largest difference of values at points, and that of costs, if they are there."""
+        apart, m = np.abs(first - second), 2 * len(self.y) - 1
+        return float(max(apart[:m].max() / self.size, *(apart[m:] / np.abs(second[m:])), 0.0))
 
     def _units(self, zeros: list[np.ndarray], count: int, breaks: Any = ()) -> Units:
         parts = []
-        graded = self.quadrature.scale * 2.0 ** np.arange(-36, 1)
+        graded = self.quadrature.scale * 4.0 ** np.arange(-18, 1)
         for sign, roots in zip((1, -1), zeros, strict=True):
-            near = (roots[:, None] + np.append(-graded, graded)).ravel()
-            b, mass = self.quadrature.nodes(
-                np.concatenate([sign * self.x, sign * np.asarray(breaks), roots, near]), count
+            # alpha is all but singular at a zero, even one that lies a little behind a kink
+            special = np.append(sign * self.x, roots)[:, None] + np.append(-graded, graded)
+            edges = np.concatenate(
+                [special.ravel(), sign * self.x, sign * np.asarray(breaks), roots]
             )
+            b, mass = self.quadrature.nodes(edges, count)
             parts.append((np.full(len(b), float(sign)), b, 0.5 * mass))
         return Units(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -211,15 +217,19 @@ class Reference:
         zeros = []
         for sign in (1, -1):
             there = self.units.w == sign
-            b, z = self.units.b[there], field[there]
-            order = np.argsort(b)
-            b, z = b[order], z[order]
+            kinks = Units(np.full(len(self.x), float(sign)), sign * self.x, np.zeros(len(self.x)))
+            b = np.append(self.units.b[there], kinks.b)  # there the field may have its peaks
+            z = np.append(field[there], self._field(kinks))[np.argsort(b)]
+            b = np.sort(b)
             k = np.flatnonzero(np.sign(z[1:]) * np.sign(z[:-1]) < 0)
             roots = b[k] - z[k] * ((b[k + 1] - b[k]) / (z[k + 1] - z[k]))
             zeros.append(roots[:40])
+        self._place(zeros, count)
+        return self._field(self.units)
+
+    def _place(self, zeros: list[np.ndarray], count: int) -> None:
         self.zeros, self.count = zeros, count
         self.units = self._units(zeros, count)
-        return self._field(self.units)
 
     def _scaled(self, basis: np.ndarray) -> np.ndarray:
         if not hasattr(self, "sizes"):
@@ -231,33 +241,30 @@ class Reference:
         basis, right = combined(self.sigma, self.units, self.x, self.y)
         q, r = linalg.qr(np.sqrt(mass)[:, None] * self._scaled(basis), mode="economic")
         pivots = np.abs(np.diag(r))
-        if not self.ridge and (len(pivots) < len(right) or pivots.min() < 1e-13 * pivots.max()):
+        if len(pivots) < len(right) or pivots.min() < 1e-13 * pivots.max():
             raise Unsure("the features are dependent up to rounding")
         rows = linalg.solve_triangular(r, self._scaled(basis).T, trans=1).T
         target = linalg.solve_triangular(r, right / self.sizes, trans=1)
-        xi, found = _maximise(rows, mass, target, phi, q.T @ (np.sqrt(mass) * field))
-        if found is None:
-            raise Unsure("no multipliers found")
-        self.alpha = found
-        self.cost = float(mass @ phi.bregman(found, np.zeros(1)))
+        xi, alpha, self.left = _maximise(rows, mass, target, phi, q.T @ (np.sqrt(mass) * field))
+        self.cost = float(mass @ phi.bregman(alpha, np.zeros(1)))
         self.coefficients = linalg.solve_triangular(r, xi)
-        self.residual = float(np.abs(self(self.x) - self.y).max())
         return rows @ xi
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Evaluate h, on nodes that know of the kinks at these points."""
-        units, alpha = self.units, self.alpha
-        if self.quadrature is not None:
-            units = self._units(self.zeros, self.count, x)
-            alpha = self.potential.inverse_mirror(self._field(units))
+        units = self._units(self.zeros, self.count, x)
+        alpha = self.potential.inverse_mirror(self._field(units))
         return (units.mass * alpha) @ features(self.sigma, units, x)
 
     def _field(self, units: Units) -> np.ndarray:
         return self._scaled(combined(self.sigma, units, self.x, self.y)[0]) @ self.coefficients
 
 
-def _maximise(rows, mass, target, phi, start) -> tuple[np.ndarray, np.ndarray | None]:
-    """Newton's method with bisected steps on a concave function, from the best of four starts."""
+def _maximise(rows, mass, target, phi, start) -> tuple[np.ndarray, np.ndarray, float]:
+    """Newton's method on a concave function, with bisected steps, from the best of some starts.
+
+    Returns the maximum, alpha at the nodes, and what is left of the gradient, relatively.
+    """
 
     def evaluate(xi):
         with np.errstate(all="ignore"):
@@ -271,27 +278,40 @@ def _maximise(rows, mass, target, phi, start) -> tuple[np.ndarray, np.ndarray | 
         good = np.isfinite(value) and np.isfinite(gradient).all()
         return (value, alpha, gradient) if good else (-np.inf, None, None)
 
-    curvature = float(phi.hessian(np.zeros(1))[0])
-    starts = [start, curvature * target, np.zeros(len(target)), 1e-3 * curvature * target]
+    size = np.linalg.norm(target)
+    curvatures = float(phi.hessian(np.zeros(1))[0]), float(phi.mirror(np.array([size]))[0] / size)
+    starts = [start, *(c * target for c in curvatures), 0 * target, 1e-3 * curvatures[0] * target]
     xi = max(starts, key=lambda xi: evaluate(xi)[0] if np.isfinite(xi).all() else -np.inf)
     value, alpha, gradient = evaluate(xi)
-    for _ in range(300):
-        if alpha is None:
-            return xi, None
-        size = np.linalg.norm(gradient)
-        if size <= 1e-15 * np.linalg.norm(target):
+    if alpha is None:
+        raise Unsure("no multipliers to begin with")
+    for _ in range(100):
+        left = np.linalg.norm(gradient)
+        if left <= 1e-15 * size:
             break
-        curvatures = (rows * (mass / phi.hessian(alpha))[:, None]).T @ rows
-        step = linalg.lstsq(curvatures, gradient)[0]
+        hessian = (rows * (mass / phi.hessian(alpha))[:, None]).T @ rows
+        step = linalg.lstsq(hessian, gradient)[0]
         for length in 0.5 ** np.arange(50):
             new = evaluate(xi + length * step)
-            closer = new[2] is not None and np.linalg.norm(new[2]) < (1 - 0.1 * length) * size
+            closer = new[2] is not None and np.linalg.norm(new[2]) < (1 - 0.1 * length) * left
             if closer or new[0] > value + 1e-4 * length * (gradient @ step):
                 break
         else:
             break
         xi, (value, alpha, gradient) = xi + length * step, new
-    return xi, alpha if np.linalg.norm(gradient) <= 1e-7 * np.linalg.norm(target) else None
+    return xi, alpha, float(np.linalg.norm(gradient) / size)
+
+
+def diverges(quadrature: Quadrature, f: Callable) -> bool:
+    """Whether t p(t) f(t) grows along a tail: then the mean of f is infinite."""
+    middle = float(quadrature.density.median())
+    for end, last in ((quadrature.low, quadrature.first), (quadrature.high, quadrature.last)):
+        if not np.isfinite(end):
+            t = middle + (last - middle) * np.array([1 / 16, 1 / 4])
+            near, far = np.abs(t) * quadrature._pdf(t) * f(t)
+            if far > near > 0:
+                return True
+    return False
 
 
 def heavy_tailed(density: Any) -> bool:

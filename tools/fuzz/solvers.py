@@ -10,7 +10,15 @@ from scipy import linalg
 from mflib import activations, functionals, potentials, representation, variational
 from tools.fuzz import draws
 from tools.fuzz.judge import Problem, apart, arrays, first_of
-from tools.fuzz.oracles import Quadrature, Reference, Units, Unsure, features, heavy_tailed
+from tools.fuzz.oracles import (
+    Quadrature,
+    Reference,
+    Units,
+    Unsure,
+    diverges,
+    features,
+    heavy_tailed,
+)
 
 SOLVERS: dict[str, Any] = {"variational": variational.solve, "representation": representation.solve}
 _LEAST = 1e-7  # relative error from which an answer is called wrong, but for what the oracle doubts
@@ -75,6 +83,15 @@ def has_no_minimiser(potential: Any, density: Any) -> bool:
     return isinstance(potential, potentials.Hypentropy) and heavy_tailed(density)
 
 
+def is_infinite(problem: Problem) -> bool:
+    """Whether features are not square integrable: for Lipschitz activations, E[B^2] = inf."""
+    model = draws.model_of(problem)
+    quadrature = Quadrature(model["density"])
+    return diverges(
+        quadrature, lambda b: model["activation"](-b) ** 2 + model["activation"](b) ** 2
+    )
+
+
 def reference(problem: Problem, start: np.ndarray | None = None) -> Reference:
     x, y = arrays(problem)
     model = draws.model_of(problem)
@@ -88,7 +105,7 @@ def reference(problem: Problem, start: np.ndarray | None = None) -> Reference:
     quadrature = Quadrature(density, None if piecewise else test)
     if quadrature.doubt > 1e-6:
         raise Unsure(f"the nodes' mass is off by {quadrature.doubt:.1e}")
-    return Reference(x, y, sigma, model["potential"], quadrature=quadrature, start=start)
+    return Reference(x, y, sigma, model["potential"], quadrature, start)
 
 
 def resolved(problem: Problem, answer: Any) -> Reference:
@@ -111,7 +128,7 @@ def check_solution(problem: Problem, answer: Any) -> str | None:
         return "CONVERGED under a density without variance"
     if size == 0:
         return apart("the cost of nothing", answer.cost, 0.0, 0.0)
-    if has_no_minimiser(model["potential"], model["density"]):
+    if is_infinite(problem) or has_no_minimiser(model["potential"], model["density"]):
         return "CONVERGED where no minimiser exists"
     if fault := apart("h at the data", answer(x), y, 2e-6 * size):
         return fault
@@ -235,6 +252,8 @@ def density_units(quadrature: Quadrature, x: np.ndarray) -> Units:
 
 
 def check_kernel(problem: Problem, answer: np.ndarray) -> str | None:
+    if is_infinite(problem):
+        return "a kernel where the integrals are infinite"
     wanted, doubt = own_kernel(problem, draws.make_potential(problem["potential"]))
     size = np.abs(wanted).max()
     if not doubt < 1e-5:
