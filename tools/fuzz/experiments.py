@@ -165,21 +165,21 @@ def draw_law(rng) -> Problem:
 def run_law(problem: Problem) -> Any:
     names = ("x", "y", "seed")
     options = {name: problem[name] for name in names}
-    return experiments.sampling_law(**options, **draws.model_of(problem), units=4000, draws=400)
+    return experiments.sampling_law(**options, **draws.model_of(problem), units=2000, draws=400)
 
 
 def check_law(problem: Problem, answer: Any) -> str | None:
-    """The median, beside that of networks of 4,000 units whose limit is computed by sums."""
+    """The median, beside that of networks of 2,000 units whose limit is computed by sums."""
     x, y = arrays(problem)
     model = draws.model_of(problem)
     potential = model.pop("potential")
     h, errors = reference({**problem, "form": "array"})(experiments.GRID), []
-    for seed in range(1, 13):
-        net = mflib.ShallowNetwork(4000, seed=10_000 + seed, **model)
+    for seed in range(10):
+        net = mflib.ShallowNetwork(2000, seed=10_000 + seed, **model)
         lazy = experiments.lazy_limit(net, x, y, potential=potential, output_bias=False)
-        errors.append(np.sqrt(4000) * np.abs(outputs_of(lazy, experiments.GRID) - h).max())
+        errors.append(np.sqrt(2000) * np.abs(outputs_of(lazy, experiments.GRID) - h).max())
     below = int((np.array(errors) < np.median(answer)).sum())
-    return None if 1 <= below <= 11 else f"the median is above {below} of 12 networks' errors"
+    return None if 0 < below < 10 else f"the median is above {below} of 10 networks' errors"
 
 
 def draw_sweep(rng) -> Problem:

@@ -185,7 +185,7 @@ def run(kinds: list[str], seed: int, seconds: float, jobs: int) -> Iterator[Resu
                 try:
                     result = workers[k].pipe.recv()
                     workers[k].task = None
-                except EOFError:
+                except (EOFError, OSError):  # closed by its end, or reset by a kill
                     result = _gone(workers[k], "error", "the process died")
                     workers[k] = _Worker()
                 yield result
