@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench mutants clean
+.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench mutants fuzz clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -92,6 +92,11 @@ bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--
 
 mutants: $(VENV)/.mutants  ## change mflib and see if the tests notice; make mutants MUTANTS="flow"
 	$(RUN) tools.mutants --jobs $(JOBS) $(MUTANTS)
+
+fuzz: export OMP_NUM_THREADS := 1
+fuzz: export MPLBACKEND := agg
+fuzz: $(VENV)/.done  ## random problems against independent answers, 15 minutes; make fuzz FUZZ="--seed 1 flow"
+	$(RUN) tools.fuzz --jobs $(JOBS) $(FUZZ)
 
 clean:  ## remove the built book and the caches; .venv stays
 	rm -rf _build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
