@@ -459,10 +459,11 @@ class Regularized(Potential):
     def inverse_gradient(self, z: Array) -> Array:
         # The powers of the figures have roots in closed form; the rest is Newton's method.
         exponent = self.psi.exponent if isinstance(self.psi, Power) else None
-        if exponent not in (3.0, 4.0):
-            return super().inverse_gradient(z)
         xp = array_namespace(z)
-        c = (1 + self.omega) * z
+        with np.errstate(over="ignore"):
+            c = (1 + self.omega) * z
+        if exponent not in (3.0, 4.0):
+            return super().inverse_gradient(xp.where(xp.isfinite(c), z, c))  # infinite stays so
         if exponent == 3:  # 3 |x| x + 2 omega x = c
             return c / (self.omega + xp.sqrt(self.omega**2 + 3 * xp.abs(c)))
         # 4 x^3 + 2 omega x = c, by 4 sinh^3 u + 3 sinh u = sinh 3u, and a Newton step for rounding

@@ -1,7 +1,6 @@
 """What may hostilely stand in the place of good arguments, and what is expected then."""
 
 import contextlib
-import copy
 import datetime
 import decimal
 import fractions
@@ -255,8 +254,10 @@ def state(value):
         return value.requires_grad, str(value) if meta else value.tolist()
     if isinstance(value, np.ndarray):
         return value.dtype, value.strides, value.flags.writeable, value.copy()
-    if isinstance(value, list | tuple | dict):
-        return copy.deepcopy(value) if not isinstance(value, tuple) else tuple(value)
+    if isinstance(value, dict):
+        return {key: state(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value), [state(entry) for entry in value]
     return repr(value)
 
 

@@ -269,11 +269,13 @@ PARTICULAR = [
     (
         "MirrorDescent",
         "params",
+        [torch.tensor([1.0, torch.nan])],
         (ValueError, "parameters must be finit"),
     ),
     (
         "MirrorDescent",
         "params",
+        [torch.ones(2, dtype=torch.complex64)],
         (TypeError, "argument must be .*real"),
     ),
     ("MirrorDescent", "potential", Entropy(), (ValueError, "only, .*use center='origin'")),

@@ -36,7 +36,8 @@ lie_in_the_span = law("dual_increments_lie_in_the_span_of_the_features")
 
 def test_every_public_potential_and_activation_has_a_row():
     public = [getattr(potentials, name) for name in potentials.__all__]
-    assert set(public) - {potentials.Potential} <= {type(phi) for phi in POTENTIALS.values()}
+    rows = {type(p) for phi in POTENTIALS.values() for p in (phi, getattr(phi, "phi", phi))}
+    assert set(public) - {potentials.Potential} <= rows
     public = [getattr(activations, name) for name in activations.__all__]
     named = [sigma for sigma in public if isinstance(sigma, activations.Activation)]
     assert set(named) <= set(ACTIVATIONS.values())
