@@ -286,8 +286,10 @@ def _pieces(
     """Cut what a step reads and writes into flat pieces, all but the last with 32 bits or more."""
 
     def cut(x: Tensor) -> tuple[Tensor, ...]:
-        return x.contiguous().view(-1).split(max(size, 1))
+        return x.contiguous().view(-1).split(size)
 
+    if not p.numel():
+        return
     centres = itertools.repeat(None) if centre is None else cut(centre)
     for theta, c, g, out in zip(cut(p), centres, cut(gradient), cut(end), strict=False):
         if theta.dtype.itemsize < 4:
