@@ -299,7 +299,7 @@ def _pieces(
 
 def _surely_finite(tensors: list[Tensor]) -> bool:
     """Whether the sums are finite; then all entries are, and one number tells."""
-    sums = [x.sum(dtype=_wide(x).dtype) for x in tensors if x.numel()]
+    sums = [x.sum(dtype=torch.promote_types(x.dtype, torch.float32)) for x in tensors]
     return not sums or bool(torch.stack([one.to(sums[0]) for one in sums]).sum().isfinite())
 
 
