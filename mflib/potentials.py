@@ -122,7 +122,8 @@ class Potential(abc.ABC):
         offset = self.gradient(xp.zeros_like(target))
 
         def too_small(u: Array) -> Array:
-            return sign * (self.gradient(sign * u) - offset) < target
+            with np.errstate(over="ignore"):  # then it is not
+                return sign * (self.gradient(sign * u) - offset) < target
 
         upper, factor = xp.ones_like(target), 2.0
         while bool(xp.any(low := too_small(upper))):
@@ -173,18 +174,21 @@ class Potential(abc.ABC):
         lower, upper = self.bracket(slope)
         x = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
         x = xp.where(target > 0, x, xp.zeros_like(x))
+        previous = xp.full_like(x, xp.nan)
         for _ in range(200):
             error = sign * (self.gradient(sign * x) - offset) - target
             lower = xp.where(error < 0, x, lower)
             upper = xp.where(error > 0, x, upper)
             newton = x - error / self.hessian(sign * x)
-            inside = (newton >= lower) & (newton <= upper)
+            # where the gradient is noisy, Newton could go to and fro
+            again = (newton == previous) & (newton != x)
+            inside = (newton >= lower) & (newton <= upper) & ~again
             middle = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))
             # the last Newton step from within rounding is as good as it gets
             done = (xp.abs(new - x) <= 1.8 * eps * xp.abs(new)) | (xp.abs(error) <= rounding)
             done &= ~xp.isnan(error)
-            x = new
+            previous, x = x, new
             if bool(xp.all(done)):
                 return xp.where(known, sign * x, z)
         raise ValueError(

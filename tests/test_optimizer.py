@@ -535,6 +535,11 @@ def test_any_layout_in_memory(layout):
         mflib.MirrorDescent([p], 0.1, potential=TWO).step()
     assert torch.equal(one, two)
     assert one.numel() == 0 or not torch.equal(one, layout(whole))
+    before = one.detach().clone()
+    for potential in POTENTIALS:
+        one.grad = torch.zeros_like(before)
+        mflib.MirrorDescent([one], 0.1, potential=potential, center="origin").step()
+        assert torch.equal(one, before)
 
 
 def test_a_parameter_shared_with_an_array_is_changed_in_place():

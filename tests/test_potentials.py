@@ -533,6 +533,24 @@ def phi_zero(phi):
     return 0.0 if isinstance(phi, Entropy) else phi.gradient(np.zeros(1))[0]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_a_noisy_gradient_is_inverted_up_to_its_noise(dtype):
+    """sinh as a difference of exponentials: Newton's method may go to and fro."""
+    noisy = altered(
+        gradient=lambda self, x: 2 * x + 0.25 * (np.exp(x) - np.exp(-x)),
+        hessian=lambda self, x: 2 + 0.25 * (np.exp(x) + np.exp(-x)),
+    )
+    z = np.outer([-1, 1], np.append(10.0 ** np.linspace(-6, 4, 1001), 0.003162384033203125))
+    x = noisy.inverse_gradient(z.astype(dtype)).astype(float)
+    exact = altered(
+        gradient=lambda self, x: 2 * x + 0.5 * np.sinh(x),
+        hessian=lambda self, x: 2 + 0.5 * np.cosh(x),
+    ).inverse_gradient(z.astype(dtype).astype(float))
+    eps = np.finfo(np.float32 if dtype == np.float16 else dtype).eps
+    error = 4 * eps + 12 * np.finfo(dtype).eps * np.abs(exact) + np.finfo(dtype).tiny
+    assert (np.abs(x - exact) <= error).all()
+
+
 # Entropy, and where potentials are defined
 
 

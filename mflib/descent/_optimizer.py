@@ -281,9 +281,14 @@ def _pieces(
     p: Tensor, centre: Tensor | None, gradient: Tensor, end: Tensor, *, size: int
 ) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
     """Cut what a step reads and writes into flat pieces, all but the last with 32 bits or more."""
-    cut = [x.reshape(-1).split(max(size, 1)) for x in (p, gradient, end)]
-    centres = itertools.repeat(None) if centre is None else centre.reshape(-1).split(max(size, 1))
-    for theta, c, g, out in zip(cut[0], centres, *cut[1:], strict=False):
+
+    def cut(x: Tensor) -> tuple[Tensor, ...]:
+        return x.contiguous().view(-1).split(size)
+
+    if not p.numel():
+        return
+    centres = itertools.repeat(None) if centre is None else cut(centre)
+    for theta, c, g, out in zip(cut(p), centres, cut(gradient), cut(end), strict=False):
         if theta.dtype.itemsize < 4:
             theta, c, g = theta.float(), None if c is None else c.float(), g.float()
         yield theta, c, g, out
@@ -291,7 +296,7 @@ def _pieces(
 
 def _surely_finite(tensors: list[Tensor]) -> bool:
     """Whether the sums are finite; then all entries are, and one number tells."""
-    sums = [x.sum(dtype=_wide(x).dtype) for x in tensors if x.numel()]
+    sums = [x.sum(dtype=torch.promote_types(x.dtype, torch.float32)) for x in tensors]
     return not sums or bool(torch.stack([one.to(sums[0]) for one in sums]).sum().isfinite())
 
 

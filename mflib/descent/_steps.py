@@ -42,8 +42,10 @@ def plain(potential: Potential, piece: Piece) -> None:
 
 def fused(potential: Potential, piece: Piece) -> None:
     """Step in the fastest way that is known for the potential."""
-    kind = type(potential)
-    if isinstance(potential, Rescaled):  # phi(s (theta - c) / C), its slope divided by C
+    kind, exponent = type(potential), _exponent(potential)
+    if (
+        isinstance(potential, Rescaled) and kind is Rescaled
+    ):  # phi(s (theta - c) / C), its slope divided by C
         c = potential.c
         fused(potential.phi, piece._replace(scale=piece.scale / c, lr=piece.lr * c**2))
     elif kind is Quadratic:  # gradient descent, whatever the centre
@@ -52,12 +54,19 @@ def fused(potential: Potential, piece: Piece) -> None:
         torch.mul(piece.theta, piece.z(-1.0).exp_(), out=piece.out)
     elif isinstance(potential, Hypentropy) and kind is Hypentropy:
         _hypentropy(potential, piece)
-    elif isinstance(potential, Regularized) and potential == Regularized(Power(3), potential.omega):
+    elif isinstance(potential, Regularized) and exponent == 3:
         _cubic(potential, piece)
-    elif isinstance(potential, Regularized) and potential == Regularized(Power(4), potential.omega):
+    elif isinstance(potential, Regularized) and exponent == 4:
         _quartic(potential, piece)
     else:
         _newton(potential, piece)
+
+
+def _exponent(potential: Potential) -> float | None:
+    """Return p of a regularized power, and None of all else."""
+    if type(potential) is Regularized and type(potential.psi) is Power:
+        return potential.psi.exponent
+    return None
 
 
 def _hypentropy(potential: Hypentropy, piece: Piece) -> None:
@@ -124,9 +133,9 @@ def _newton(potential: Potential, piece: Piece) -> None:
 
 def _slopes(potential: Potential, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return gradient and Hessian; they share a power where that of the Hessian is finite."""
-    psi = getattr(potential, "psi", None)
-    if type(potential) is not Regularized or type(psi) is not Power or psi.exponent < 2:
+    p = _exponent(potential)
+    if p is None or p < 2 or not isinstance(potential, Regularized):
         return potential.gradient(x), potential.hessian(x)
-    p, constant = psi.exponent, 2.0 * potential.omega / (1.0 + potential.omega)
-    power = (x * x if p == 4 else x.abs().pow_(p - 2.0)).mul_(p / (1.0 + potential.omega))
+    constant = 2.0 * potential.omega / (1.0 + potential.omega)
+    power = x.abs().pow_(p - 2.0).mul_(p / (1.0 + potential.omega))
     return (power + constant).mul_(x), power.mul_(p - 1.0).add_(constant)
