@@ -101,6 +101,7 @@ def repository(tmp_path):
         ("import mflib\nvars(mflib)[name]", ALL | OTHERS),
         ("import mflib\nmflib.__dict__[name]", ALL | OTHERS),
         ("import mflib\nmflib.unknown", ALL | OTHERS),
+        ("import mflib\nmflib.__version__", {"__init__.py"}),
         ("from mflib import *", ALL | OTHERS),
         ("import importlib\nimportlib.import_module(name)", ALL | OTHERS),
         ("f = __import__", ALL | OTHERS),

@@ -353,6 +353,15 @@ def test_what_changes_no_output_leaves_notebooks_current(book, capsys, file, old
             for tag in ("nbval-ignore-output", "nbval-raises-exception", "skip-execution")
         ),
         ("---\nmystnb", "---\ntags: [raises-exception]\nmystnb", "remove the tag raises-exception"),
+        *(
+            ("---\nmystnb", f"---\ntags: [x, {tag}]\nmystnb", f"{FIGURE}: remove the tag {tag}, a")
+            for tag in ("hide-output", "hide-cell", "remove-cell", "remove-output", "remove-stdout")
+        ),
+        (
+            "Its figure.",
+            '+++ {"tags": ["remove-cell"]}\n\nIts figure.',
+            "remove the tag remove-cell",
+        ),
     ],
 )
 def test_a_broken_rule_of_metadata_is_reported(book, capsys, old, new, finding):

@@ -10,6 +10,7 @@ import ast
 import functools
 import hashlib
 import io
+import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LIBRARY = "mflib"
+MODULE = re.compile(rf"{LIBRARY}(\.\w+)+")
 DYNAMIC = {"import_module", "__import__"}  # may import anything
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 # What a package may do when it is imported, and still count only by what is taken from it.
@@ -182,7 +184,7 @@ class Repository:
             for dotted in bound.get(name, ()):
                 yield from self.resolve([*dotted.split("."), *rest], bare=True)
         for text in strings([tree]):
-            if text.startswith(f"{LIBRARY}.") and self.exists(text):  # sys.modules[text]
+            if MODULE.fullmatch(text) and self.exists(text):  # sys.modules[text]
                 yield from self.resolve(text.split("."), bare=True)
         if not is_init and any(DYNAMIC.intersection(chain) for chain in used):
             yield from self.whole(LIBRARY)
@@ -219,7 +221,7 @@ class Repository:
         if self.exists(inner):
             yield from self.resolve(dotted, bare, at + 1, seen)
         elif not origins:
-            own = name in definitions(tree) and not name.startswith("__")
+            own = name in definitions(tree)
             yield from [Taken(package, name)] if own else self.whole(package)
         if acts(tree):
             yield Taken(package, "")

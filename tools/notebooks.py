@@ -44,6 +44,7 @@ from tools.rules import (
     bare_figures,
     citations,
     code_cells,
+    hidden,
     long_cells,
     noisy,
     numbered_code_cells,
@@ -203,7 +204,8 @@ def faults(
     if not stale and serialise(normalise(twin)) != target.read_text("utf-8"):
         stale = ["is not in normal form (saved by another tool?); run `make notebooks`"]
     yield from stale
-    rules = unexecuted, noisy, unvalidated, bare_figures, long_cells, wide_lines, plain_comparisons
+    rules = [unexecuted, noisy, unvalidated, hidden, bare_figures]
+    rules += [long_cells, wide_lines, plain_comparisons]
     found = [line for rule in rules for line in rule(twin)]
     yield from found
     yield from uncited(twin, cited)

@@ -8,8 +8,8 @@ reason why it is right. The reason `in another section` is checked; a fact not n
 
 Looked at are, in captions and alternative texts, all numbers; in prose decimal fractions, per cent,
 and numbers of two digits or more; in formulas these, and powers of ten; quantities in words where
-they measure something ("nine times", "half a per cent", "a third"). Display mathematics, exponents,
-years, numbers of theorems, roles and code are not.
+they measure something ("nine times", "half a per cent", "a third") or count ten or more. Display
+mathematics, exponents, years, numbers of theorems, roles and code are not.
 """
 
 import ast
@@ -42,6 +42,13 @@ WORDS |= {"a hundred": 100, "a thousand": 1000}
 PER_CENT = {**WORDS, "half a": 0.5}
 PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100}
 PARTS["thousandth"] = 1000
+TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+COUNTS = {word: value for value, word in enumerate(TEENS.split(" "), start=10)}
+COUNTS |= {word: value for value, word in zip(range(20, 100, 10), TENS.split(" "), strict=True)}
+COUNT = re.compile(
+    rf"\b(?P<tens>{'|'.join(COUNTS)})(?:-(?P<ones>one|{'|'.join(list(WORDS)[:8])}))?\b(?! times)"
+)
 IN_WORDS = re.compile(
     rf"\b(?P<count>{'|'.join(PER_CENT)})\s+(?:times\b|(?P<per_cent>per\s+cent))"
     rf"|(?<!minus )\b(?:(?:a|one)\s+(?P<part>{'|'.join(PARTS)})\b|(?P<half>half)\s+of\b)"
@@ -97,6 +104,9 @@ def stated(text: str, least_digits: int = 1) -> Iterator[Stated]:
     for match in NUMBER.finditer(plain):
         if len(re.sub(r"\D", "", match["digits"])) >= least_digits or match["per_cent"]:
             yield as_shown(match)
+    for match in COUNT.finditer(plain):
+        ones = {"one": 1.0, **WORDS}.get(match["ones"] or "", 0)
+        yield Stated(match.group(), COUNTS[match["tens"]] + ones, 1)
     for match in IN_WORDS.finditer(plain):
         name = " ".join(match.group().split())
         part = PARTS.get(match["part"] or match["half"] or "")
@@ -150,7 +160,8 @@ def literals(nodes: Iterable[ast.AST]) -> set[float]:
     found: set[float] = set()
     for node in (each for root in nodes for each in ast.walk(root)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found |= {as_shown(match).value for match in NUMBER.finditer(node.value)}
+            text = "" if NUMBER.fullmatch(node.value) else node.value  # "0.3" is a shade of grey
+            found |= {as_shown(match).value for match in NUMBER.finditer(text)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
             found.add(float(node.value))
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):

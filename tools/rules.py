@@ -18,6 +18,7 @@ DRAWING_BYTES = 80_000
 OUTPUT_WIDTH = 80  # characters that a page shows without scrolling
 LONG_CELL_TAG, COMPARISON_TAG = "long-cell", "theory-observed"
 UNCHECKED_TAGS = re.compile(r"nbval-|raises-exception$|skip-execution$")
+HIDING_TAGS = re.compile(r"hide-(output|cell)$|remove-")  # hide-input shows what was computed
 UNWANTED_CODE = {
     r"NBVAL_|PYTEST_VALIDATE_IGNORE_OUTPUT": "remove the marker, nbval must compare every cell",
     r"\bnoqa\b|#\s*ruff:": "remove the marker, ruff must see every line",
@@ -72,6 +73,14 @@ def names(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.keyword):
             yield f"{node.arg}="
+
+
+def hidden(twin: NotebookNode) -> Iterator[str]:
+    """Yield the cells of which a reader of the page would miss a result."""
+    for index, cell in enumerate(twin.cells):
+        tags = cell.metadata.get("tags", [])
+        for tag in filter(HIDING_TAGS.match, tags if "colab" not in tags else []):
+            yield f"{where(index, cell)}: remove the tag {tag}, a page shows every result"
 
 
 def bare_figures(twin: NotebookNode) -> Iterator[str]:
