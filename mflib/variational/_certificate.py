@@ -71,23 +71,32 @@ def _follow(dual, at: Evaluation, o, nodal, tail: Tail, sign: int, element: int)
     cost = mass * dual.potential.bregman(alpha, np.zeros(1))
     load = mass * np.abs(alpha * offset)
     small = (cost <= _SHARE * at.cost) & (load <= _SHARE * np.abs(dual.y).max())
-    # a slope that is rounding only, as of an odd function, goes on for ever and means nothing
+    # a slope that is rounding only, as of an odd solution, would go on for ever
     step = nodal[element + 1] - nodal[element]
     straight = np.abs(step) > 1e-13 * np.abs(nodal).max()
     if not straight:
         return Tails.NEGLIGIBLE if small[:1].all() or not nodal.any() else Tails.CUT
-    if np.isfinite(tail.exponent):
-        growth = _growth(dual.potential, float(np.sign(z[-1])))
-        if growth > tail.exponent - 2 - 1e-6:  # of z alpha p
-            return Tails.DIVERGENT
+    if _outgrows(dual.potential, float(np.sign(z[-1])), tail):
+        return Tails.DIVERGENT
     return Tails.NEGLIGIBLE if small.all() else Tails.CUT
 
 
-def _growth(potential: Potential, sign: float) -> float:
-    """The a of alpha ~ |z|^a for large z of this sign."""
+def _outgrows(potential: Potential, sign: float, tail: Tail) -> bool:
+    """Whether z alpha p has no integral for any field with a slope, however small.
+
+    With d log alpha / d log z = a ~ z^d, and the like for the tail, the larger order wins; powers
+    are compared by their exponents.
+    """
+    if not np.isfinite(tail.order):
+        return False
     alpha = np.abs(_invert(potential, sign * 4.0 ** np.arange(80)))
-    alpha = alpha[(alpha > 0) & (alpha < 1e300)]
-    return float(np.log(alpha[-1] / alpha[-2]) / np.log(4)) if len(alpha) > 1 else np.inf
+    slopes = np.diff(np.log(alpha[(alpha > 0) & (alpha < 1e300)])) / np.log(4)
+    if len(slopes) < 2:
+        return True
+    order = np.log(slopes[-1] / slopes[-2]) / np.log(4)
+    if max(order, tail.order) > 0.1:
+        return bool(order > tail.order + 0.1)
+    return bool(slopes[-1] > tail.exponent - 2 - 1e-6)
 
 
 def _invert(potential: Potential, z: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ _ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # inside, where a jump at the edge 
 _TO_ENDS = np.linalg.solve(legvander(_NODES, 15).T, legvander(_ENDS, 15).T)
 _TOLERANCE = 1e-15
 _SMALLEST = 1e-306  # a pdf below loses digits to underflow
+_FAR = 1e-150  # up to there, an integrand with an integral has a square that is a number
 _FARTHEST = 1e101  # squares and cubes of what is beyond are no numbers
 _MOST, _MOST_FAR = 200_000, 20_000  # panels, where a pdf is so noisy that halving never ends
 
@@ -29,7 +30,8 @@ class Tail:
     t: np.ndarray  # from the end of the panels to where the pdf underflows
     p: np.ndarray
     complete: bool  # whether the second moment beyond the last panel is negligible
-    exponent: float  # q where the pdf falls like 1/t^q, infinite if it falls faster
+    exponent: float  # the s of -d log p / d log t = s there, a constant for a power of t,
+    order: float  # and the g of s ~ t^g; both infinite where the pdf underflows too soon to tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +80,8 @@ def smooth_panels(density, *, far: bool = False) -> Panels:
     density : frozen scipy.stats distribution
         With a finite second moment.
     far : bool
-        Cut tails only where the pdf underflows, and resolve them to a fraction of themselves: for
-        integrands that grow faster than a square.
+        Cut tails only where the pdf almost underflows, and resolve them to a fraction of
+        themselves: for integrands that grow faster than a square.
     """
     return _smooth_panels(_defined(density), far)
 
@@ -98,12 +100,12 @@ def _smooth_panels(defined: _Defined, far: bool) -> Panels:
             steep[i] = far
     edges = _bisect(density, _graded(ends, centre, spread), centre, spread, steep)
     moments = _moments(density, np.stack([edges[:-1], edges[1:]], axis=1), centre, spread)
-    mean = (float(density.mean()) - centre) / spread
+    mean = (float(density.moment(1)) - centre) / spread
     missing = np.abs(moments.sum(axis=0) - [1.0, mean, 1.0 + mean**2])
     if 1e-10 < missing.max() < 1e-6 and all(tail.complete for tail in tails):
-        # SciPy's own moments may come from a quadrature with fewer digits
-        second = _adaptive_moments(density, ends, centre, spread)
-        missing = np.minimum(missing, np.abs(moments.sum(axis=0) - second))
+        # SciPy's own mean and variance may come from a quadrature with fewer digits
+        other = np.abs(moments.sum(axis=0) - _adaptive_moments(density, ends, centre, spread))
+        missing[1:] = np.minimum(missing, other)[1:]
     return Panels(edges, spread, missing, tuple(tails))
 
 
@@ -127,20 +129,37 @@ def _cut(density, centre: float, spread: float, side: int, far: bool) -> tuple[f
             break
         wanted += 2
     complete = wanted < len(p)
-    cut = min(last + 1, len(p) - 1) if far else wanted if complete else last
+    law = _law(reach, p, last)
+    if far and complete:
+        k = max(len(p) - int(np.argmax(p[::-1] >= _FAR)), 1)
+        end = _close_in(density, centre, side, *reach[k - 1 : k + 1])
+        t = np.array([centre + side * end])
+        return float(t[0]), Tail(side, t, density.pdf(t), complete, *law)
+    cut = wanted if complete and not far else last
     t, shown = centre + side * reach, np.arange(len(p)) >= cut
     shown &= p > 0
-    return float(t[cut]), Tail(side, t[shown], p[shown], complete, _exponent(reach, p, last))
+    return float(t[cut]), Tail(side, t[shown], p[shown], complete, *law)
 
 
-def _exponent(reach: np.ndarray, p: np.ndarray, last: int) -> float:
-    """The q of a tail like 1/t^q; infinite where the logarithms do not lie on a line."""
-    first = 10
-    if last < first + 16:
-        return np.inf
-    three = [first, (first + last) // 2, last]
-    falls = -np.diff(np.log(p[three])) / np.diff(np.log(reach[three]))
-    return float(falls[1]) if falls[1] < 1.1 * falls[0] else np.inf
+def _close_in(density, centre: float, side: int, inner: float, outer: float) -> float:
+    """Find where the pdf becomes as small as it may be in far panels."""
+    for _ in range(40):
+        middle = 0.5 * (inner + outer)
+        if density.pdf(centre + side * middle) > _FAR:
+            inner = middle
+        else:
+            outer = middle
+    return inner
+
+
+def _law(reach: np.ndarray, p: np.ndarray, last: int) -> tuple[float, float]:
+    """The exponent and the order of a tail, from three points far apart."""
+    three = np.array([10, (10 + last) // 2, last])
+    if last < 26:
+        return np.inf, np.inf
+    steps = np.diff(np.log(reach[three]))
+    falls = -np.diff(np.log(p[three])) / steps
+    return float(falls[1]), float(np.log(falls[1] / falls[0]) / steps.mean())
 
 
 def _graded(ends: list[float], centre: float, spread: float) -> np.ndarray:

@@ -28,6 +28,7 @@ from mflib.variational._quadrature import Pieces, gauss_rule
 
 _GAP = 1e-12  # relative to the cost; what is left is less than the quadrature of fixed nodes errs
 _MAX_SYSTEMS = 20
+_STEEP = 1e6  # growth of the mirror map over an octave: more than that of any power below 20
 
 
 def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
@@ -40,10 +41,11 @@ def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
     largest = np.abs(alpha).max()
     if largest == 0:
         return xi, 1
-    size, gap, systems = phi.mirror(largest[None])[0], np.inf, 1
-    if np.isfinite([size, grid.sum(phi.bregman(alpha, zero))]).all():
+    size, half = phi.mirror(np.array([largest, 0.5 * largest]))
+    gap, systems = np.inf, 1
+    if size <= _STEEP * half and np.isfinite(grid.sum(phi.bregman(alpha, zero))):
         xi = xi * size / (curvature * largest)
-    else:  # far out in a tail a potential that grows fast is infinite there
+    else:  # far out in a tail a potential that grows exponentially is as good as infinite
         xi, alpha = _finite_start(grid, phi, xi, dual.targets)
         systems = 2
     while systems < _MAX_SYSTEMS:

@@ -39,10 +39,17 @@ class Status(enum.Enum):
 
     CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
     STALLED = (
-        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
-        "Likely causes: data points almost on top of each other, a potential that is nearly flat "
-        "or nearly singular at these magnitudes, a density that nearly vanishes between data points"
+        "no promise: `residual` and `gap` say how far Newton's method came. Likely causes where "
+        "they are large: data points almost on top of each other, a potential that is nearly flat "
+        "or nearly singular at these magnitudes, a density that nearly vanishes between points. "
+        "Where they are small the integrals are not those of the density: its tail goes beyond "
+        "double precision, or grows against the potential so that no minimiser exists, or inputs "
+        "are far from zero beside its spread. Choose lighter tails, add a quadratic "
+        "(potentials.Regularized), or shift the inputs with their density"
     )
+
+    def __repr__(self) -> str:
+        return f"Status.{self.name}"  # the explanation has several lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,7 @@ class Solution:
     r"""The learned function h with its certificate; returned by :func:`solve`.
 
     Calling it, `derivative` and `curvature` take array-likes of any shape and return arrays of that
-    shape: h, h' and h''.
+    shape: h, h' and h''. A solution equals only itself.
 
     Attributes
     ----------
@@ -65,7 +72,9 @@ class Solution:
         Newton steps.
     status : Status
         CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
-        data's slopes where points nearly coincide, but never above 1e-6 of the largest target.
+        data's slopes where points nearly coincide, but never above 1e-6 of the largest target; and
+        if the quadrature has the mass, mean and variance of the density to 5e-10, and the integrals
+        go on beyond it by no more than 1e-10.
 
     References
     ----------
@@ -213,7 +222,7 @@ class Solution:
         return result[0].reshape(x.shape), result[1].reshape(x.shape)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Table:
     """h and h' at knots; between them the density is smooth and no field changes sign."""
 

@@ -62,9 +62,10 @@ def solve(
     Raises
     ------
     ValueError
-        If the data are empty, of different lengths, repeated, not finite or outside the support; if
-        the activation is not piecewise linear; if the potential's Hessian at 0 is zero or infinite;
-        if the density has no finite variance or vanishes around three neighbouring data points.
+        If the data are empty, of different lengths, repeated, not finite, outside the support or
+        seen by no unit; if y is not one-dimensional; if the activation is not piecewise linear; if
+        the potential's Hessian at 0 is zero or infinite; if the density has no finite variance or
+        vanishes around three neighbouring data points.
     TypeError
         If an argument is of the wrong kind.
 
@@ -95,17 +96,23 @@ def solve(
             dual = DiscreteDual(*problem, far=True)
             at, level, more = _maximise(dual)
             iterations, tails = iterations + more, beyond(dual, at)
+        return _certified(dual, at, level, iterations, tails)
+
+
+def _certified(
+    dual: DiscreteDual, at: Evaluation, level: Level, iterations: int, tails: Tails
+) -> Solution:
     errors = dual.separate(at.gradient)
     residual = float(np.abs(errors).max())
     gap = float(abs(at.xi @ at.gradient))
-    converged = residual <= dual.tolerance() and math.isfinite(at.cost) and math.isfinite(gap)
-    converged &= tails is Tails.NEGLIGIBLE and moments_agree(dual)
+    seen = tails is Tails.NEGLIGIBLE and moments_agree(dual)
+    met = residual <= dual.tolerance() and math.isfinite(at.cost) and math.isfinite(gap)
     return Solution(
         cost=at.cost,
         gap=gap,
         residual=residual,
         iterations=iterations,
-        status=Status.CONVERGED if converged else Status.STALLED,
+        status=Status.CONVERGED if met and seen else Status.STALLED,
         _dual=dual,
         _xi=at.xi,
         _level=level,
@@ -198,6 +205,13 @@ def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLi
             f"x contains {outside[0]:g}, outside the support [{low:g}, {high:g}] of the density "
             "and its mirror image: no unit has its kink there, so h is straight around that point. "
             "Widen the density, rescale x, or use representation.solve, which allows it."
+        )
+    nearest = x[np.argmin(np.abs(x))]
+    if sigma.slope == 0 and not density.cdf(abs(nearest)) > 0:
+        raise ValueError(
+            f"x contains {nearest:g}, which no ReLU unit sees: {nearest:g} - b and {-nearest:g} - b"
+            f" are negative for every b in the support [{low:g}, {high:g}], so h is 0 there. Let "
+            "the density begin below, or shift x."
         )
     return sigma
 
