@@ -208,7 +208,7 @@ def test_no_tilt_helps_where_directions_do_not_meet():
         functionals.relu_cost(Smooth(0.4, -0.8), [], potential=Quadratic(), density=density)
 
 
-def test_a_curvature_that_stays_rough_is_refused(monkeypatch):
+def test_a_curvature_that_stays_rough_is_refused():
     class Rough:
         slopes = 0.0, 0.0
 
@@ -218,7 +218,6 @@ def test_a_curvature_that_stays_rough_is_refused(monkeypatch):
         def curvature(self, t):
             return np.sin(1e9 * t)
 
-    monkeypatch.setattr(functionals, "_MOST_PANELS", 1000)
     model = {"potential": Quadratic(), "density": stats.uniform(-1, 2), "tilt": (0.0, 0.0)}
     with pytest.raises(ValueError, match=r"h.curvature is still rough .* among knots"):
         functionals.relu_cost(Rough(), [0.0], **model)
