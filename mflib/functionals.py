@@ -34,7 +34,7 @@ from mflib.potentials import Potential, check_potential
 __all__ = ["ReluCost", "relu_cost", "share_curvature"]
 
 _NODES, _WEIGHTS = leggauss(10)
-_MOST_ROUGH = 16  # panels at once, for each at the beginning
+_MOST_ROUGH = 4  # panels at once, for each at the beginning
 _MOMENTS = 1e-9  # by which the nodes' moments may differ from those of the distribution
 _MAX_ITERATIONS = 100
 

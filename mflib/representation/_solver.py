@@ -34,12 +34,12 @@ class Status(enum.Enum):
 
     CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
     STALLED = (
-        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
-        "Likely causes: fewer neurons that respond than data points, data points almost on top of "
-        "each other, a potential nearly flat or nearly singular at these magnitudes, or one for "
-        "which the density's tails are too heavy (its conjugate is not integrable: the infimum is "
-        "not attained); with a ridge, a point where no unit responds, or three beyond all kinks and "
-        "not on a line"
+        "Newton's method stopped short of the tolerance, or what it found is not to be relied on; "
+        "`residual` and `gap` say by how much. Likely causes: fewer neurons that respond than data "
+        "points, data points almost on top of each other, a potential nearly flat or nearly "
+        "singular at these magnitudes, or with a conjugate that has no integral under the "
+        "density's tails (then the infimum is not attained); with a ridge, a point where no unit "
+        "responds, or three beyond all kinks and not on a line"
     )
 
 
@@ -235,9 +235,7 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(
-    measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool
-) -> Representation:
+def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
     for _ in range(MAX_REFINEMENTS):
