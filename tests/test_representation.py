@@ -1,5 +1,7 @@
 """The parameter-space solver against 12 digits, dense formulas, optimality and its rival."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -403,7 +405,7 @@ def test_adapted_nodes_integrate_alpha(potential):
     assert len(measure.nodes().mass) > start + 400
     assert not measure.adapt(fields)
     # panels that are all halved, towards everywhere: what is rough in one is seen in the next
-    edges = np.unique(np.concatenate([measure.edges[0], X]))
+    edges = np.unique(np.concatenate([*measure.edges, X]))
     for _ in range(3):
         edges = np.union1d(edges, 0.5 * (edges[1:] + edges[:-1]))
     half, (nodes, weights) = 0.5 * np.diff(edges)[:, None], np.polynomial.legendre.leggauss(6)
@@ -502,7 +504,7 @@ def test_where_the_tail_is_just_light_enough_there_is_one(density, y):
             return 0.5 * beta * u * (np.exp(multiplier * u + density.logpdf(b))
                                      - np.exp(-multiplier * u + density.logpdf(b)))  # fmt: skip
 
-        pieces = zip([-60, -5, 0, 0.3, 5], [-5, 0, 0.3, 5, 60], strict=True)
+        pieces = itertools.pairwise([-700, -60, -5, 0, x, 5, 60, 700])
         return sum(integrate.quad(part, *ends, epsabs=0, epsrel=1e-11)[0] for ends in pieces)
 
     rep = representation.solve(
@@ -516,7 +518,7 @@ def test_where_the_tail_is_just_light_enough_there_is_one(density, y):
     ("x", "options", "point"),
     [
         ([4.0, 7.0, 12.0], {"density": stats.uniform(4, 21)}, "4."),
-        ([0.5, -2.0, 1.5], {"density": stats.uniform(0, 3)}, "-2."),
+        ([0.5, 0.0, 1.5], {"density": stats.uniform(0, 3)}, "0."),
         ([0.5, -0.5, 0.2], {"neurons": ([1.0, 1.0, 1.0], [0.0, 0.1, -0.2])}, "-0.5"),
         ([[1.0, 1.0], [1.0, -2.0]], {"neurons": (np.eye(2)[[1, 1]], [0.0, -1.0])}, r"\[ 1. -2.\]"),
     ],

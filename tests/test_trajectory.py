@@ -202,7 +202,7 @@ def test_motorcycle_at_all_times(activation):
 
 
 def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
-    monkeypatch.setattr(_trajectory, "_MOST_STEPS", 25)
+    monkeypatch.setattr(_trajectory, "_MOST_STEPS", 10)
     path = representation.trajectory(X, Y, [1.0, 10.0, 1e4], potential=POWER_4, rtol=1e-5)
     assert path.status is TrajectoryStatus.STALLED
     for rows in (path.loss, path.cost, path(QUERY), path.multipliers):
@@ -223,15 +223,15 @@ def counted(monkeypatch) -> list:
 
 
 def test_steps_grow_with_time(monkeypatch):
-    """Each factor of ten thousand takes about as many steps as the one before, or fewer."""
+    """Each factor of ten thousand adds as many as the first at most, and few at the end."""
     steps, counts = counted(monkeypatch), []
     for time in (1e4, 1e8, 1e12):
         steps.clear()
         representation.trajectory(*datasets.figure2(), [time], potential=POWER_4)
         counts.append(len(steps))
-    assert 20 < counts[0] < 250
-    assert counts[1] < 2.5 * counts[0]
-    assert counts[2] - counts[1] < 60
+    assert 20 < counts[0] < 60
+    assert counts[0] < counts[1] < 3 * counts[0]
+    assert counts[2] - counts[1] < 20  # where it ended before
 
 
 def test_a_smaller_tolerance_takes_more_steps_and_errs_less(monkeypatch):
@@ -249,7 +249,7 @@ def test_progress_is_printed_when_asked_for(capsys):
     assert not capsys.readouterr().out
     path = representation.trajectory(X, Y, [1e4], potential=POWER_4, progress=True)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines[:2]] == ["step 20", "step 40"]
+    assert [line.split(":")[0] for line in lines[:2]] == ["step 10", "step 20"]
     assert path.loss[-1] <= float(lines[-1].split("loss ")[1])
     with pytest.raises(TypeError, match="progress must be True or False"):
         representation.trajectory(X, Y, [1.0], progress="yes")

@@ -41,6 +41,8 @@ class Stages:
 
     def linearize(self, jacobian: np.ndarray) -> None:
         """Take a Jacobian of the velocity, shape (r, r), for Newton's method."""
+        if not np.isfinite(jacobian).all():
+            raise NoConvergence
         unit = np.eye(len(self.start))
         self.inverses = np.linalg.inv(_VALUES[:, None, None] / self.step * unit - jacobian)
 

@@ -76,7 +76,10 @@ class Measure:
         """Return the integral of the divergence of alpha from 0."""
         nodes = self.nodes()
         alpha = self.alpha(nodes, multipliers)
-        return float(nodes.mass @ self.potential.bregman(alpha, np.zeros(1)))
+        divergence = self.potential.bregman(alpha, np.zeros(1))
+        # where a square overflows far out, with hardly any mass: it is at most alpha z
+        bound = alpha * self.potential.mirror(alpha)
+        return float(nodes.mass @ np.where(np.isfinite(divergence), divergence, bound))
 
     def evaluate(self, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
         """Return h at new inputs of shape (), (k,) or (k, D), part by part to save memory."""

@@ -164,7 +164,8 @@ def solve(
     fault = out_of_reach(measure, targets)
     if fault and not root.size:
         raise ValueError(fault)
-    return _solve(measure, targets, root, reachable=not fault)
+    with np.errstate(all="ignore"):  # what is not finite in the end is not converged
+        return _solve(measure, targets, root, reachable=not fault)
 
 
 def kernel(
@@ -263,10 +264,10 @@ def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool
 def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:
     """Maximise the dual on its present nodes; returns the multipliers and the steps."""
     xi = dual.to_basis(multipliers)
-    with np.errstate(over="ignore", invalid="ignore"):  # on new nodes alpha may be infinite
-        if not np.isfinite(dual.evaluate(xi)[1]).all():
-            xi = np.zeros_like(xi)
     alpha, gradient = dual.evaluate(xi)
+    if not np.isfinite(gradient).all():  # on nodes further out than those before
+        xi = np.zeros_like(xi)
+        alpha, gradient = dual.evaluate(xi)
     error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
     steps = 0
     while steps < _MAX_ITERATIONS and error > 1e-7 * small:
