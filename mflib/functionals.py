@@ -19,6 +19,7 @@ Kinks t have the unit of the inputs, costs that of the potential.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ from mflib.potentials import Potential, check_potential
 __all__ = ["ReluCost", "relu_cost", "share_curvature"]
 
 _NODES, _WEIGHTS = leggauss(10)
-_PANELS = 64  # before refinement
-_MOST_PANELS = 100_000
+_MOST_ROUGH = 4  # panels at once, for each at the beginning
+_MOMENTS = 1e-9  # by which the nodes' moments may differ from those of the distribution
 _MAX_ITERATIONS = 100
 
 
@@ -173,7 +174,8 @@ def relu_cost(
     Raises
     ------
     ValueError
-        If no tilt gives h its moments, or its curvature is rough where there are no knots.
+        If no tilt gives h its moments, or its curvature is rough where there are no knots; if the
+        nodes miss the density's moments.
 
     References
     ----------
@@ -195,6 +197,7 @@ def relu_cost(
     check_potential(potential)
     points = finite_array("knots", knots).ravel()
     problem = _Moments(h, points, potential, densities.of(density))
+    problem.check()
     given = finite_array("tilt", (0.0, 0.0) if tilt is None else tilt)
     if given.shape != (2,):
         raise ValueError(f"tilt must be a pair of numbers, got {tilt!r}.")
@@ -206,22 +209,41 @@ def relu_cost(
     return ReluCost(problem.value(C, S), C, S)
 
 
+def _reach(density, std: float, sign: int) -> np.ndarray:
+    """Return edges that double in distance from the median, as far as there is a second moment."""
+    median, end = float(density.median()), float(density.support()[0 if sign < 0 else 1])
+    distance = 0.25 * std * 2.0 ** np.arange(330)
+    edges = median + sign * distance[distance < abs(end - median)]
+    edges = np.append(edges, end) if np.isfinite(end) else edges
+    with np.errstate(all="ignore"):
+        part = (np.abs(edges - median) / std) ** 3 * std * density.pdf(edges)
+    last = np.flatnonzero(part > 1e-20).max(initial=0) + 1
+    return edges[: last + 1]
+
+
 class _Moments:
     """The integrals that the cost of one function needs, on panels that can be refined."""
 
     def __init__(self, h, knots: np.ndarray, potential: Potential, density) -> None:
         self.h, self.potential, self.density = h, potential, density
-        tails = density.ppf(1e-20), density.isf(1e-20)
-        ends = np.where(np.isfinite(density.support()), density.support(), tails)
+        with np.errstate(all="ignore"):
+            self.mean, self.std = float(density.mean()), float(density.std())
+        ends = np.concatenate([_reach(density, self.std, sign) for sign in (-1, 1)])
         reach = np.abs(ends).max()
-        corners = np.concatenate([ends, -ends, knots, np.linspace(-reach, reach, _PANELS + 1)])
-        self.place(np.unique(corners[np.abs(corners) <= reach]))
+        corners = np.concatenate([ends, -ends, knots, [0.0]])  # c has |t|
+        corners = np.unique(corners[np.abs(corners) <= reach])
+        # of corners that differ by rounding one is enough
+        apart = np.diff(corners) > 1e-12 * np.maximum(np.abs(corners[1:]), self.std)
+        edges = corners[np.append(True, apart)]
+        self.most = _MOST_ROUGH * len(edges)
+        self.place(edges)
 
     def place(self, edges: np.ndarray) -> None:
         """Put Gauss nodes on panels between edges; what has no kinks weighs nothing."""
         self.edges, half = edges, 0.5 * np.diff(edges)[:, None]
         self.t = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * _NODES).ravel()
-        right, left = 0.5 * self.density.pdf(self.t), 0.5 * self.density.pdf(-self.t)
+        with np.errstate(all="ignore"):  # far out, on its way to 0
+            right, left = (0.5 * np.nan_to_num(self.density.pdf(t)) for t in (self.t, -self.t))
         bare = right + left == 0
         self.weight = np.where(bare, 0.0, (half * _WEIGHTS).ravel())
         self.right, self.left = np.where(bare, 1.0, right), np.where(bare, 1.0, left)
@@ -229,21 +251,36 @@ class _Moments:
         self.s = float(sum(self.h.slopes))
         self.c = float(self.weight @ (self.bend * np.abs(self.t)) - 2 * self.h(0.0))
 
+    def check(self) -> None:
+        """Resolve the density, and compare its moments at the nodes with what it knows without."""
+        self._halve(lambda: self._sums(self._density())[None], np.ones(1))
+        z = (self.t - self.mean) / self.std
+        moments = [2 * self.weight @ (self.right * z**power) for power in range(3)]
+        off = np.abs(np.array(moments) - [1.0, 0.0, 1.0]).max()
+        if not off <= _MOMENTS:
+            raise ValueError(
+                f"density's mass, mean or second moment is missed by {off:.1e} (in units of its "
+                "deviation) by nodes as far out as double precision goes: its tails are too heavy, "
+                "or its pdf is rough where there are no knots. Choose lighter tails, or add knots."
+            )
+
     def coefficients(self, C: float, S: float) -> tuple[np.ndarray, np.ndarray]:
         return share_curvature(self.bend, C - S * self.t, self.right, self.left, self.potential)
 
-    def integrand(self, C: float, S: float) -> np.ndarray:
-        r"""The pointwise cost kappa, at the nodes."""
-        tau, kappa = C - S * self.t, np.zeros_like(self.t)
+    def integrand(self, C: float, S: float) -> tuple[np.ndarray, np.ndarray]:
+        r"""The pointwise cost kappa at the nodes, and the size of the terms that it sums."""
+        tau, kappa, size = C - S * self.t, np.zeros_like(self.t), np.zeros_like(self.t)
         sides = zip((self.right, self.left), self.coefficients(C, S), (1, -1), strict=True)
         for p, alpha, sign in sides:
-            kappa += p * (self.potential.bregman(alpha, np.zeros(1)) - 0.5 * sign * tau * alpha)
-        return kappa
+            terms = p * self.potential.bregman(alpha, np.zeros(1)), 0.5 * sign * tau * p * alpha
+            kappa += terms[0] - terms[1]
+            size += terms[0] + np.abs(terms[1])
+        return kappa, size
 
     def value(self, C: float, S: float) -> float:
         """The bracket in the definition of the cost, concave in C and S."""
         with np.errstate(over="ignore", invalid="ignore"):  # a tilt too far: not a number
-            return float(0.5 * (C * self.s - S * self.c) + self.weight @ self.integrand(C, S))
+            return float(0.5 * (C * self.s - S * self.c) + self.weight @ self.integrand(C, S)[0])
 
     def maximise(self, C: float, S: float) -> tuple[float, float]:
         """Newton's method with a line search, from a tilt to the one that maximises the value."""
@@ -286,21 +323,35 @@ class _Moments:
 
     def refine(self, C: float, S: float) -> bool:
         """Halve panels until the cost is resolved; return whether there was anything to do."""
+        size = self._sums(self.integrand(C, S)[1]).sum()  # of terms, which may cancel in the cost
+
+        def integrals() -> np.ndarray:
+            return np.stack([self._sums(self.integrand(C, S)[0]), self._sums(self._density())])
+
+        return self._halve(integrals, np.array([size, 1.0]))
+
+    def _halve(self, integrals: Callable[[], np.ndarray], scale: np.ndarray) -> bool:
+        """Halve panels until integrals over each, shape (k, n), are resolved to their scale."""
         start, rough = len(self.edges), np.array([True])
         while rough.any():
-            if len(self.edges) > _MOST_PANELS:
-                raise ValueError(
-                    f"h.curvature is still rough on {len(self.edges)} panels; put its corners and "
-                    "jumps among knots, and check that it is smooth elsewhere."
-                )
-            whole, edges = self._panel_costs(C, S), self.edges
+            whole, edges = integrals(), self.edges
             middle = 0.5 * (edges[1:] + edges[:-1])
             self.place(np.union1d(edges, middle))
-            parts = self._panel_costs(C, S).reshape(-1, 2).sum(axis=1)
-            rough = np.abs(whole - parts) > 1e-13 * np.abs(whole).sum()
-            rough &= np.diff(edges) > 1e-12 * edges[-1]
+            parts = integrals().reshape(len(whole), -1, 2).sum(axis=2)
+            rough = (np.abs(whole - parts) > 1e-13 * scale[:, None]).any(axis=0)
+            rough &= np.diff(edges) > 1e-12 * np.maximum(np.abs(middle), self.std)
+            if rough.sum() > self.most:
+                raise ValueError(
+                    f"h.curvature is still rough on {rough.sum()} of {len(edges) - 1} panels; put "
+                    "its corners and jumps among knots, and check that it is smooth elsewhere."
+                )
             self.place(np.union1d(edges, middle[rough]))
         return len(self.edges) > start
 
-    def _panel_costs(self, C: float, S: float) -> np.ndarray:
-        return (self.weight * self.integrand(C, S)).reshape(-1, len(_NODES)).sum(axis=1)
+    def _density(self) -> np.ndarray:
+        """What has the mass and the variance of the density as its integral, at the nodes."""
+        return 2 * self.right * (1 + ((self.t - self.mean) / self.std) ** 2)
+
+    def _sums(self, values: np.ndarray) -> np.ndarray:
+        """Integrate over each panel what is given at the nodes."""
+        return (self.weight * values).reshape(-1, len(_NODES)).sum(axis=1)

@@ -208,7 +208,7 @@ def test_no_tilt_helps_where_directions_do_not_meet():
         functionals.relu_cost(Smooth(0.4, -0.8), [], potential=Quadratic(), density=density)
 
 
-def test_a_curvature_that_stays_rough_is_refused(monkeypatch):
+def test_a_curvature_that_stays_rough_is_refused():
     class Rough:
         slopes = 0.0, 0.0
 
@@ -218,7 +218,6 @@ def test_a_curvature_that_stays_rough_is_refused(monkeypatch):
         def curvature(self, t):
             return np.sin(1e9 * t)
 
-    monkeypatch.setattr(functionals, "_MOST_PANELS", 1000)
     model = {"potential": Quadratic(), "density": stats.uniform(-1, 2), "tilt": (0.0, 0.0)}
     with pytest.raises(ValueError, match=r"h.curvature is still rough .* among knots"):
         functionals.relu_cost(Rough(), [0.0], **model)
@@ -230,3 +229,36 @@ def test_a_search_for_the_tilt_that_takes_too_long_is_an_error(monkeypatch):
     sol = variational.solve(X, Y, **model)
     with pytest.raises(ValueError, match="no tilt gives h its two moments"):
         functionals.relu_cost(sol, X, **model)
+
+
+@pytest.mark.parametrize(
+    "density",
+    [UNIFORM, stats.norm(), stats.truncnorm(-1.5, 2), stats.t(2.3), stats.pareto(2.5, loc=-2)],
+    ids=["uniform", "normal", "truncated", "student", "pareto"],
+)
+def test_one_datum(density):
+    """Under x^2 it costs y^2 over the mean of sigma(w x - b)^2; kappa vanishes everywhere."""
+    x, y, model = -0.76, 0.66, {"potential": Quadratic(), "density": density}
+    h = variational.solve([x], [y], **model)
+    second, (nodes, weights) = 0.0, leggauss(12)
+    for w in (1.0, -1.0):  # (wx - b)_+ = u in panels of u, wide ones far out
+        ends = [w * x - end for end in density.support() if np.isfinite(end) and end < w * x]
+        edges = np.unique(np.concatenate([[0.0], np.logspace(-9, 90, 1500), ends]))
+        half = 0.5 * np.diff(edges)[:, None]
+        u = half * (1 + nodes) + edges[:-1, None]
+        second += 0.5 * (half * weights * u**2 * density.pdf(w * x - u)).sum()
+    assert functionals.relu_cost(h, [x], **model).cost == pytest.approx(y**2 / second, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["quadratic", "power 4"])
+def test_knots_a_rounding_apart_change_nothing(name):
+    model = {"potential": SCALED[name], "density": UNIFORM}
+    h = variational.solve(X, Y, **model)
+    close = np.concatenate([X, np.nextafter(X, 2), np.nextafter(X, -2), X + 1e-15])
+    assert functionals.relu_cost(h, close, **model).cost == pytest.approx(h.cost, rel=1e-9)
+
+
+def test_a_density_that_the_nodes_miss_is_refused():
+    model = {"potential": Quadratic(), "density": stats.t(2.02)}
+    with pytest.raises(ValueError, match="density's mass, mean or second moment is missed by"):
+        functionals.relu_cost(Smooth(0.4, -0.8), [-1.0, 1.0], **model)

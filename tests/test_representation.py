@@ -1,5 +1,7 @@
 """The parameter-space solver against 12 digits, dense formulas, optimality and its rival."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -82,7 +84,7 @@ def test_any_activation_interpolates_and_is_optimal(name, scaled):
 
 def graded_nodes(field, density, kinks):
     """Plain Gauss nodes (w, b), graded towards the zeros of a field, where alpha is steep."""
-    low, high = density.support()
+    low, high = density.ppf(1e-30), density.isf(1e-30)
     grid, powers = np.linspace(low, high, 300), 0.5 ** np.arange(2, 50)
     edges = [grid, kinks, -kinks]
     for w in (-1.0, 1.0):
@@ -391,18 +393,31 @@ def test_a_potential_by_default_is_the_quadratic():
 
 
 @pytest.mark.parametrize("potential", [Power(3), Power(4)], ids=repr)
-def test_settling_looks_at_all_that_must_be_refined(potential):
-    """Only the halves of rough panels are looked at again, and that is enough."""
-    x = np.array(X)[:, None]
-    multipliers = np.array([[30.0, -70.0, 0.3, 0.0, 1e3], [-2.0, 5.0, 1.0, 40.0, -0.7]])
-    sigma, phi = activations.get("relu"), Regularized(potential, 0.01)
-    settled, refined = (measure_on(x, sigma, phi, stats.norm(0.1, 0.6), None) for _ in range(2))
-    start = len(settled.edges)
-    settled.settle(multipliers)
-    while any([refined.refine(row) for row in multipliers]):  # all panels, each time
-        pass
-    assert len(settled.edges) > start + 20
-    np.testing.assert_array_equal(settled.edges, refined.edges)
+def test_adapted_nodes_integrate_alpha(potential):
+    """Against panels that are all halved until nothing changes, for each of two fields."""
+    phi, fields = (
+        Regularized(potential, 0.01),
+        np.array([[30.0, -70, 0.3, 0, 1e3], [-2, 5, 1, 40, -0.7]]),
+    )
+    measure = measure_on(X[:, None], "relu", phi, stats.norm(0.1, 0.6), None)
+    start = len(measure.nodes().mass)
+    assert measure.adapt(fields)
+    assert len(measure.nodes().mass) > start + 400
+    assert not measure.adapt(fields)
+    # panels that are all halved, towards everywhere: what is rough in one is seen in the next
+    edges = np.unique(np.concatenate([*measure.edges, X]))
+    for _ in range(3):
+        edges = np.union1d(edges, 0.5 * (edges[1:] + edges[:-1]))
+    half, (nodes, weights) = 0.5 * np.diff(edges)[:, None], np.polynomial.legendre.leggauss(6)
+    t = (half * (1 + nodes) + edges[:-1, None]).ravel()
+    for field in fields:
+        expected = 0.0
+        for w in (1.0, -1.0):
+            alpha = phi.inverse_gradient(np.maximum(w * (X - t[:, None]), 0) @ field)
+            expected += 0.5 * (half * weights).ravel() * stats.norm(0.1, 0.6).pdf(w * t) @ alpha
+        nodes_now = measure.nodes()
+        observed = nodes_now.mass @ measure.alpha(nodes_now, field)
+        assert observed == pytest.approx(expected, rel=1e-10)
 
 
 def test_shapes_of_what_is_evaluated():
@@ -417,3 +432,161 @@ def test_shapes_of_what_is_evaluated():
     assert plane([[0.1, 0.2], [0.0, 1.0]]).shape == (2,)
     with pytest.raises(ValueError, match=r"x must have shape \(k, 2\), got \(3,\)"):
         plane([0.1, 0.2, 0.3])
+
+
+# Certificates: the tails, what nothing fits, far from zero, and thresholds.
+
+ONE_DATUM = {
+    "uniform": stats.uniform(-1, 2), "norm": stats.norm(0.1, 0.6), "laplace": stats.laplace(0, 0.4),
+    "logistic": stats.logistic(0.1, 0.3), "expon": stats.expon(-1, 0.7),
+    "gamma 0.3": stats.gamma(0.3, loc=-1), "gamma 2.5": stats.gamma(2.5, loc=-1, scale=0.4),
+    "chi2 1": stats.chi2(1, loc=-0.5), "arcsine": stats.arcsine(-1, 2),
+    "beta": stats.beta(2, 3, loc=-1, scale=2), "triang": stats.triang(0.3, -1, 2),
+    "weibull": stats.weibull_min(0.7, loc=-1), "gumbel": stats.gumbel_r(0, 0.5),
+    "lognorm 0.5": stats.lognorm(0.5, loc=-1), "lognorm 3": stats.lognorm(3.0, loc=-1),
+    "t 2.02": stats.t(2.02), "t 2.05": stats.t(2.05), "t 2.1": stats.t(2.1), "t 2.3": stats.t(2.3),
+    "t 3": stats.t(3), "t 30": stats.t(30), "pareto 2.1": stats.pareto(2.1, loc=-2),
+    "pareto 4": stats.pareto(4, loc=-2), "lomax": stats.lomax(2.2, loc=-1),
+    "invgamma": stats.invgamma(2.2, loc=-1), "f 4.2": stats.f(8, 4.2),
+    "betaprime": stats.betaprime(2, 2.1), "burr12": stats.burr12(2, 1.2),
+    "mielke": stats.mielke(5, 3.0), "dgamma": stats.dgamma(0.5), "gennorm": stats.gennorm(0.5),
+    "genextreme": stats.genextreme(-0.4), "kappa3": stats.kappa3(3.0), "fisk": stats.fisk(3),
+    "rice": stats.rice(1.0), "loguniform": stats.loguniform(1e-3, 1e3),
+    "crystalball": stats.crystalball(2, 3.5), "far": stats.norm(1e6, 1.0),
+    "histogram": stats.rv_histogram(([1, 5, 2], [-1.1, -0.4, 0.3, 1.3]), density=False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_DATUM)
+def test_one_datum_has_a_closed_form_under_any_tail(name):
+    """|x - B| has the second moment x^2 + E[B^2], the mean apart, and that is all there is."""
+    density, x = ONE_DATUM[name], 0.3
+    second = x**2 + density.var() + density.mean() ** 2
+    options = {"activation": "abs", "density": density}
+    if name in ("t 2.02", "t 2.05"):  # of b^2 p a part is beyond 1e100
+        for call in (
+            lambda: representation.solve([x], [1.0], **options),
+            lambda: representation.kernel([x], **options),
+            lambda: representation.trajectory([x], [1.0], [1.0], **options),
+        ):
+            with pytest.raises(ValueError, match="density's second moment is missed by .*lighter"):
+                call()
+        return
+    rep = representation.solve([x], [1.0], **options)
+    assert rep.status is Status.CONVERGED
+    assert rep.cost == pytest.approx(1 / second, rel=1e-9)
+    assert representation.kernel([x], **options)[0, 0] == pytest.approx(second / 2, rel=1e-9)
+
+
+def test_a_pdf_that_does_not_fit_its_moments_is_refused():
+    with pytest.raises(ValueError, match=r"density's mass is missed by .*its pdf does not fit"):
+        representation.solve([0.3], [1.0], density=stats.vonmises(2.0))
+
+
+@pytest.mark.parametrize("density", [stats.t(4), stats.t(30), stats.lognorm(1.0), stats.pareto(5)])
+def test_where_there_is_no_minimiser_nobody_says_converged(density):
+    """phi* of hypentropy grows like cosh, and has no integral under these tails."""
+    model = {"activation": "abs", "potential": Hypentropy(1.0), "density": density}
+    assert representation.solve([0.3], [10.0], **model).status is Status.STALLED
+    path = representation.trajectory([0.3], [10.0], [1.0], rtol=1e-5, **model)
+    assert path.status is representation.TrajectoryStatus.STALLED
+
+
+@pytest.mark.parametrize("y", [1.0, 30.0])
+@pytest.mark.parametrize("density", [stats.laplace(0, 0.4), stats.norm(0, 0.5)])
+def test_where_the_tail_is_just_light_enough_there_is_one(density, y):
+    """h = int beta sinh(lambda |x - b|) |x - b| p(b) db, by SciPy's quadrature and root finder."""
+    x, beta = 0.3, 0.7
+
+    def h(multiplier):
+        def part(b):
+            u = abs(x - b)
+            return 0.5 * beta * u * (np.exp(multiplier * u + density.logpdf(b))
+                                     - np.exp(-multiplier * u + density.logpdf(b)))  # fmt: skip
+
+        pieces = itertools.pairwise([-700, -60, -5, 0, x, 5, 60, 700])
+        return sum(integrate.quad(part, *ends, epsabs=0, epsrel=1e-11)[0] for ends in pieces)
+
+    rep = representation.solve(
+        [x], [y], activation="abs", potential=Hypentropy(beta), density=density
+    )
+    assert rep.status is Status.CONVERGED
+    assert h(rep.multipliers[0]) == pytest.approx(y, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "point"),
+    [
+        ([4.0, 7.0, 12.0], {"density": stats.uniform(4, 21)}, "4."),
+        ([0.5, 0.0, 1.5], {"density": stats.uniform(0, 3)}, "0."),
+        ([0.5, -0.5, 0.2], {"neurons": ([1.0, 1.0, 1.0], [0.0, 0.1, -0.2])}, "-0.5"),
+        ([[1.0, 1.0], [1.0, -2.0]], {"neurons": (np.eye(2)[[1, 1]], [0.0, -1.0])}, r"\[ 1. -2.\]"),
+    ],
+)
+def test_a_datum_that_no_unit_sees_is_named(x, options, point):
+    y = np.arange(1.0, len(x) + 1)
+    for call in (
+        lambda: representation.solve(x, y, **options),
+        lambda: representation.trajectory(x, y, [1.0], **options),
+    ):
+        with pytest.raises(ValueError, match=f"x contains {point}, where no unit responds"):
+            call()
+    rep = representation.solve(x, y, ridge=1e-3, **options)
+    assert rep.status is Status.STALLED
+    assert rep.residual < 1e-8  # though the ridge has its solution
+    seen = np.diag(representation.kernel(x, **options)) > 0
+    assert representation.solve(x, np.where(seen, y, 0.0), ridge=1e-3, **options).status is (
+        Status.CONVERGED
+    )
+
+
+def test_data_on_one_side_of_all_kinks_must_be_on_a_line():
+    x, y = [-0.5, 1947.0, 1950.0, 1962.0], np.array([0.1, 1.0, 2.0, 3.0])
+    message = "x contains 1947, 1950, 1962 on one side of all kinks.*not on a line"
+    with pytest.raises(ValueError, match=message):
+        representation.solve(x, y)
+    with pytest.raises(ValueError, match=message):
+        representation.trajectory(x, y, [1.0])
+    assert representation.solve(x, y, ridge=1e-6).status is Status.STALLED
+    assert representation.solve([-0.5, 1.5, 2.0, 3.0], y[[0, 0, 0, 0]]).status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("span", [3600.0, 30.0])
+def test_inputs_far_from_zero_cost_no_digits(span):
+    u = np.array([-0.9, -0.4, -0.1, 0.3, 0.8])
+    x, density = 1.6e9 + span * u, stats.uniform(1.6e9 - span, 2 * span)
+    rep, sol = (solver.solve(x, Y, density=density) for solver in (representation, variational))
+    assert rep.status is Status.CONVERGED
+    grid = 1.6e9 + span * np.linspace(-0.9, 0.9, 19)
+    np.testing.assert_allclose(rep(grid), sol(grid), rtol=0, atol=1e-9)
+    late = representation.trajectory(x, Y, [1e30], density=density)
+    np.testing.assert_allclose(late(grid)[0], sol(grid), rtol=0, atol=1e-9)
+
+
+def test_targets_in_columns_are_refused_before_anything_is_built():
+    with pytest.raises(ValueError, match=r"y shape \(m,\), got \(15, 1\) and \(15, 1000\)"):
+        representation.solve(np.linspace(-0.9, 0.9, 15), np.ones((15, 1000)), ridge=1.0)
+
+
+@pytest.mark.parametrize(("off", "status"), [(0.9e-8, "CONVERGED"), (1.1e-8, "STALLED")])
+def test_converged_is_to_a_residual_of_1e_8(monkeypatch, off, status):
+    newton = _solver._newton
+
+    def inexact(*arguments):
+        multipliers, steps = newton(*arguments)
+        return multipliers * (1 + off), steps
+
+    monkeypatch.setattr(_solver, "_newton", inexact)
+    rep = representation.solve([0.3], [-7.0])
+    assert rep.status.name == status
+    assert rep.residual == pytest.approx(7 * off, rel=1e-6)
+
+
+def test_results_compare_and_hash_by_identity_and_print_shortly():
+    first, second = (representation.solve(X, Y) for _ in range(2))
+    assert first == first and first != second and len({first, second}) == 2
+    many = representation.trajectory(np.linspace(-0.9, 0.9, 40), np.ones(40), np.arange(1.0, 99.0))
+    assert many == many and hash(many) == hash(many)
+    for result in (first, many):
+        assert repr(result).count("\n") < 4
+        assert len(repr(result)) < 600

@@ -8,7 +8,7 @@ from scipy import integrate, linalg, stats
 import mflib
 from mflib import activations, datasets, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.representation import TrajectoryStatus
+from mflib.representation import TrajectoryStatus, _trajectory
 from tests.problems import DENSITIES, SCALED, UNIFORM, UNSCALED, X, Y
 
 QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
@@ -201,20 +201,66 @@ def test_motorcycle_at_all_times(activation):
     assert path.loss[4] > 1.001 * path.loss[-1]
 
 
-def test_a_stalled_integrator_is_told(monkeypatch):
-    solve_ivp = integrate.solve_ivp
-
-    def gives_up(velocity, span, *args, **options):
-        path = solve_ivp(velocity, span, *args, **options)
-        path.success = span[1] < 5
-        return path
-
-    monkeypatch.setattr(integrate, "solve_ivp", gives_up)
-    path = representation.trajectory(X, Y, [1.0, 10.0, 100.0], potential=POWER_4, rtol=1e-5)
+def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
+    monkeypatch.setattr(_trajectory, "_MOST_STEPS", 10)
+    path = representation.trajectory(X, Y, [1.0, 10.0, 1e4], potential=POWER_4, rtol=1e-5)
     assert path.status is TrajectoryStatus.STALLED
     for rows in (path.loss, path.cost, path(QUERY), path.multipliers):
         assert np.isfinite(rows[0]).all()
-        assert np.isnan(rows[1:]).all()
+        assert np.isnan(rows[2]).all()
+
+
+def counted(monkeypatch) -> list:
+    """Note the length of each step that is tried."""
+    increments, steps = _trajectory._Path._increments, []
+
+    def noting(self, step):
+        steps.append(step)
+        return increments(self, step)
+
+    monkeypatch.setattr(_trajectory._Path, "_increments", noting)
+    return steps
+
+
+def test_steps_grow_with_time(monkeypatch):
+    """Each factor of ten thousand adds as many as the first at most, and few at the end."""
+    steps, counts = counted(monkeypatch), []
+    for time in (1e4, 1e8, 1e12):
+        steps.clear()
+        representation.trajectory(*datasets.figure2(), [time], potential=POWER_4)
+        counts.append(len(steps))
+    assert 20 < counts[0] < 60
+    assert counts[0] < counts[1] < 3 * counts[0]
+    assert counts[2] - counts[1] < 20  # where it ended before
+
+
+def test_a_smaller_tolerance_takes_more_steps_and_errs_less(monkeypatch):
+    steps, results = counted(monkeypatch), []
+    for rtol in (1e-4, 1e-9):
+        steps.clear()
+        path = representation.trajectory(X, Y, [100.0], potential=POWER_4, rtol=rtol)
+        results.append((len(steps), path.error))
+    assert results[0][0] < results[1][0]
+    assert results[0][1] > 100 * results[1][1] > 0
+
+
+def test_progress_is_printed_when_asked_for(capsys):
+    representation.trajectory(X, Y, [1e4], potential=POWER_4)
+    assert not capsys.readouterr().out
+    path = representation.trajectory(X, Y, [1e4], potential=POWER_4, progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["step 10", "step 20"]
+    assert path.loss[-1] <= float(lines[-1].split("loss ")[1])
+    with pytest.raises(TypeError, match="progress must be True or False"):
+        representation.trajectory(X, Y, [1.0], progress="yes")
+
+
+def test_a_stiff_potential_overflows_in_silence():
+    path = representation.trajectory(
+        [0.1, 0.5], [0.0, 1e4], [1.0, 10.0], potential=Hypentropy(1e-3)
+    )
+    assert path.status is TrajectoryStatus.COMPLETED
+    np.testing.assert_allclose(path.values[1], [0.0, 1e4], rtol=0, atol=1e-5)
 
 
 def test_zero_targets_stay_at_zero():

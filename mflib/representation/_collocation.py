@@ -19,7 +19,9 @@ _MAX_NEWTON = 12
 _interior = roots_jacobi(_STAGES - 1, 1, 0)[0]
 POINTS = 0.5 * (1 + np.append(_interior, 1.0))  # in (0, 1], the last at the end
 _powers = np.arange(_STAGES)
-_INVERSE = POINTS[:, None] ** _powers @ np.linalg.inv(POINTS[:, None] ** (_powers + 1) / (_powers + 1))
+_INVERSE = POINTS[:, None] ** _powers @ np.linalg.inv(
+    POINTS[:, None] ** (_powers + 1) / (_powers + 1)
+)
 _VALUES, _VECTORS = np.linalg.eig(_INVERSE)
 _BACK = np.linalg.inv(_VECTORS)
 # from increments at the stages to the last Legendre coefficients of the polynomial
@@ -39,6 +41,8 @@ class Stages:
 
     def linearize(self, jacobian: np.ndarray) -> None:
         """Take a Jacobian of the velocity, shape (r, r), for Newton's method."""
+        if not np.isfinite(jacobian).all():
+            raise NoConvergence
         unit = np.eye(len(self.start))
         self.inverses = np.linalg.inv(_VALUES[:, None, None] / self.step * unit - jacobian)
 
@@ -67,8 +71,8 @@ class Stages:
 def next_term(increments: np.ndarray) -> np.ndarray:
     """Extrapolate the Legendre coefficients of the polynomial by one: an estimate of its error.
 
-    That of the end of the step, of order thirteen, is smaller by far where the step is short enough.
+    That of the end of the step, of order thirteen, is smaller by far if the step is short enough.
     """
     before, last = _LAST @ increments
-    falls = np.linalg.norm(last) / max(np.linalg.norm(before), 1e-300)
-    return min(1.0, float(falls)) * last
+    falls = float(np.linalg.norm(last)) / max(float(np.linalg.norm(before)), 1e-300)
+    return min(1.0, falls) * last

@@ -76,7 +76,10 @@ class Measure:
         """Return the integral of the divergence of alpha from 0."""
         nodes = self.nodes()
         alpha = self.alpha(nodes, multipliers)
-        return float(nodes.mass @ self.potential.bregman(alpha, np.zeros(1)))
+        divergence = self.potential.bregman(alpha, np.zeros(1))
+        # where a square overflows far out, with hardly any mass: it is at most alpha z
+        bound = alpha * self.potential.mirror(alpha)
+        return float(nodes.mass @ np.where(np.isfinite(divergence), divergence, bound))
 
     def evaluate(self, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
         """Return h at new inputs of shape (), (k,) or (k, D), part by part to save memory."""
@@ -120,6 +123,9 @@ class Biases(Measure):
     and the density's cost no digits if x and t are measured from an origin among them.
     """
 
+    edges: list[np.ndarray]  # places of w = 1 and of w = -1, increasing
+    _present: Nodes | None  # the nodes of these panels, once they are known
+
     def __init__(self, x, sigma, potential, density) -> None:
         self.density, self.unit = density, float(density.std())
         grid = grid_of(density, self.unit)
@@ -140,7 +146,10 @@ class Biases(Measure):
         kinks = np.unique(kinks[(edges[0] < kinks) & (kinks < edges[-1])])
         kinks = kinks[np.append(~is_short(kinks[:-1], kinks[1:], self.unit), True)[: len(kinks)]]
         after = np.searchsorted(edges, kinks)
-        near = [is_short(edges[after - 1], kinks, self.unit), is_short(kinks, edges[after], self.unit)]
+        near = [
+            is_short(edges[after - 1], kinks, self.unit),
+            is_short(kinks, edges[after], self.unit),
+        ]
         return np.union1d(edges, kinks[~np.logical_or(*near)])
 
     def _panels(self, edges: list[np.ndarray]) -> Panels:
@@ -159,8 +168,7 @@ class Biases(Measure):
         return self._nodes(panels, NODES, self._masses(panels))
 
     def _set(self, edges: list[np.ndarray]) -> None:
-        self.edges: list[np.ndarray] = edges
-        self._present: Nodes | None = None
+        self.edges, self._present = edges, None
 
     def _masses(self, panels: Panels) -> np.ndarray:
         """Return the mass at each Gauss node, shape (n, 10)."""
@@ -199,7 +207,7 @@ class Biases(Measure):
     def tail(self, multipliers: np.ndarray) -> float:
         panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
         ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
-        outer = panels[ends]
+        outer = panels.only(ends)
         masses = np.zeros((4, len(NODES)))
         masses[[0, 2], 0], masses[[1, 3], -1] = 1.0, 1.0
         masses *= self._masses(outer) * np.concatenate(self.is_open)[:, None]
@@ -210,13 +218,13 @@ class Biases(Measure):
         return float(parts.max()) if np.isfinite(parts).all() else np.inf
 
     def _refine(self, several: np.ndarray, tolerance: float) -> None:
-        """Halve panels until it makes no difference; what was smooth once is not looked at again."""
+        """Halve panels until it makes no difference; what is smooth is not looked at again."""
         panels, scale = self._panels(self.edges), None
         for _ in range(MAX_REFINEMENTS):
             rough, scale = self._rough(panels, several, tolerance, scale)
             if not rough.any():
                 break
-            left, right = panels[rough].halves()
+            left, right = panels.only(rough).halves()
             middle = [left.high[left.side == side] for side in (1, -1)]
             self._set([np.union1d(*pair) for pair in zip(self.edges, middle, strict=True)])
             panels = Panels(*map(np.append, left, right))
@@ -231,14 +239,14 @@ class Biases(Measure):
         scale = np.abs(whole).sum(axis=0) if scale is None else scale
         error = self._hidden(panels, masses, alpha, several)
         unsure = (_guess(masses, alpha) > 0.01 * tolerance * scale).any(axis=1)
-        halves = Panels(*map(np.append, *panels[unsure].halves()))
+        halves = Panels(*map(np.append, *panels.only(unsure).halves()))
         parts = np.einsum(
             "pn,pnk->pk", self._masses(halves), self._alpha_in(halves, NODES, several)
         ).reshape(2, -1, several.shape[1])
         error[unsure] = np.fmax(error[unsure], np.abs(whole[unsure] - parts.sum(axis=0)))
         rough = (error > tolerance * scale).any(axis=1) & np.isfinite(whole).all(axis=1)
         rough &= ~is_short(panels.low, panels.high, self.unit)
-        noise = self._noise(panels[rough], masses[rough], alpha[rough], several)
+        noise = self._noise(panels.only(rough), masses[rough], alpha[rough], several)
         rough[rough] = (error[rough] > tolerance * scale + noise).any(axis=1)
         return rough, scale
 

@@ -1,4 +1,4 @@
-"""Panels for Gauss's rule: where a density is resolved, and as far out as its second moment goes."""
+"""Panels for Gauss's rule: fine where a density needs it, and as far out as its moments go."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Panels(NamedTuple):
         middle = 0.5 * (self.low + self.high)
         return Panels(self.side, self.low, middle), Panels(self.side, middle, self.high)
 
-    def __getitem__(self, chosen):
+    def only(self, chosen: np.ndarray) -> Panels:
+        """Return the panels that a mask or indices choose."""
         return Panels(self.side[chosen], self.low[chosen], self.high[chosen])
 
 
@@ -129,7 +130,7 @@ def _resolve(density, edges: np.ndarray, mean: float, std: float) -> tuple:
     """Halve panels until the first moments make no difference; return edges and the moments."""
 
     def moments(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Mass, mean and variance in each panel, in units of the deviation, and rounding, (4, n)."""
+        """Mass, mean and variance in units of the deviation, and rounding, of each panel."""
         masses = gauss_masses(density, low, high, std)
         z = _places(low - mean, high - mean, NODES) / std
         first = [(masses * z**power).sum(axis=1) for power in range(3)]

@@ -34,12 +34,12 @@ class Status(enum.Enum):
 
     CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
     STALLED = (
-        "Newton's method stopped short of the tolerance; `residual` and `gap` say by how much. "
-        "Likely causes: fewer neurons that respond than data points, data points almost on top of "
-        "each other, a potential nearly flat or nearly singular at these magnitudes, or one for "
-        "which the density's tails are too heavy (its conjugate is not integrable: the infimum is "
-        "not attained); with a ridge, a point where no unit responds, or three beyond all kinks and "
-        "not on a line"
+        "Newton's method stopped short of the tolerance, or what it found is not to be relied on; "
+        "`residual` and `gap` say by how much. Likely causes: fewer neurons that respond than data "
+        "points, data points almost on top of each other, a potential nearly flat or nearly "
+        "singular at these magnitudes, or with a conjugate that has no integral under the "
+        "density's tails (then the infimum is not attained); with a ridge, a point where no unit "
+        "responds, or three beyond all kinks and not on a line"
     )
 
 
@@ -164,7 +164,8 @@ def solve(
     fault = out_of_reach(measure, targets)
     if fault and not root.size:
         raise ValueError(fault)
-    return _solve(measure, targets, root, reachable=not fault)
+    with np.errstate(all="ignore"):  # what is not finite in the end is not converged
+        return _solve(measure, targets, root, reachable=not fault)
 
 
 def kernel(
@@ -235,9 +236,7 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(
-    measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool
-) -> Representation:
+def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
     for _ in range(MAX_REFINEMENTS):
@@ -265,10 +264,10 @@ def _solve(
 def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:
     """Maximise the dual on its present nodes; returns the multipliers and the steps."""
     xi = dual.to_basis(multipliers)
-    with np.errstate(over="ignore", invalid="ignore"):  # on new nodes alpha may be infinite
-        if not np.isfinite(dual.evaluate(xi)[1]).all():
-            xi = np.zeros_like(xi)
     alpha, gradient = dual.evaluate(xi)
+    if not np.isfinite(gradient).all():  # on nodes further out than those before
+        xi = np.zeros_like(xi)
+        alpha, gradient = dual.evaluate(xi)
     error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
     steps = 0
     while steps < _MAX_ITERATIONS and error > 1e-7 * small:

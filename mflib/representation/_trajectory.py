@@ -37,9 +37,10 @@ class TrajectoryStatus(enum.Enum):
 
     COMPLETED = "the path at all times, to the accuracy of its `error`"
     STALLED = (
-        "the integrator could not make its steps small enough; the rows from there on are NaN. "
-        "Likely cause: a potential nearly flat or nearly singular at these magnitudes; use a "
-        "larger rtol or shorter times"
+        "the integrator could not make its steps small enough, or took too many; the rows from "
+        "there on are NaN. Likely cause: a potential nearly flat or nearly singular at these "
+        "magnitudes, or whose conjugate has no integral under the density's tails; use a larger "
+        "rtol, shorter times or lighter tails"
     )
 
 
@@ -62,8 +63,8 @@ class Trajectory:
     cost : ndarray, shape (K,)
         Representation cost :math:`\int D_\varphi(\alpha, 0)\, d\mu`.
     error : float
-        Estimate, on the large side, of the error of the values: their largest difference from those
-        that a tolerance a hundred times larger gives. Zero for the quadratic, which needs none.
+        Estimate, on the large side, of the error of the values: the sum of those of all steps,
+        though the equation damps them. Zero for the quadratic, which needs no steps.
     status : TrajectoryStatus
 
     References
@@ -77,11 +78,11 @@ class Trajectory:
     ((2, 1), True)
     """
 
-    times: np.ndarray
-    multipliers: np.ndarray
-    values: np.ndarray
-    loss: np.ndarray
-    cost: np.ndarray
+    times: np.ndarray = field(repr=False)
+    multipliers: np.ndarray = field(repr=False)
+    values: np.ndarray = field(repr=False)
+    loss: np.ndarray = field(repr=False)
+    cost: np.ndarray = field(repr=False)
     error: float
     status: TrajectoryStatus
     _rows: tuple[_Row, ...] = field(repr=False)
@@ -118,9 +119,9 @@ def trajectory(
     :func:`solve`; of several targets at one input it then meets the mean.
 
     For :class:`~mflib.potentials.Quadratic` the path is an exponential of the kernel, exact up to
-    rounding at all times; else the equation is integrated by Radau's method of order five, in a
-    basis of the features in which every function has its own norm. The nodes of the integrals are
-    refined anew between one time and the next.
+    rounding at all times; else the equation is integrated by Radau's collocation of order
+    thirteen, in a basis of the features in which every function has its own norm. Each step has
+    nodes that resolve its own stages, and steps grow with time: the work is that of its logarithm.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def trajectory(
         Tolerance of the integrator, for h relative to its own size. The integrals over neurons
         are made more accurate than that.
     progress : bool
-        Whether to print time and loss every twenty steps.
+        Whether to print time and loss every ten steps.
 
     Returns
     -------
@@ -146,7 +147,7 @@ def trajectory(
     ------
     ValueError
         If the data are empty, of different lengths or not finite; if the times are not increasing,
-        negative or not finite; and as in :func:`solve`.
+        negative or not finite; if a target is out of reach; and as in :func:`solve`.
     TypeError
         If an argument is of the wrong kind.
 
@@ -238,7 +239,7 @@ def _integrate(model: _Model, potential: Potential, stops, rtol: float, progress
     """Go from stop to stop; returns the rows, and the error of each."""
     path = _Path(model, potential, stops[-1], rtol)
     rows, errors, enough = [], [], 1e-10 * np.abs(model.y).max()
-    with np.errstate(over="ignore", invalid="ignore"):  # trial states may be far off
+    with np.errstate(all="ignore"):  # trial states may be far off: they are refused
         for stop in stops:
             try:
                 path.advance(stop, progress)
@@ -273,6 +274,9 @@ class _Path:
             count = np.ceil((stop - self.time) / self.step)
             step, before = (stop - self.time) / count, (self.measure, self.dual)
             self.steps += 1
+            if progress and self.steps % 10 == 0:
+                loss = self.model.row(self.measure, self.dual, self.xi).loss
+                print(f"step {self.steps}: time {self.time:.3g}, loss {loss:.3g}")
             if self.steps > _MOST_STEPS or not self.time + 1e-3 * step > self.time:
                 raise NoConvergence
             try:
@@ -286,9 +290,6 @@ class _Path:
             self.time = stop if count == 1 else self.time + step
             self.xi, self.error = self.xi + increments[-1], self.error + self._moved(increments)
             self.size = float(np.linalg.norm(self.xi)) or self.size
-            if progress and self.steps % 20 == 0:
-                loss = self.model.row(self.measure, self.dual, self.xi).loss
-                print(f"step {self.steps}: time {self.time:.3g}, loss {loss:.3g}")
 
     def _increments(self, step: float) -> np.ndarray:
         """Solve the equations of a step, on nodes that resolve all its stages."""
