@@ -86,6 +86,27 @@ def reference(net, x, y, second, place, times) -> list[torch.Tensor]:
     return list(torch.tensor(path.y.T))
 
 
+def random_problem(rng: np.random.Generator, activations_: list) -> tuple[tuple, dict]:
+    """Arguments of `mirror_flow`, over all that it depends on; some are strongly nonlinear."""
+    dim, m, size = int(rng.choice([1, 1, 2])), int(rng.integers(1, 8)), 10 ** rng.uniform(-1, 1.2)
+    net = mflib.ShallowNetwork(
+        int(10 ** rng.uniform(1.2, 2.2)),
+        input_dim=dim,
+        activation=activations_[rng.integers(len(activations_))],
+        density=[None, stats.norm(0, 0.5)][rng.integers(2)],
+        output_scale=float(rng.choice([0, 0, 0.5])),
+        seed=int(rng.integers(100)),
+    )
+    x, y = rng.uniform(-1, 1, (m, dim)), size * rng.normal(size=m)
+    options = {
+        "potential": list(CURVED.values())[rng.integers(len(CURVED))][0],
+        "scaled": bool(rng.integers(2)),
+        "rtol": float(rng.choice([1e-1, 1e-2, 1e-2, 1e-3])),
+        "loss_target": 1e-7 * max(1, size**2),
+    }
+    return (net, x, y), options
+
+
 class Constant(activations.Activation):
     """sigma(u) = 1: all output weights and the output bias move alike, and nothing else does."""
 

@@ -1,5 +1,6 @@
 """Mirror flow against autograd, a stiff solver of SciPy, closed forms and the lazy limit."""
 
+import dataclasses
 import itertools
 import math
 
@@ -27,7 +28,9 @@ from tests.flows import (
     every_potential,
     flat,
     jacobian,
+    random_problem,
     reference,
+    sliding_of,
     small_network,
 )
 from tests.problems import UNSCALED, X, Y
@@ -200,6 +203,42 @@ def test_the_record_describes_the_run():
         assert history[name][-1] == getattr(run, name)
 
 
+@pytest.mark.parametrize(
+    ("row", "unit"), [(0, 2), (1, 2), (2, 2), (3, 2), (0, -1)], ids=["a", "b", "w1", "w2", "d"]
+)
+def test_every_parameter_counts_as_change(row, unit):
+    """The output bias as well, which moves less than others in most runs."""
+    flow = sliding_of(small_network(2), np.eye(2), Y[:2], CURVED["quadratic"][0], {}).flow
+    theta = flow.start.theta.clone()
+    theta[row, unit] -= 3.5
+    changed, _ = flow.changes(dataclasses.replace(flow.start, theta=theta))
+    assert changed == pytest.approx(3.5, rel=1e-14)
+    moved = flat(flow.layout.network(theta)) - flat(flow.layout.net)
+    assert sorted(moved.abs())[-2:] == pytest.approx([0.0, 3.5])
+
+
+OPTIONS = {
+    "potential": Regularized(Power(4), 1),
+    "scaled": True,
+    "center": "origin",
+    "learning_rate": 0.3,
+    "loss_target": 1e-2,
+    "max_time": 40.0,
+    "rtol": 1e-4,
+    "save_at": [0.7],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_changes_the_run(option):
+    net = mflib.ShallowNetwork(40, activation="tanh", output_scale=1.0, seed=3)
+    plain = {"potential": Regularized(Power(3), 1), "max_time": 60.0}
+    run = mflib.mirror_flow(net, X, Y, **plain)
+    other = mflib.mirror_flow(net, X, Y, **plain | {option: OPTIONS[option]})
+    assert not torch.equal(flat(other.network), flat(run.network))
+    assert run.history["time"].tolist() != other.history["time"].tolist()
+
+
 def test_snapshots_are_the_runs_that_stop_there():
     net = mflib.ShallowNetwork(200, seed=6)
     times = [0.0, 3.0, 500.0]
@@ -260,7 +299,82 @@ def test_progress_is_printed_only_if_asked_for(capsys):
     assert first == f"step 0: time 0, loss {float((net(X) - torch.tensor(Y)).square().mean()):.3g}"
 
 
+SMOOTH = ["elu", "softplus", "tanh", "sine", "gelu", "silu"]
+
+
+@pytest.mark.parametrize("seed", [33, 75, 6, *range(7, 26)])
+def test_the_recorded_loss_never_rises(seed):
+    """An error that rtol allows may be more than is left to gain: some of these rose by half."""
+    rng = np.random.default_rng(seed)
+    problem, options = random_problem(rng, [*SMOOTH, "relu", "abs", "cubic_relu"])
+    run = mflib.mirror_flow(*problem, **options, max_time=1e4)
+    assert run.status in (FlowStatus.CONVERGED, FlowStatus.MAX_TIME, FlowStatus.STALLED)
+    assert (np.diff(run.history["loss"]) <= 0).all()
+
+
 # How a run ends.
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ({"output_scale": 1e13}, {}),
+        ({"output_scale": 1e20}, {}),
+        ({"output_scale": 1e60}, {}),
+        ({}, {"loss_target": 1e-32}),
+        ({}, {"loss_target": 1e-36}),
+        ({"activation": "tanh"}, {"loss_target": 1e-300}),
+        ({"activation": "gelu", "output_scale": 3.0}, {"loss_target": 1e-300}),
+        ({"activation": "abs"}, {"loss_target": 1e-40, "scaled": True}),
+        ({"activation": "tanh"}, {"loss_target": 1e-40, "learning_rate": 1e-90}),
+    ],
+)
+def test_time_stays_finite_and_rounding_is_called_so(kind, options):
+    net, x, y = mflib.ShallowNetwork(50, **kind), [-0.5, 0.1, 0.6], [0.0, 0.3, 0.1]
+    run = mflib.mirror_flow(net, x, y, **options)
+    assert run.status in (FlowStatus.CONVERGED, FlowStatus.ROUNDING)
+    assert np.isfinite(run.history["time"]).all()
+    assert (np.diff(run.history["loss"]) <= 0).all()
+    size = 1 + float(net.hidden(x).abs().max(0).values @ net.output_weight.abs())
+    assert run.loss <= (1e-13 * size) ** 2 or run.status is FlowStatus.CONVERGED
+
+
+def test_a_flow_at_rest_goes_on_to_the_times_asked_for():
+    net = mflib.ShallowNetwork(50, activation="tanh", output_scale=1.0, seed=1)
+    times = [1.0, 1e12, 1e13]
+    run = mflib.mirror_flow(net, X, Y, loss_target=1e-300, save_at=times, max_time=1e14)
+    assert (run.status, run.time) == (FlowStatus.ROUNDING, 1e14)
+    assert set(times) <= set(run.history["time"])
+    assert torch.equal(flat(run.snapshots[2]), flat(run.network))
+    assert run.loss < 1e-27
+
+
+def test_steps_too_short_to_be_seen_are_no_rounding():
+    net, times = mflib.ShallowNetwork(50, activation="tanh", seed=1), 1 + 1e-15 * np.arange(5)
+    run = mflib.mirror_flow(net, X, Y, save_at=times, max_time=1e3)
+    assert run.status is FlowStatus.MAX_TIME
+    assert len(run.snapshots) == 5
+    assert (np.diff(run.history["loss"]) <= 0).all()
+
+
+def test_trials_are_limited(monkeypatch):
+    monkeypatch.setattr(_steps, "_MAX_TRIALS", 3)
+    run = mflib.mirror_flow(mflib.ShallowNetwork(60, seed=0), X, Y)
+    assert (run.status, run.steps) == (FlowStatus.MAX_STEPS, 3)
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_networks_trained_in_inference_mode_are_ordinary_ones(made):
+    with torch.inference_mode():
+        inside = mflib.ShallowNetwork(50)
+    net = inside if made else mflib.ShallowNetwork(50)
+    with torch.inference_mode():
+        run = mflib.mirror_flow(net, X, Y)
+    with torch.enable_grad():
+        run.network(X).sum().backward()
+        net(X).sum().backward()
+    for trained in (run.network, net):
+        assert all(p.grad is not None for p in trained.parameters())
 
 
 def test_a_target_that_is_met_at_once_takes_no_step():

@@ -108,6 +108,37 @@ def test_seeds_decide_everything_and_nothing_else_does():
         assert not np.array_equal(value, other[name])
 
 
+def test_every_seed_is_another_network():
+    options = {"input_dim": 2, "output_scale": 1.0, "density": stats.norm()}
+    networks = [weights(mflib.ShallowNetwork(3, seed=seed, **options)) for seed in range(40)]
+    for name in networks[0]:
+        assert len({net[name].tobytes() for net in networks}) == 40
+
+
+@pytest.mark.parametrize(
+    ("option", "parameter"),
+    [
+        ({"activation": "tanh"}, None),
+        ({"density": stats.norm(0, 0.5)}, "input_bias"),
+        ({"output_scale": 2.0}, "output_weight"),
+        ({"output_scale": 2.0}, "output_bias"),
+        ({"seed": 1}, "input_weight"),
+    ],
+)
+def test_every_option_changes_its_part_and_no_other(option, parameter):
+    plain = {"width": 20, "output_scale": 1.0, "seed": 0}
+    first, second = (mflib.ShallowNetwork(**plain | change) for change in ({}, option))
+    assert not torch.equal(first([0.3, -0.2]), second([0.3, -0.2]))
+    before, after = weights(first), weights(second)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert parameter is None or parameter in changed
+    if "output_scale" in option:
+        np.testing.assert_allclose(after[parameter], 2 * before[parameter], rtol=1e-15)
+        assert changed == {"output_weight", "output_bias"}
+    if parameter is None:
+        assert not changed
+
+
 def test_seeds_give_the_same_network_whatever_the_number_of_threads():
     def build():
         options = {"input_dim": 3, "output_scale": 1.0, "density": stats.norm(0.2, 0.8)}

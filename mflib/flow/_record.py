@@ -31,8 +31,8 @@ class FlowStatus(enum.Enum):
     CONVERGED = "the loss reached its target"
     MAX_TIME = "the flow reached max_time before the loss reached its target; allow more time"
     MAX_STEPS = (
-        f"{MAX_STEPS} steps did not bring the loss to its target: the network crosses too many "
-        "kinks; use a wider network or a larger rtol"
+        f"{MAX_STEPS} steps, or twice as many trials, did not bring the loss to its target: the "
+        "network crosses too many kinks or bends; use a wider network or a larger rtol"
     )
     STALLED = (
         "the gradient vanished while the loss is above its target: what is left of the residual "

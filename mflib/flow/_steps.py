@@ -13,6 +13,7 @@ from mflib.flow._sliding import Sliding
 __all__ = ["StepSizes", "Steps", "integrate", "midpoint_step"]
 
 _UNSEEN = 1e-14  # of the loss: a change that its rounding hides
+_MAX_TRIALS = 2 * MAX_STEPS
 _CORRECTIONS = 6  # they bring an error down to a sixtieth
 
 
@@ -21,7 +22,8 @@ def midpoint_step(sliding: Sliding, at: Linearization, step: float) -> tuple[Lin
 
     The kernel and the Jacobian are frozen at a predicted midpoint, so what the step says of the
     residual and what the network says differ by terms of third order: that is the error, in units
-    of what rtol allows.
+    of what rtol allows. Above 1 it is also where the loss would
+    grow, as it never does along the flow.
     """
     middle = sliding.move(at, at, at.decay.integral(0.5 * step))
     if not middle.finite():
@@ -33,14 +35,13 @@ def midpoint_step(sliding: Sliding, at: Linearization, step: float) -> tuple[Lin
     predicted = decay.residual(step)
     error = sliding.tolerance.share(new.residual - predicted, decay)
     if error <= 1 and new.loss > at.loss:
-        if (
-            new.loss <= (1 + _UNSEEN) * at.loss
-            and float((predicted**2).mean()) > (1 - _UNSEEN) * at.loss
-        ):
+        least = float((predicted**2).mean())
+        if max(new.loss / at.loss - 1, 1 - least / at.loss) <= _UNSEEN:
             return at, error
         new = _corrected(sliding, at, predicted, new)
         if not new.loss <= at.loss:
-            error = _excess(at, predicted, new)
+            # beside the predicted decrease of the loss; above 1, since it grows
+            error = max((new.loss - least) / max(at.loss - least, 1e-300), 1.01)
     return new, error if math.isfinite(error) else math.inf
 
 
@@ -58,12 +59,6 @@ def _corrected(
         if not new.finite() or new.loss < at.loss:
             break
     return new
-
-
-def _excess(at: Linearization, predicted: torch.Tensor, new: Linearization) -> float:
-    """Return the error of the loss beside its predicted decrease: above 1 if the loss grows."""
-    least = float((predicted**2).mean())
-    return max((new.loss - least) / max(at.loss - least, 1e-300), 1.01)
 
 
 class StepSizes:
@@ -95,6 +90,7 @@ class Steps:
     def __init__(self, sliding: Sliding) -> None:
         self.sliding, self.sizes = sliding, StepSizes()
         self.at, self.time, self.at_rest = sliding.flow.start, 0.0, False
+        self.trials = 0
         self.step = self.first = 1 / self.at.decay.fastest()
 
     def advance(self, stop: float) -> FlowStatus | None:
@@ -103,7 +99,10 @@ class Steps:
             trial = min(self.step, stop - self.time)
             if not math.isfinite(self.time + trial):
                 return FlowStatus.STALLED
+            if self.trials >= _MAX_TRIALS:
+                return FlowStatus.MAX_STEPS
             new, error = midpoint_step(self.sliding, self.at, trial)
+            self.trials += 1
             if not new.loss < self.at.loss and self.sliding.flow.is_rounding(self.at):
                 self.at_rest = True
                 break
