@@ -316,6 +316,28 @@ def test_sampling_follows_its_limit_law(potential):
     assert stats.ks_2samp(np.multiply(errors, 1.4), law).pvalue < 0.01
 
 
+def test_the_law_of_sampling_is_that_of_its_formula():
+    """With c(x) as what it also is: how the solution moves with the data."""
+    phi, seed, units, grid = Regularized(Power(4), 0.1), 3, 4000, np.array([-1.3, -0.1, 0.5, 1.2])
+    options = {"activation": "abs", "potential": phi}
+    law = experiments.sampling_law(X, Y, units=units, draws=50, seed=seed, grid=grid, **options)
+    net = mflib.ShallowNetwork(units, activation="abs", seed=seed)
+    options["neurons"] = net.input_weight.detach().numpy(), net.input_bias.detach().numpy()
+    steps = 1e-4 * np.eye(5)
+    response = [
+        (representation.solve(X, Y + e, **options)(grid) - there(grid)) / 2e-4
+        for e in steps
+        for there in [representation.solve(X, Y - e, **options)]
+    ]
+    at_data, at_grid = (net.hidden(x).detach().numpy().T for x in (X, grid))
+    alpha = phi.inverse_mirror(at_data @ representation.solve(X, Y, **options).multipliers)
+    influence = alpha[:, None] * (at_grid - at_data @ np.array(response))
+    noise = np.random.default_rng(seed).standard_normal((50, units)) / np.sqrt(units)
+    expected = np.abs(noise @ (influence - influence.mean(axis=0))).max(axis=1)
+    # alpha differs: here it is that of the sample (measured: 0.036; 0.36 without the Hessian)
+    assert np.linalg.norm(law - expected) < 0.06 * np.linalg.norm(expected)
+
+
 def noisy_power_law(rng, sizes=(50, 100, 1000, 10_000), counts=(20, 20, 20, 5)):
     n = np.repeat(sizes, counts)
     return n, 2 * n**-0.5 * np.exp(0.4 * rng.standard_normal(n.size))
@@ -351,6 +373,10 @@ def test_measurements_that_agree_have_an_interval_of_no_length():
         n = np.repeat([1.0, 7.0, 90.0], 3)
         fit = experiments.exponent_interval(n, factor * n**-0.5)
         assert fit.low == fit.exponent == fit.high == pytest.approx(-0.5, rel=1e-12)
+        for seed in range(30):  # the same, but for the last digit
+            last = np.random.default_rng(seed).integers(-1, 2, 9) * 2.0**-52
+            rounded = experiments.exponent_interval(n, factor * n**-0.5 * (1 + last), seed=seed)
+            assert rounded.low == rounded.high == rounded.exponent
 
 
 @pytest.mark.parametrize("resamples", [1, 2, 3, 5])

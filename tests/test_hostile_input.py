@@ -23,99 +23,53 @@ from tests.hostile import OWN
 from tests.problems import X, Y
 from tests.public_calls import CALLS, REGISTERED, numbers
 
+# Which arguments are arrays, numbers, ...: each meets all that may stand for one. The good values
+# in tests/public_calls.py say what an argument is; here stands only what differs from that.
 
-def is_float(value) -> bool:
-    return isinstance(value, float)
+
+def where(test, but=()):
+    """Return the arguments with such a good value, of functions and arguments other than some."""
+    everything = ((f, a, v) for f, (_, good) in CALLS.items() for a, v in good.items())
+    return [(f, a) for f, a, v in everything if test(v) and f not in but and (f, a) not in but]
 
 
-# Which arguments are arrays, numbers, ...: each meets all that may stand for one.
+def takes(argument, but=()):
+    return [f for f, (_, good) in CALLS.items() if argument in good and f not in but]
 
-ARRAYS = [
-    *(("variational.solve", name) for name in "xy"),
-    *(("representation.solve", name) for name in "xy"),
-    *(("representation.trajectory", name) for name in "xy"),
-    *(("mirror_flow", name) for name in "xy"),
-    ("representation.kernel", "x"),
-    ("variational.Solution", "x"),
-    ("representation.Representation", "x"),
-    ("representation.Trajectory", "x"),
-    *(("functionals.share_curvature", name) for name in ("bend", "tilt", "right", "left")),
-    ("functionals.relu_cost", "knots"),
-    *(("experiments.fit_exponent", name) for name in "ny"),
-    *(("experiments.exponent_interval", name) for name in "ny"),
-    *(("experiments.held_out", name) for name in "xy"),
-    *(("experiments.leave_one_out", name) for name in "xy"),
-    *(("densities.bend", name) for name in "xy"),
-    *(("experiments.lazy_limit", name) for name in "xy"),
-    ("experiments.rms", "errors"),
-    ("plotting.slider", "x"),
-]
+
 # these take what is not finite: that in, that out
 ELEMENTWISE = [
     ("ShallowNetwork.forward", "x"),
     *(("plotting.points", name) for name in "xy"),
     ("activations.Activation", "u"),
-    *((name, a) for name, (_, good) in REGISTERED.items() for a in good if a in ("x", "u")),
+    *((f, a) for f, (_, good) in REGISTERED.items() for a in good if a in ("x", "u")),
 ]
-NUMBERS = [
-    *((name, a) for name, (_, good) in REGISTERED.items() for a in good if is_float(good[a])),
-    ("activations.PiecewiseLinear", "slope"),
-    ("activations.leaky_relu", "slope"),
-    ("ShallowNetwork", "output_scale"),
-    ("potentials.Rescaled", "c"),
-    *(("MirrorDescent", name) for name in ("lr", "weight_decay")),
-    *(("mirror_flow", name) for name in ("rtol", "learning_rate", "max_time", "loss_target")),
-    ("representation.trajectory", "rtol"),
-    ("ridges.cubic_kernel", "reach"),
-    ("experiments.exponent_interval", "level"),
-    ("densities.bend", "floor"),
-    ("plotting.figure", "height"),
-    ("datasets.figure1", "shift"),
-]
-COUNTS = [
-    *(("ShallowNetwork", name) for name in ("width", "input_dim", "seed")),
-    ("mirror_maps.mirror_map", "width"),
-    ("experiments.trial", "width"),
-    ("experiments.trial", "seed"),
-    ("experiments.split_error", "width"),
-    *(("experiments.sampling_law", name) for name in ("units", "draws", "seed")),
-    *(("experiments.exponent_interval", name) for name in ("resamples", "seed")),
-    *(("ridges.grid", name) for name in ("angles", "biases")),
-    *(("plotting.figure", name) for name in ("columns", "rows")),
-]
-FROM_ZERO = [
-    *("variational.solve", "representation.solve", "representation.trajectory"),
-    *("representation.kernel", "mirror_flow", "experiments.lazy_limit", "experiments.trial"),
-    *("experiments.split_error", "experiments.sampling_law"),
-]
-POTENTIALS = [
-    *FROM_ZERO,
-    *("mirror_maps.mirror_map", "MirrorDescent"),
-    *("functionals.share_curvature", "functionals.relu_cost"),
-]
-DENSITIES = [
-    *("variational.solve", "representation.solve", "representation.trajectory"),
-    *("representation.kernel", "ShallowNetwork", "ridges.grid", "functionals.relu_cost"),
-    "densities.of",
-    *("experiments.trial", "experiments.split_error", "experiments.sampling_law"),
-]
-ACTIVATIONS = [
-    *("variational.solve", "representation.solve", "representation.trajectory"),
-    *("representation.kernel", "ShallowNetwork", "ridges.cubic_kernel", "activations.get"),
-    *("experiments.trial", "experiments.split_error", "experiments.sampling_law"),
-]
-FUNCTIONS = [
-    ("experiments.distance", "first"),
-    ("experiments.distance", "second"),
-    ("experiments.superposition_defect", "solve"),
-    ("experiments.held_out", "fit"),
-    ("experiments.leave_one_out", "fit"),
-    ("experiments.trial", "limit"),
-    ("experiments.split_error", "limit"),
-    ("experiments.sweep", "function"),
-]
+OF_A_SHAPE = {
+    "ridges.stretched",
+    "ridges.cubic_kernel",
+    ("experiments.superposition_defect", "parts"),
+    ("activations.array_namespace", "x"),
+}
+OF_A_NETWORK = {"experiments.trial", "experiments.split_error", "experiments.sampling_law"}
+OF_A_MAP = {"potentials.Potential", "mirror_maps.MirrorMap", "mirror_maps.mirror_map"}
+OTHERS = {*ELEMENTWISE, *((f, "y") for f in REGISTERED), *OF_A_SHAPE, *OF_A_NETWORK, *OF_A_MAP}
+ARRAYS = where(lambda v: isinstance(v, np.ndarray), OTHERS)
+MORE_THAN_NUMBERS = {("representation.solve", "ridge"), ("plotting.power_law", "exponent")}
+NUMBERS = where(lambda v: isinstance(v, float), MORE_THAN_NUMBERS)
+MORE_THAN_COUNTS = {("MirrorDescent", "width"), ("plotting.slider", "start")}
+COUNTS = where(lambda v: isinstance(v, int) and not isinstance(v, bool), MORE_THAN_COUNTS)
+POTENTIALS, DENSITIES, ACTIVATIONS = map(takes, ("potential", "density", "activation"))
+ANYWHERE = {"mirror_maps.mirror_map", "MirrorDescent"}  # training need not start at zero
+FROM_ZERO = takes("potential", {*ANYWHERE, "functionals.share_curvature", "functionals.relu_cost"})
+OBJECTS = {
+    ("activations.of", "function_of_torch"),
+    ("mirror_flow", "net"),
+    ("experiments.lazy_limit", "net"),
+    ("functionals.relu_cost", "h"),
+}
+FUNCTIONS = where(callable, OBJECTS)
 # what they give is used on points
-VALUES = FUNCTIONS[:-1]
+VALUES = [(f, a) for f, a in FUNCTIONS if f != "experiments.sweep"]
 
 SAME = None
 

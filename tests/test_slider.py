@@ -93,9 +93,10 @@ def test_references_and_points_may_move_along():
 
 def test_a_reference_is_drawn_in_its_own_panel():
     """Dashed, on the scale of that panel, which makes room for it."""
-    text = page(reference=("line", {"z": [5.0, 3.0, 0.0, -3.0, -4.0]}))
-    (line,) = (points for color, points in drawn(text) if color == "#D55E00")
-    assert len(re.findall('stroke="#D55E00"[^/]*stroke-dasharray', text)) == 1
+    low, high = np.linspace(0.0, 0.5, 5), [5.0, 3.0, 0.0, -3.0, -4.0]
+    text = page(reference=("line", {"z": high, "y": low}))
+    above, line = (points for color, points in drawn(text) if color == "#D55E00")
+    assert len(re.findall('stroke="#D55E00"[^/]*stroke-dasharray', text)) == 2
     top, bottom = moved(text)
     assert_drawn_as(
         [*line[:, 1], *bottom.ravel()],
@@ -103,13 +104,14 @@ def test_a_reference_is_drawn_in_its_own_panel():
     )
     np.testing.assert_allclose(line[:, 0], constant(text, "across")[0])
     assert line[:, 1].min() > top.max(), "it is in the second panel"
+    assert_drawn_as([*above[:, 1], *top[0]], [*low, 0, 0.25, 0.5, 0.75, 1])
 
 
 def test_the_script_takes_text_and_frame_at_the_position_of_the_slider():
     text = page()
     assert 'type="range" min="0" max="1" step="1"' in text
     script = text[text.index("const curves") :]
-    places = set(re.findall(r"\w+\[\w+\]", script[script.index("input.addEvent") :]))
+    places = set(re.findall(r"\w+\[[^]]*\]", script[script.index("input.addEvent") :]))
     assert places == {"values[k]", "curves[j]", "across[kind]", "steps[k]", "joins[kind]"}
     assert "const k = Number(input.value);" in script and "steps[k][i]" in script
 
@@ -121,7 +123,9 @@ def ticks(text, anchor):
 SCALES = [(0, 1), (1.6e9, 3600), (0, 1e-12), (1e9, 1), (-1e9, 1), (3, 1e-9), (1e15, 1), (0, 1e300)]
 
 
-@pytest.mark.parametrize(("start", "width"), [*SCALES, (0.1, 5e-16), (0, 1e-305), (-7e-9, 1e-8)])
+@pytest.mark.parametrize(
+    ("start", "width"), [*SCALES, (0.1, 5e-16), (0, 1e-305), (-7e-9, 1e-8), (1.25, 0.01)]
+)
 def test_ticks_say_where_they_are_at_any_scale(start, width):
     x = np.unique(start + width * np.linspace(0, 1, 9))
     text = plotting.slider(x, {"y": [x]}, ["a"], name="n", label="l", description="d").data

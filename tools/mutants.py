@@ -1,13 +1,15 @@
 """Mutation tests: change mflib in small ways, one at a time, and see whether its tests notice.
 
-    python -m tools.mutants                      mutate all the modules below, in turn
-    python -m tools.mutants potentials flow      only these
-    python -m tools.mutants --sample 150         150 mutants drawn at random from each module
-    python -m tools.mutants --survivors          once more those that survived, after new tests
-    python -m tools.mutants --report             the results so far, and each survivor's change
+    python -m tools.mutants                        mutate all that is named below, in turn
+    python -m tools.mutants potentials flow        only these modules and packages
+    python -m tools.mutants variational._solver    only this file of a package
+    python -m tools.mutants --sample 150           150 mutants drawn at random from each
+    python -m tools.mutants --survivors            once more those that survived, after new tests
+    python -m tools.mutants --report               the results so far, and each survivor's change
 
-mutmut works in a copy of the repository, _build/mutants/MODULE, where it tests the module by the
-tests named below. It resumes where it was stopped. docs/mutants.md says what was found.
+mutmut works in a copy of the repository, _build/mutants/NAME, where it tests a module, or all files
+of a package, by the tests named below. It resumes where it was stopped. docs/mutants.md says what
+was found.
 """
 
 import argparse
@@ -31,31 +33,26 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIES = ROOT / "_build" / "mutants"
 COPIED = ["mflib", "tests", "tools", "pyproject.toml"]
 
-# All but the slow ones, so that a mutant that survives costs seconds.
-SOLVER = [
-    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/test_variational_*.py")),
-    *("-k", "not (newton_needs_few or is_kernel_interpolation)"),
-]
+# The tests of each module or package, as patterns of files and an expression of pytest: all but the
+# slow ones, so that a mutant that survives costs seconds.
 TESTS = {
-    "potentials": ["tests/test_potentials.py", "tests/test_mirror_maps.py"],
-    "activations": ["tests/test_activations.py"],
-    "descent": ["tests/test_descent.py", "-k", "not tends_to_the_flow"],
-    "representation": [
-        *("tests/test_representation.py", "tests/test_trajectory.py", "-k"),
+    "potentials": (["tests/test_potentials*.py", "tests/test_mirror_maps.py"], ""),
+    "activations": (["tests/test_activations.py"], ""),
+    "descent": (["tests/test_descent.py", "tests/test_optimizer*.py"], "not tends_to_the_flow"),
+    "representation": (
+        ["tests/test_representation*.py", "tests/test_trajectory*.py"],
         "test_representation and not solvers_agree or test_kernel",
-    ],
-    "variational": SOLVER,
-    "_dual": SOLVER,
-    "_finite_elements": SOLVER,
-    "_panels": ["tests/test_quadrature.py", *SOLVER],
-    "_primal_dual": SOLVER,
-    "_solution": SOLVER,
-    "_quadrature": ["tests/test_quadrature.py", *SOLVER],
-    "flow": [
-        *("tests/test_flow.py", "tests/test_flow_steps.py", "tests/test_flow_sliding.py", "-k"),
+    ),
+    "variational": (
+        ["tests/test_variational*.py", "tests/test_quadrature.py"],
+        "not (newton_needs_few or is_kernel_interpolation)",
+    ),
+    "flow": (
+        ["tests/test_flow*.py"],
         "not (follow_descent or train_across or active_regime or kink_is_held or take_few_steps"
         " or held_at_the_end or approach_their_own or (order_two or stiff) and not lopsided)",
-    ],
+    ),
+    "experiments": (["tests/test_experiments.py", "tests/test_cache.py"], ""),
 }
 KILLED = ("killed", "timeout")
 
@@ -63,7 +60,7 @@ KILLED = ("killed", "timeout")
 SETTINGS = """\
 [mutmut]
 source_paths=mflib
-only_mutate=mflib/{module}.py
+only_mutate={files}
 also_copy=tools
 timeout_multiplier=5
 timeout_constant=10
@@ -86,43 +83,64 @@ class Undecorated(cst.CSTTransformer):
         )
 
 
-def prepare(module: str) -> Path:
+def files(name: str) -> list[str]:
+    """Return the files of a module, a package, or one module of a package, from the root."""
+    path = Path("mflib", *name.split("."))
+    if not (ROOT / path).is_dir():
+        return [f"{path}.py"]
+    inside = sorted((ROOT / path).glob("*.py"))
+    return [str(path / file.name) for file in inside if file.name != "__init__.py"]
+
+
+def selection(package: str) -> list[str]:
+    """Return what to tell pytest to run."""
+    patterns, expression = TESTS[package]
+    found = [str(path.relative_to(ROOT)) for p in patterns for path in sorted(ROOT.glob(p))]
+    return found + (["-k", expression] if expression else [])
+
+
+def prepare(package: str) -> Path:
     """Bring the working copy up to date; files that have not changed keep their time."""
-    copy = COPIES / module
+    copy = COPIES / package
     for name in COPIED:
-        ignore = shutil.ignore_patterns("__pycache__", f"{module}.py" if name == "mflib" else "")
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=ignore, dirs_exist_ok=True)
+            shutil.rmtree(copy / name, ignore_errors=True)
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, copy / name, ignore=ignore)
         else:
             shutil.copy2(ROOT / name, copy / name)
-    source = cst.parse_module((ROOT / "mflib" / f"{module}.py").read_text("utf-8"))
-    settings = SETTINGS.format(module=module, tests="\n    ".join(["", *TESTS[module]]))
-    write(copy / "mflib" / f"{module}.py", source.visit(Undecorated()).code)
-    write(copy / "setup.cfg", settings)
+    for file in files(package):
+        source = cst.parse_module((ROOT / file).read_text("utf-8"))
+        (copy / file).write_text(source.visit(Undecorated()).code, "utf-8")
+        shutil.copystat(ROOT / file, copy / file)
+    lists = {"files": files(package), "tests": selection(package)}
+    indented = {name: "\n    ".join(["", *entries]) for name, entries in lists.items()}
+    settings = SETTINGS.format(**indented)
+    if not (copy / "setup.cfg").exists() or (copy / "setup.cfg").read_text("utf-8") != settings:
+        (copy / "setup.cfg").write_text(settings, "utf-8")
     return copy
 
 
-def write(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text("utf-8") != text:
-        path.write_text(text, "utf-8")
-
-
-def draw(copy: Path, module: str, count: int) -> list[str]:
+def draw(copy: Path, name: str, count: int) -> list[str]:
     """Choose mutants at random, the same ones each time, and of more the same ones first."""
-    path = copy / "mflib" / f"{module}.py"
+    names = []
     with contextlib.chdir(copy):
-        names = mutate_file_contents(str(path), path.read_text("utf-8")).mutant_names
-    order = random.Random(0).sample(names, len(names))
-    return [f"mflib.{module}.{name}" for name in order[:count]]
+        for file in files(name):
+            made = mutate_file_contents(file, Path(file).read_text("utf-8")).mutant_names
+            module = file.removesuffix(".py").replace("/", ".")
+            names += [f"{module}.{mutant}" for mutant in made]
+    return random.Random(0).sample(names, len(names))[:count]
 
 
-def run(module: str, sample: int | None, survivors: bool, jobs: int) -> None:
-    copy, names = prepare(module), []
+def run(name: str, sample: int | None, survivors: bool, jobs: int) -> None:
+    copy, names = prepare(name.partition(".")[0]), []
     if sample is not None:
-        tried = results(module)
-        names = [name for name in draw(copy, module, sample) if name not in tried]
+        tried = results(name)
+        names = [mutant for mutant in draw(copy, name, sample) if mutant not in tried]
+    elif "." in name:
+        names = [f"mflib.{name}.*"]
     if survivors:
-        names = surviving(module)
+        names = surviving(name)
         # which tests reach which function must be found out again
         (copy / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     if not names and (survivors or sample is not None):
@@ -133,41 +151,47 @@ def run(module: str, sample: int | None, survivors: bool, jobs: int) -> None:
     subprocess.run(command, cwd=copy, env=environment, check=True)
 
 
-def results(module: str) -> dict[str, str]:
+def results(name: str) -> dict[str, str]:
     """Return what became of each mutant that was tried."""
-    meta = COPIES / module / "mutants" / "mflib" / f"{module}.py.meta"
-    codes = json.loads(meta.read_text("utf-8"))["exit_code_by_key"] if meta.exists() else {}
-    return {name: status_by_exit_code[code] for name, code in codes.items() if code is not None}
+    codes: dict[str, int | None] = {}
+    for file in files(name):
+        meta = COPIES / name.partition(".")[0] / "mutants" / f"{file}.meta"
+        if meta.exists():
+            codes |= json.loads(meta.read_text("utf-8"))["exit_code_by_key"]
+    return {key: status_by_exit_code[code] for key, code in codes.items() if code is not None}
 
 
-def surviving(module: str) -> list[str]:
-    return [name for name, end in results(module).items() if end not in KILLED]
+def surviving(name: str) -> list[str]:
+    return [mutant for mutant, end in results(name).items() if end not in KILLED]
 
 
-def report(module: str, changes: bool) -> None:
-    found = results(module)
+def report(name: str, changes: bool) -> None:
+    found = results(name)
     if not found:
-        return print(f"{module}: nothing tried")
-    test = stats.binomtest(len(found) - len(surviving(module)), len(found))
+        return print(f"{name}: nothing tried")
+    test = stats.binomtest(len(found) - len(surviving(name)), len(found))
     low, high = test.proportion_ci(method="wilson")
     counts = ", ".join(f"{count} {end}" for end, count in Counter(found.values()).items())
-    print(f"{module}: {counts}; {test.statistic:.1%} killed [{low:.1%}, {high:.1%}]")
-    with contextlib.chdir(COPIES / module):
-        for name in surviving(module):
-            print(f"  {name}: {found[name]}")
+    print(f"{name}: {counts}; {test.statistic:.1%} killed [{low:.1%}, {high:.1%}]")
+    with contextlib.chdir(COPIES / name.partition(".")[0]):
+        for mutant in surviving(name):
+            print(f"  {mutant}: {found[mutant]}")
             if changes:
-                print(get_diff_for_mutant(name, path=Path("mflib") / f"{module}.py"))
+                file = mutant.rpartition(".")[0].replace(".", "/") + ".py"
+                print(get_diff_for_mutant(mutant, path=Path(file)))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.mutants")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", default=list(TESTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", default=list(TESTS))
     parser.add_argument("--sample", type=int, metavar="N")
     parser.add_argument("--jobs", type=int, metavar="N", default=2)
     parser.add_argument("--survivors", action="store_true")
     parser.add_argument("--report", action="store_true", help="run nothing; show the survivors")
     arguments = parser.parse_args()
-    for module in arguments.modules:
+    if unknown := [name for name in arguments.names if name.partition(".")[0] not in TESTS]:
+        parser.error(f"no tests are named for {unknown[0]!r}; choose of {', '.join(TESTS)}")
+    for name in arguments.names:
         if not arguments.report:
-            run(module, arguments.sample, arguments.survivors, arguments.jobs)
-        report(module, changes=arguments.report)
+            run(name, arguments.sample, arguments.survivors, arguments.jobs)
+        report(name, changes=arguments.report)

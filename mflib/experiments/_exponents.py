@@ -167,8 +167,8 @@ def exponent_interval(
         samples, slope, n_resamples=max(resamples, 2), method="percentile", **options
     )
     slopes = drawn.bootstrap_distribution
-    if np.ptp(np.append(slopes, exponent)) <= 1e-12 * max(1.0, abs(exponent)):  # rounding alone
-        return Interval(exponent, exponent, exponent)
+    if np.ptp([exponent, slopes.min(), slopes.max()]) <= 1e-12 * max(1.0, abs(exponent)):
+        return Interval(exponent, exponent, exponent)  # but for rounding, all agree at each n
     ends = drawn.confidence_interval
     if not slopes.min() < exponent < slopes.max():
         return Interval(exponent, min(float(ends.low), exponent), max(float(ends.high), exponent))

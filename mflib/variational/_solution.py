@@ -222,7 +222,7 @@ class Solution:
         return result[0].reshape(x.shape), result[1].reshape(x.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Table:
     """h and h' at knots; between them the density is smooth and no field changes sign."""
 
