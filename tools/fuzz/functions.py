@@ -272,11 +272,12 @@ def check_grid(problem: Problem, answer: Any) -> str | None:
     turns = np.exp(2j * np.pi * (np.arange(problem["angles"]) + 0.5) / problem["angles"])
     ray = problem["stretch"][0] * turns.real + 1j * problem["stretch"][1] * turns.imag
     ray = np.repeat(ray / np.abs(ray), problem["biases"])
-    share = draws.make_density(problem["density"]).cdf(bias)
+    frozen = draws.make_density(problem["density"])
     levels = (np.arange(problem["biases"]) + 0.5) / problem["biases"]
+    rounding = 1e-6 + 1e-15 * float(np.abs(bias).max()) / frozen.std()
     return first_of(
         apart("the directions", weight, np.stack([ray.real, ray.imag], axis=1), 1e-12),
-        apart("the quantiles", share, np.tile(levels, problem["angles"]), 1e-6),
+        apart("the quantiles", frozen.cdf(bias), np.tile(levels, problem["angles"]), rounding),
     )
 
 

@@ -286,6 +286,7 @@ def check_mirror_map(problem: Problem, answer: Any) -> str | None:
     scale = problem["width"] if problem["scaled"] else 1
     center = np.array(problem["start"]) * (problem["center"] == "initialization")
     theta, spec = np.array(problem["theta"]), problem["potential"]
+    zero = float(draws.make_potential(spec).gradient(np.zeros(1))[0])
     for k, at in enumerate(scale * (theta - center)):
         a, h = mp.mpf(at), mp.mpf(10) ** -25
         values = [exact_potential(spec, a + step * h) for step in (-1, 0, 1)]
@@ -293,9 +294,10 @@ def check_mirror_map(problem: Problem, answer: Any) -> str | None:
         metric = float((values[2] - 2 * values[1] + values[0]) / h**2)
         if not np.isfinite([slope, metric]).all() or abs(slope) > 1e100:
             return None
+        rounding = 1e-14 * abs(zero) / metric / scale  # of a slope beside that at the centre
         fault = first_of(
             apart("dual", answer[0][k], slope, 1e-9 * abs(slope)),
-            apart("primal of dual", answer[1][k], theta[k], 1e-9 * (1 + abs(theta[k]))),
+            apart("primal of dual", answer[1][k], theta[k], 1e-9 * (1 + abs(theta[k])) + rounding),
             apart("metric", answer[2][k], metric, 1e-8 * abs(metric)),
         )
         if fault:
