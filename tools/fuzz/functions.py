@@ -136,10 +136,10 @@ def check_activation(problem: Problem, answer: Any) -> str | None:
 
 
 def draw_bend(rng) -> Problem:
-    count = int(rng.integers(1, 9))
+    count = int(rng.integers(2, 10))
     x = rng.normal(size=count) * draws.power_of_ten(rng, -3, 3) + draws.choose(rng, [0.0, 1990.0])
     y = rng.normal(size=count) * draws.power_of_ten(rng, -6, 6)
-    floor = draws.choose(rng, [1.0, draws.power_of_ten(rng, -6, 0), 0.0, 1.5])
+    floor = draws.choose(rng, [1.0, *([draws.power_of_ten(rng, -6, 0)] * 6), 0.0, 1.5])
     return {
         "x": x.tolist(),
         "y": y.tolist(),
@@ -232,8 +232,8 @@ def draw_ridges(rng) -> Problem:
         "dimension": dimension,
         "seed": int(rng.integers(1 << 30)),
         "size": size,
-        "reach": size * draws.choose(rng, [1.0, 1.0, 5.0, 0.5]),
-        "activation": draws.choose(rng, ["abs", "relu", "tanh"]),
+        "reach": size * draws.choose(rng, [1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 0.5]),
+        "activation": draws.choose(rng, ["abs", "relu", "abs", "relu", "tanh"]),
         "factors": draws.choose(rng, [0, 100, 200]),
     }
 
