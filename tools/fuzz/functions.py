@@ -136,10 +136,10 @@ def check_activation(problem: Problem, answer: Any) -> str | None:
 
 
 def draw_bend(rng) -> Problem:
-    count = int(rng.integers(1, 9))
+    count = int(rng.integers(2, 10))
     x = rng.normal(size=count) * draws.power_of_ten(rng, -3, 3) + draws.choose(rng, [0.0, 1990.0])
     y = rng.normal(size=count) * draws.power_of_ten(rng, -6, 6)
-    floor = draws.choose(rng, [1.0, draws.power_of_ten(rng, -6, 0), 0.0, 1.5])
+    floor = draws.choose(rng, [1.0, *([draws.power_of_ten(rng, -6, 0)] * 6), 0.0, 1.5])
     return {
         "x": x.tolist(),
         "y": y.tolist(),
@@ -232,8 +232,8 @@ def draw_ridges(rng) -> Problem:
         "dimension": dimension,
         "seed": int(rng.integers(1 << 30)),
         "size": size,
-        "reach": size * draws.choose(rng, [1.0, 1.0, 5.0, 0.5]),
-        "activation": draws.choose(rng, ["abs", "relu", "tanh"]),
+        "reach": size * draws.choose(rng, [1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 0.5]),
+        "activation": draws.choose(rng, ["abs", "relu", "abs", "relu", "tanh"]),
         "factors": draws.choose(rng, [0, 100, 200]),
     }
 
@@ -272,11 +272,12 @@ def check_grid(problem: Problem, answer: Any) -> str | None:
     turns = np.exp(2j * np.pi * (np.arange(problem["angles"]) + 0.5) / problem["angles"])
     ray = problem["stretch"][0] * turns.real + 1j * problem["stretch"][1] * turns.imag
     ray = np.repeat(ray / np.abs(ray), problem["biases"])
-    share = draws.make_density(problem["density"]).cdf(bias)
+    frozen = draws.make_density(problem["density"])
     levels = (np.arange(problem["biases"]) + 0.5) / problem["biases"]
+    rounding = 1e-6 + 1e-15 * float(np.abs(bias).max()) / frozen.std()
     return first_of(
         apart("the directions", weight, np.stack([ray.real, ray.imag], axis=1), 1e-12),
-        apart("the quantiles", share, np.tile(levels, problem["angles"]), 1e-6),
+        apart("the quantiles", frozen.cdf(bias), np.tile(levels, problem["angles"]), rounding),
     )
 
 
