@@ -212,13 +212,17 @@ class _Digest:
         return self.known[id(obj)][1]
 
 
+# behind the functions of np.random, which are its methods
+_GLOBAL_GENERATOR = getattr(np.random.random, "__self__", None)
+
+
 def _parts(obj: Any) -> Iterable[Any]:
     """Return all that makes up an object."""
     if isinstance(obj, type):
         return _class_parts(obj)
     if type(obj) in _PARTS:
         return _PARTS[type(obj)](obj)
-    if obj is np.random.mtrand._rand:  # what SciPy's distributions hold: no state of their own
+    if obj is _GLOBAL_GENERATOR:  # what SciPy's distributions hold: no state of their own
         return ["the global generator"]
     if callable(getattr(obj, "__wrapped__", None)):  # such as functools.cache, staticmethod
         return [obj.__wrapped__]
