@@ -113,6 +113,8 @@ def test_every_seed_is_another_network():
     networks = [weights(mflib.ShallowNetwork(3, seed=seed, **options)) for seed in range(40)]
     for name in networks[0]:
         assert len({net[name].tobytes() for net in networks}) == 40
+    numbers = np.concatenate([value.ravel() for net in networks for value in net.values()])
+    assert len(np.unique(numbers)) == len(numbers)  # nothing is drawn once and used twice
 
 
 @pytest.mark.parametrize(
