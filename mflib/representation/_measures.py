@@ -203,7 +203,18 @@ class Biases(Measure):
         features = np.abs(self.features(nodes, self.points))
         with np.errstate(over="ignore", invalid="ignore"):
             total = features.T @ (nodes.mass[:, None] * np.abs(self.alpha(nodes, several)))
-        return not self.tail(several.T) <= 1e-16 * total.max()
+        return not max(self.tail(several.T), self._further(several)) <= 1e-16 * total.max()
+
+    def _further(self, several: np.ndarray) -> float:
+        """Return the most that alpha sigma has in one doubling of the distance, further out."""
+        places = np.concatenate(self.beyond)
+        weight = np.repeat([1.0, -1.0], list(map(len, self.beyond)))
+        nodes = Nodes(weight[:, None], weight * places, np.zeros(0))
+        mass = np.abs(places) * pdf_at(self.density, weight * (places + self.origin))
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = np.abs(self.alpha(nodes, several)) * mass[:, None]
+            parts = np.abs(self.features(nodes, self.points)).T @ moved
+        return float(parts.max()) if np.isfinite(parts).all() else np.inf
 
     def tail(self, multipliers: np.ndarray) -> float:
         panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
