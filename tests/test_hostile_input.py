@@ -259,7 +259,7 @@ PARTICULAR = [
             (([], []), (ValueError, "neurons must have shapes")),
             ((["1"], [0.0]), (TypeError, r"neurons\[0\] must be an array of real")),
             (([1.0], [np.nan]), (ValueError, r"neurons\[1\] contains nan")),
-            (([1.0], [0.0]), (ValueError, "x contains -0.*, where no unit responds")),
+            (([1.0], [0.0]), {CONVERGED, STALLED}),
         ]
     ),
     # the rest
