@@ -196,10 +196,10 @@ def multiplier(inverse, x: float, y: float, density, most: float, reach=np.inf) 
             r = np.array([abs(x - b), abs(x + b)])
             return 0.5 * float(r @ inverse(k * r)) * density.pdf(b)
 
-        options = {"limit": 900, "epsabs": 1e-13, "epsrel": 1e-13}
+        options = {"limit": 200, "epsabs": 1e-12, "epsrel": 1e-10}
         return sum(integrate.quad(integrand, *ends[i : i + 2], **options)[0] for i in range(7))
 
-    return optimize.brentq(lambda k: value(k) - y, 1e-6, most, xtol=1e-14, rtol=1e-14)
+    return optimize.brentq(lambda k: value(k) - y, 1e-6, most, xtol=1e-14, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ def _smooth_panels(defined: _Defined, far: bool) -> Panels:
     moments = _moments(density, np.stack([edges[:-1], edges[1:]], axis=1), centre, spread)
     mean = (float(density.moment(1)) - centre) / spread
     missing = np.abs(moments.sum(axis=0) - [1.0, mean, 1.0 + mean**2])
-    if 1e-10 < missing.max() < 1e-6 and all(tail.complete for tail in tails):
+    sharp = all(tail.complete for tail in tails) and _rounding(centre, spread) < 1e-10
+    if sharp and 1e-10 < missing.max() < 1e-6:
         # SciPy's own mean and variance may come from a quadrature with fewer digits
         other = np.abs(moments.sum(axis=0) - _adaptive_moments(density, ends, centre, spread))
         missing[1:] = np.minimum(missing, other)[1:]
@@ -162,6 +163,11 @@ def _law(reach: np.ndarray, p: np.ndarray, last: int) -> tuple[float, float]:
     return float(falls[1]), float(np.log(falls[1] / falls[0]) / steps.mean())
 
 
+def _rounding(centre: float, spread: float) -> float:
+    """How well points near the centre are told apart, in units of the spread."""
+    return 2 * float(np.finfo(float).eps) * abs(centre) / spread
+
+
 def _graded(ends: list[float], centre: float, spread: float) -> np.ndarray:
     """Grade what reaches far geometrically, before anything is measured on it."""
     edges = set(ends)
@@ -175,7 +181,7 @@ def _bisect(density, edges, centre: float, spread: float, steep: np.ndarray) -> 
     """Halve panels until their halves say the same, on steep sides to a fraction of themselves."""
     pending = np.stack([edges[:-1], edges[1:]], axis=1)
     done, count = [edges[[0, -1]]], 0
-    rounding = 2 * np.finfo(float).eps * np.abs(centre) / spread  # of u
+    rounding = _rounding(centre, spread)
     most = _MOST_FAR if steep.any() else _MOST
     while len(pending):
         middle = pending.mean(axis=1)
@@ -189,7 +195,7 @@ def _bisect(density, edges, centre: float, spread: float, steep: np.ndarray) -> 
         rough = error > max(_TOLERANCE, rounding)
         u = (pending - centre) / spread
         outer = (steep[0] & (u[:, 1] < -1)) | (steep[1] & (u[:, 0] > 1))
-        rough |= outer & (error > np.maximum(1e-12 * parts.max(axis=1), 1e-280))
+        rough |= outer & (error > np.maximum(max(1e-12, rounding) * parts.max(axis=1), 1e-280))
         rough &= ~closed_in & (middle > pending[:, 0]) & (count + len(pending) < most)
         done.append(pending[~rough].ravel())
         count += int((~rough).sum())

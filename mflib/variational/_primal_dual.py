@@ -43,11 +43,14 @@ def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
         return xi, 1
     size, half = phi.mirror(np.array([largest, 0.5 * largest]))
     gap, systems = np.inf, 1
-    if size <= _STEEP * half and np.isfinite(grid.sum(phi.bregman(alpha, zero))):
+    start = None
+    if not (size <= _STEEP * half and np.isfinite(grid.sum(phi.bregman(alpha, zero)))):
+        # far out in a tail a potential that grows exponentially is as good as infinite
+        start = _finite_start(grid, phi, xi, dual.targets)
+    if start:
+        (xi, alpha), systems = start, 2
+    else:
         xi = xi * size / (curvature * largest)
-    else:  # far out in a tail a potential that grows exponentially is as good as infinite
-        xi, alpha = _finite_start(grid, phi, xi, dual.targets)
-        systems = 2
     while systems < _MAX_SYSTEMS:
         z = grid.field(xi)
         beta = phi.inverse_mirror(z)
@@ -72,11 +75,14 @@ def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
 
 def _finite_start(
     grid: _FixedNodes, phi: Potential, xi: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The best multiple of a field, and an interpolant one Newton step away from it."""
     slope = partial(_slope_dual, grid.sum, phi, 0.0, grid.field(xi), xi @ targets)
-    xi = xi * _scale(slope)
-    beta = phi.inverse_mirror(grid.field(xi))
+    try:
+        xi = xi * _scale(slope)
+        beta = phi.inverse_mirror(grid.field(xi))
+    except ValueError:  # too large for an inverse without a formula
+        return None
     weight = 1 / phi.hessian(beta)
     step = grid.solve(weight, targets - grid.integral(beta))
     return xi, beta + weight * grid.field(step)

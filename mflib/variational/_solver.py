@@ -92,7 +92,7 @@ def solve(
     with allow_overflow():
         at, level, iterations = _maximise(dual)
         tails = beyond(dual, at)
-        if tails is Tails.CUT:
+        if tails is Tails.CUT and moments_agree(dual):
             dual = DiscreteDual(*problem, far=True)
             at, level, more = _maximise(dual)
             iterations, tails = iterations + more, beyond(dual, at)
@@ -173,8 +173,13 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     """
     initial, t = at.gradient @ step, 1.0
     clear = initial > 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
+    trial = at
     for _ in range(tries):
-        trial = dual.evaluate(at.xi + t * step, level)
+        try:
+            trial = dual.evaluate(at.xi + t * step, level)
+        except ValueError:  # too far for a potential whose inverse has no formula
+            t *= 0.4
+            continue
         fall = dual.error(trial.gradient) / dual.error(at.gradient)
         if clear and trial.gradient @ step >= -0.5 * initial:
             break
