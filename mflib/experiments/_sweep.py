@@ -128,6 +128,10 @@ def sweep(
 
 
 def _store(cache: str | os.PathLike[str], version: str | None) -> Store:
+    if not isinstance(cache, str | os.PathLike):
+        raise TypeError(f"cache must be the path of a folder, got {cache!r}.")
+    if cache == "":  # to Path it is the working directory
+        raise ValueError("cache must be the path of a folder, got ''; leave it out for no cache.")
     if version is not None and not isinstance(version, str):
         raise TypeError(f"version must be a text, got {version!r}.")
     if not version:
@@ -135,10 +139,6 @@ def _store(cache: str | os.PathLike[str], version: str | None) -> Store:
             f"with a cache, version must be a text of yours, got {version!r}: give version='1', "
             "and another one whenever the function or what it uses changes."
         )
-    if not isinstance(cache, str | os.PathLike):
-        raise TypeError(f"cache must be the path of a folder, got {cache!r}.")
-    if cache == "":  # to Path it is the working directory
-        raise ValueError("cache must be the path of a folder, got ''; leave it out for no cache.")
     try:
         return Store(cache)
     except (FileExistsError, NotADirectoryError):
