@@ -742,5 +742,5 @@
 
   window.laboratory = Object.assign(window.laboratory ?? {}, { solve });
   // what training shares with the solver
-  window.laboratory.parts = { Dual, Quadratic, Refusal, checked, densityOf, dot, largest, number, potentialOf, require, zeros };
+  window.laboratory.parts = { Dual, Learned, Quadratic, Refusal, checked, densityOf, dot, largest, number, potentialOf, require, zeros };
 })();
