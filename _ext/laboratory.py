@@ -91,20 +91,41 @@ WIDTH, HEIGHT = 480, 260
 SCRIPTS = ("solver", "training", "drawing", "controls")
 
 # What the reader can take hold of. Inputs say what they set, buttons what they do: controls.js.
-ACTIVATION = {"abs": "|u|, the absolute value", "relu": "ReLU", "leaky": "leaky ReLU"}
-POTENTIAL = {
-    "quadratic": "x²",
-    "power": "|x|ᵖ + ω x²",
-    "hypentropy": "hypentropy",
-    "regularized": "hypentropy + ω x²",
+ACTIVATION = {
+    "abs": ("|u|, the absolute value", {"slope": -1}),
+    "relu": ("ReLU", {"slope": 0}),
+    "leaky": ("leaky ReLU", {"slope": 0.25}),
 }
-DENSITY = {"uniform": "uniform", "normal": "normal", "humps": "two humps"}
-WIDTHS = {str(n): str(n) for n in (20, 50, 100, 200, 500, 1000, 2000, 5000)}
+POTENTIAL = {
+    "quadratic": ("x²", {"kind": "quadratic"}),
+    "power": ("|x|ᵖ + ω x²", {"kind": "power", "exponent": 4, "omega": 1}),
+    "hypentropy": ("hypentropy", {"kind": "hypentropy", "beta": 0.3}),
+    "regularized": ("hypentropy + ω x²", {"kind": "hypentropy", "beta": 0.3, "omega": 1}),
+}
+DENSITY = {
+    "uniform": ("uniform", {"kind": "uniform", "reach": 1}),
+    "normal": ("normal", {"kind": "normal", "deviation": 0.5}),
+    "humps": ("two humps", {"kind": "humps", "centre": 0.6, "deviation": 0.25}),
+}
 
 
-def select(name: str, label: str, options: dict[str, str]) -> str:
-    items = "".join(f'<option value="{key}">{text}</option>' for key, text in options.items())
-    return f'<label class="choice"><span>{label}</span> <select data-set="{name}">{items}</select></label>'
+def option(key: str, text: str, sets: dict[str, Any] | None = None) -> str:
+    data = f' data-sets="{html.escape(json.dumps(sets))}"' if sets else ""
+    return f'<option value="{key}"{data}>{text}</option>'
+
+
+def select(name: str, label: str, options: str) -> str:
+    """Return a choice; an option may say what of the state it sets."""
+    return (
+        f'<label class="choice"><span>{label}</span> '
+        f'<select data-set="{name}">{options}</select></label>'
+    )
+
+
+def options(choices: dict[str, tuple[str, dict[str, Any]]], name: str = "") -> str:
+    return "".join(
+        option(key, text, {name: sets} if name else sets) for key, (text, sets) in choices.items()
+    )
 
 
 def slider(name: str, label: str, attributes: str) -> str:
@@ -118,9 +139,9 @@ def steps(low: float, high: float, step: float) -> str:
     return f'min="{low}" max="{high}" step="{step}"'
 
 
-def factors(low: float, high: float, zero: bool = False) -> str:
-    """Equal steps are equal factors, after zero perhaps; STEPS of controls.js is their number."""
-    return f'min="0" max="60" data-low="{low}" data-high="{high}"' + ' data-zero="1"' * zero
+def powers(low: float, high: float, kind: str = "any") -> str:
+    """Equal steps are equal factors; with "zero" the low end stands for 0."""
+    return f'min="{low}" max="{high}" step="0.05" data-power="{kind}"'
 
 
 def check(name: str, label: str) -> str:
@@ -132,23 +153,24 @@ def button(action: str, label: str, kind: str = "") -> str:
 
 
 GROUPS = {
-    "activation": select("activation", "Activation", ACTIVATION)
-    + slider("slope", "slope on the left", steps(-1, 0.9, 0.05)),
-    "potential": select("potential", "Potential φ", POTENTIAL)
+    "activation": select("activation", "Activation", options(ACTIVATION))
+    + slider("slope", "slope on the left", steps(-0.95, 0.85, 0.1)),
+    "potential": select("potential", "Potential φ", options(POTENTIAL, "potential"))
     + slider("exponent", "exponent p", steps(2, 8, 0.1))
-    + slider("beta", "scale β", factors(0.1, 10))
-    + slider("omega", "weight ω", factors(0.01, 10))
+    + slider("beta", "scale β", powers(-1, 1))
+    + slider("omega", "weight ω", powers(-2, 1))
     + check("scaled", "scaled; if not, as x²"),
-    "density": select("density", "Density of the kinks", DENSITY)
+    "density": select("density", "Density of the kinks", options(DENSITY, "density"))
     + slider("reach", "reach", steps(0.5, 2.5, 0.05))
     + slider("centre", "humps at ±", steps(0.1, 1.2, 0.05))
     + slider("deviation", "deviation", steps(0.15, 1.5, 0.05)),
-    "ridge": slider("ridge", "ridge", factors(1e-6, 1, zero=True)),
+    "ridge": slider("ridge", "ridge", powers(-6, 0, "zero")),
 }
 TRAINING = (
     '<div class="training"><div class="line">'
     + button("toggle", "▶ Train a network", "play")
-    + select("width", "units", WIDTHS)
+    + '<label class="choice"><span>units</span> <input type="number" data-set="width" min="20" '
+    + 'max="5000" step="20" autocomplete="off"></label>'
     + button("reseed", "Other seed")
     + '</div><div><label class="choice slider time"><span>time, on a logarithmic axis</span>'
     + '<input type="range" data-set="time" autocomplete="off" min="0" max="1"></label></div>'
@@ -189,8 +211,26 @@ class TwoHumps(stats.rv_continuous):
 two_humps = TwoHumps(shapes="centre, deviation")
 
 ''',
-    "limit": """x = <x>
-y = <y>
+    "activation": {"abs": '"abs"', "relu": '"relu"', "leaky": "activations.leaky_relu(<slope>)"},
+    "plain": {
+        "quadratic": "potentials.Quadratic()",
+        "power": "potentials.Power(<exponent>)",
+        "hypentropy": "potentials.Hypentropy(<beta>)",
+    },
+    "potential": ["<plain>", "potentials.Regularized(<plain>, omega=<omega>)"],
+    "felt": ["potentials.Quadratic()", "potential"],
+    "density": {
+        "uniform": "stats.uniform(-<reach>, 2 * <reach>)",
+        "normal": "stats.norm(0, <deviation>)",
+        "humps": "two_humps(<centre>, <deviation>)",
+    },
+    "bias": {
+        "uniform": "<reach> * (2 * u - 1)",
+        "normal": "<deviation> * bell",
+        "humps": "<deviation> * bell + np.where(hump < 0.5, -<centre>, <centre>)",
+    },
+    "limit": """x = [<x>]
+y = [<y>]
 activation = <activation>
 potential = <potential>
 density = <density>
@@ -237,15 +277,16 @@ def bench(shown: set[str], full: bool) -> str:
     choices = "".join(group for name, group in GROUPS.items() if name in shown)
     if full:
         names = {"": "your own"} | {key: preset["name"] for key, preset in PRESETS.items()}
-        choices = select("preset", "Start from", names) + choices
+        starts = "".join(option(*entry) for entry in names.items())
+        choices = select("preset", "Start from", starts) + choices
     home = "" if full else '<a class="home" href="">Open in the laboratory</a>'
     return (
         '<div class="bench"><div class="pictures"><div data-panel="function"></div>'
-        '<ul class="legend"></ul><p class="certificate"></p></div>'
+        f'<ul class="legend"></ul><p class="certificate"></p><div class="line">{POINTS}</div></div>'
         + TRAINING * ("training" in shown)
         + f'<div class="choices">{choices}</div>'
         + LOWER * ("units" in shown)
-        + f'<div class="extras"><div class="line">{POINTS}{home}</div>{SHARING * full}</div>'
+        + f'<div class="extras">{home}{SHARING * full}</div>'
         '<p class="words" aria-live="polite"></p></div>'
     )
 

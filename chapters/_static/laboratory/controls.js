@@ -10,28 +10,14 @@ const { Panel, Points, Refusal, FLOW_STATUS, densityOf, drawNetwork, integration
 
 const MOST_POINTS = 12;
 const PER_DECADE = 10; // frames of training
-const STEPS = 60; // of a slider whose steps are equal factors
 const BARE = {
   x: [0], y: [1], slope: 0, potential: { kind: "quadratic" }, density: { kind: "uniform", reach: 1 }, ridge: 0, scaled: true,
   width: 500, seed: 0, spline: false, pinned: null, time: null,
 };
-/** What a choice sets. */
-const CHOICES = {
-  activation: { abs: { slope: -1 }, relu: { slope: 0 }, leaky: { slope: 0.3 } },
-  potential: {
-    quadratic: { potential: { kind: "quadratic" } }, power: { potential: { kind: "power", exponent: 4, omega: 1 } },
-    hypentropy: { potential: { kind: "hypentropy", beta: 0.3 } }, regularized: { potential: { kind: "hypentropy", beta: 0.3, omega: 1 } },
-  },
-  density: {
-    uniform: { density: { kind: "uniform", reach: 1 } }, normal: { density: { kind: "normal", deviation: 0.5 } },
-    humps: { density: { kind: "humps", centre: 0.6, deviation: 0.25 } },
-  },
-};
-
 const copy = (value) => JSON.parse(JSON.stringify(value));
 const clamp = (v, least, most) => Math.min(most, Math.max(least, v));
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-const settingsOf = ({ potential, density }) => ({ ...potential, ...density });
+const sized = (width) => clamp(Math.round(width) || 1, 1, 5000);
 
 /** The choice that a state shows. */
 const chosen = {
@@ -47,42 +33,34 @@ function problemOf({ x, y, slope, potential, density, ridge, scaled }) {
 
 /** A state in a few words. */
 function described(state) {
-  const { slope, scaled, ridge } = state, { exponent, beta, omega } = state.potential, square = omega > 0 ? ` + ${short(omega)} x²` : "";
-  const phi = { quadratic: "x²", power: `|x|^${exponent}${square}`, hypentropy: `hypentropy ${beta}${square}` }[state.potential.kind];
+  const { slope, scaled, ridge } = state, { exponent, beta, omega } = state.potential, square = omega > 0 ? ` + ${omega === 1 ? "" : `${short(omega)} `}x²` : "";
+  const phi = exponent ? `|x|^${short(exponent)}${square}` : beta ? `hypentropy ${short(beta)}${square}` : "x²";
   const activation = { abs: "|u|", relu: "ReLU", leaky: `leaky ReLU ${short(slope)}` }[chosen.activation(state)];
   return `${activation}, ${phi}${scaled ? "" : " unscaled"}, ${state.density.kind}${ridge > 0 ? `, ridge ${short(ridge)}` : ""}`;
 }
 
-/** A state as the fragment of an address, and back; null if it holds none. */
+/** A state as the fragment of an address, and back; null if that holds none that can be shown. */
 const addressOf = (state) => `#${encodeURIComponent(JSON.stringify(state))}`;
 
 function stateOf(fragment) {
   try {
-    const state = { ...copy(BARE), ...JSON.parse(decodeURIComponent(fragment.slice(1))) }, { x, y, width, seed, pinned } = state;
-    densityOf(state.density);
-    const sound = x.length === y.length && x.length > 0 && x.length <= MOST_POINTS && [...x, ...y, state.slope, state.ridge].every(Number.isFinite) &&
-      Number.isInteger(width) && width >= 1 && width <= 5000 && Number.isInteger(seed) && seed >= 0 && state.potential.kind in CHOICES.potential;
-    if (pinned) densityOf(pinned.density);
-    return sound ? state : null;
+    const state = { ...copy(BARE), ...JSON.parse(decodeURIComponent(fragment.slice(1))) }, { x, width, seed, pinned } = state;
+    const solved = [state, pinned ?? state].every((some) => solve(problemOf(some)).status !== "REFUSED");
+    return solved && x.length <= MOST_POINTS && Number.isInteger(seed) && width === sized(width) ? state : null;
   } catch {
     return null;
   }
 }
 
-/** The program that gives the same numbers, from the pieces of it that the page holds. */
-function pythonOf(state, { head, humps, limit, network }) {
-  const { x, y, slope, potential: { kind, exponent, beta, omega }, density, ridge, scaled, width, seed, time } = state;
-  const plain = { quadratic: "Quadratic()", power: `Power(${exponent})`, hypentropy: `Hypentropy(${beta})` }[kind];
-  const { reach, deviation, centre } = density, values = {
-    x: `[${x.join(", ")}]`, y: `[${y.join(", ")}]`, width, seed, scaled: scaled ? "True" : "False",
-    activation: { abs: '"abs"', relu: '"relu"', leaky: `activations.leaky_relu(${slope})` }[chosen.activation(state)],
-    potential: kind !== "quadratic" && omega > 0 ? `potentials.Regularized(potentials.${plain}, omega=${omega})` : `potentials.${plain}`,
-    felt: scaled ? "potential" : "potentials.Quadratic()", ridge: ridge > 0 ? `, ridge=${ridge}` : "",
-    density: { uniform: `stats.uniform(${-reach}, ${2 * reach})`, normal: `stats.norm(0, ${deviation})`, humps: `two_humps(${centre}, ${deviation})` }[density.kind],
-    bias: { uniform: `${reach} * (2 * u - 1)`, normal: `${deviation} * bell`, humps: `${deviation} * bell + np.where(hump < 0.5, -${centre}, ${centre})` }[density.kind],
+/** The program that gives the same numbers: the page holds its text, with names in brackets for what differs. */
+function pythonOf(state, program) {
+  const { potential, density, ridge, scaled, time } = state, values = {
+    ...state, ...potential, ...density, x: state.x.join(", "), y: state.y.join(", "), activation: program.activation[chosen.activation(state)],
+    plain: program.plain[potential.kind], potential: program.potential[Number(potential.omega > 0)], felt: program.felt[Number(scaled)],
+    density: program.density[density.kind], bias: program.bias[density.kind], ridge: ridge > 0 ? `, ridge=${ridge}` : "", scaled: scaled ? "True" : "False",
   };
-  const text = [head, density.kind === "humps" ? humps : "", limit, time == null ? "" : network].join("");
-  return text.replace(/<(\w+)>/g, (_, name) => values[name]);
+  const fill = (text) => text.replace(/<(\w+)>/g, (_, name) => fill(String(values[name])));
+  return fill(program.head + (density.kind === "humps" ? program.humps : "") + program.limit + (time == null ? "" : program.network));
 }
 
 /** Fill a list of what the lines mean: a class for the sample, and words. */
@@ -103,8 +81,6 @@ class Laboratory {
     this.alpha = panel("alpha", { height: 190, ylabel: "coefficient α of a unit, by its kink", xlabel: "kink" });
     this.loss = panel("loss", { height: 150, ylabel: "mean squared error", xlabel: "time", logarithmic: true });
     this.points = new Points(this.panel);
-    this.hint = svg("text", { class: "hint", "aria-hidden": true }, this.panel.root);
-    this.hint.textContent = "drag me";
     this.labels = [...root.querySelectorAll(".choices > *, label.time")].map((label) => ({ label, parent: label.parentElement, input: label.querySelector("[data-set]") }));
     this.listen();
     this.show((!home && stateOf(location.hash)) || this.preset);
@@ -197,15 +173,14 @@ class Laboratory {
       this.preset = { ...BARE, ...this.presets[value] };
       return this.reset(value);
     }
-    if (name in CHOICES) Object.assign(state, copy(CHOICES[name][value]));
+    if (typeof value === "object") Object.assign(state, value);
     else (name in state.potential ? state.potential : name in state.density ? state.density : state)[name] = value;
-    if (name === "slope" || name === "activation") this.leaky = name === "slope" || value === "leaky";
     this.chosen = "";
     return this.update("", { keep: name === "spline" });
   }
 
   reset(name = "") {
-    Object.assign(this, { chosen: name, selected: -1, leaky: false });
+    Object.assign(this, { chosen: name, selected: -1 });
     this.show(this.preset);
   }
 
@@ -265,20 +240,17 @@ class Laboratory {
 
   /** Bring the inputs in line with the state; sliders are there only where they do something. */
   showInputs() {
-    const { state, labels, flow, program } = this, settings = settingsOf(state);
-    const activation = this.leaky ? "leaky" : chosen.activation(state), focus = document.activeElement;
-    const uses = { slope: activation === "leaky", time: flow !== null };
-    for (const name of ["exponent", "beta", "omega", "reach", "centre", "deviation"]) uses[name] = settings[name] > 0;
-    const shown = labels.filter(({ input }) => uses[input.dataset.set] ?? true);
+    const { state, labels, flow } = this, focus = document.activeElement, values = {
+      ...state, ...state.potential, ...state.density, preset: this.chosen, activation: chosen.activation(state), potential: chosen.potential(state),
+      density: state.density.kind, slope: [-1, 0].includes(state.slope) ? undefined : state.slope, time: flow?.index,
+    };
+    const shown = labels.filter(({ input }) => values[input.dataset.set] !== undefined);
     for (const parent of new Set(labels.map((entry) => entry.parent))) parent.replaceChildren(...shown.filter((entry) => entry.parent === parent).map(({ label }) => label));
-    if (focus !== document.activeElement && this.root.contains(focus)) focus.focus();
-    for (const input of this.root.querySelectorAll("[data-set]")) {
-      const name = input.dataset.set, kind = { ...state, preset: this.chosen, activation, potential: chosen.potential(state), density: state.density.kind, time: flow?.index };
-      put(input, name in settings && name !== "kind" ? settings[name] : kind[name]);
-    }
+    if (this.root.contains(focus)) focus.focus();
+    for (const input of this.root.querySelectorAll("[data-set]")) put(input, values[input.dataset.set]);
     const pin = this.find("[data-do=pin]"), code = this.find("code");
     if (pin) pin.textContent = state.pinned ? "Unpin the curve" : "Pin this curve";
-    if (code) code.textContent = pythonOf(state, program);
+    if (code) code.textContent = pythonOf(state, this.program);
   }
 
   say(text) { this.find(".words").textContent = text.trim(); }
@@ -287,7 +259,7 @@ class Laboratory {
     const { limit: { status, message, cost, gap, residual, penalties }, selected: i, state: { x, y } } = this;
     const point = i >= 0 && i < x.length ? `Point ${i + 1} at x = ${short(x[i])}, y = ${short(y[i])}. ` : "";
     if (status !== "CONVERGED") return `${point}No curve: ${message}`;
-    return `${point}${status}, cost ${inTerms(cost, penalties)}, gap ${short(gap, 2)}, residual ${short(residual, 2)}.`;
+    return `${point}${status}: cost ${inTerms(cost, penalties)}, gap ${short(gap, 2)}, residual ${short(residual, 2)}.`;
   }
 
   /*
@@ -325,10 +297,8 @@ class Laboratory {
     panel.line("path", t, frame?.infinite.at(t));
     panel.line("network", t, frame?.network.at(t));
     this.points.draw(x, y, this.selected);
-    const first = x.indexOf(Math.min(...x));
-    for (const [name, value] of Object.entries({ x: panel.across(x[first]) + 12, y: panel.up(y[first]) - 12, visibility: this.touched ? "hidden" : "visible" })) {
-      this.hint.setAttribute(name, String(value));
-    }
+    if (this.touched) this.find(".hint")?.remove();
+    else if (!this.find(".hint")) svg("text", { class: "hint", x: 12, y: -12, "aria-hidden": true }, this.points.root.firstElementChild).textContent = "drag me";
     panel.root.setAttribute("aria-label", `The learned function and ${x.length} points. ${this.inWords()}`);
     if (this.alpha) this.drawUnits(width, converged, frame);
     if (this.loss) this.drawLoss();
@@ -499,13 +469,8 @@ class Laboratory {
   async copy(text, what) {
     try {
       await navigator.clipboard.writeText(text);
-    } catch { // no permission: by hand
-      const box = Object.assign(document.createElement("textarea"), { value: text, className: "words" });
-      this.root.append(box);
-      box.select();
-      const done = document.execCommand("copy");
-      box.remove();
-      if (!done) return this.say(`${what} could not be copied: your browser does not allow it.`);
+    } catch {
+      return this.say(`${what} could not be copied: your browser does not allow it. Take it from the address, or from below.`);
     }
     return this.say(`${what} is copied.`);
   }
@@ -538,22 +503,18 @@ function inTerms(cost, penalties) {
   return short(cost) + (penalties ? ` = ${Object.entries(penalties).map(([name, v]) => `${short(v)} (${name})`).join(" + ")}` : "");
 }
 
-/** The value that an input shows; sliders with `data-low` go in equal factors, with `data-zero` from 0. */
-function valueOf({ type, value, checked, dataset: { low, high, zero, set } }) {
+/** The value of an input: an option may hold what it sets; a slider, the power of ten, and its low end zero. */
+function valueOf({ type, value, min, checked, selectedOptions, dataset: { power } }) {
   if (type === "checkbox") return checked;
-  if (low === undefined) return type === "range" || set === "width" ? Number(value) : value;
-  const share = (Number(value) - (zero ? 1 : 0)) / (STEPS - (zero ? 1 : 0));
-  return share < 0 ? 0 : Number((low * (high / low) ** share).toPrecision(3));
+  if (selectedOptions?.[0].dataset.sets) return JSON.parse(selectedOptions[0].dataset.sets);
+  if (power) return power === "zero" && value === min ? 0 : Number((10 ** value).toPrecision(3));
+  return type === "number" ? sized(value) : type === "range" ? Number(value) : value;
 }
 
 function put(input, value) {
-  const { low, high, zero } = input.dataset, first = zero ? 1 : 0;
+  const { power } = input.dataset;
   if (input.type === "checkbox") input.checked = value;
-  else if (low !== undefined) input.value = value > 0 ? Math.round(first + ((STEPS - first) * Math.log(value / low)) / Math.log(high / low)) : 0;
-  else {
-    if (input.options && ![...input.options].some((option) => option.value === String(value))) input.add(new Option(value));
-    input.value = value;
-  }
+  else input.value = power ? Math.max(input.min, Math.log10(value)) : value;
   const shown = input.type === "range" && input.previousElementSibling?.querySelector("b");
   if (shown) shown.textContent = short(value);
   if (shown) input.setAttribute("aria-valuetext", short(value));

@@ -4,6 +4,7 @@
  */
 "use strict";
 {
+const { dot, eliminate } = window.laboratory.parts;
 const LEFT = 50, RIGHT = 12, TOP = 22, BOTTOM = 24; // margins
 let panels = 0;
 
@@ -138,7 +139,7 @@ class Points {
   /** The point nearest to a place on the screen, or −1 if a finger would not reach it. */
   near({ clientX, clientY }) {
     const distances = [...this.root.children].map((point) => {
-      const box = point.lastElementChild.getBoundingClientRect();
+      const box = point.children[1].getBoundingClientRect();
       return Math.hypot(clientX - box.left - box.width / 2, clientY - box.top - box.height / 2);
     });
     const least = Math.min(...distances);
@@ -146,24 +147,12 @@ class Points {
   }
 }
 
-/** The natural cubic spline through points: t → value, straight beyond them. */
-function naturalSpline(xs, ys) {
-  const order = [...xs.keys()].sort((i, j) => xs[i] - xs[j]), x = order.map((i) => xs[i]), y = order.map((i) => ys[i]);
-  const n = x.length, second = new Float64Array(n), factor = new Float64Array(n), rise = (i) => (y[i + 1] - y[i]) / (x[i + 1] - x[i]);
-  // the tridiagonal system of the second derivatives, forward and back
-  for (let i = 1; i < n - 1; i++) {
-    const before = x[i] - x[i - 1], after = x[i + 1] - x[i], pivot = 2 * (before + after) - before * factor[i - 1];
-    factor[i] = after / pivot;
-    second[i] = (6 * (rise(i) - rise(i - 1)) - before * second[i - 1]) / pivot;
-  }
-  for (let i = n - 2; i > 0; i--) second[i] -= factor[i] * second[i + 1];
-  return (t) => {
-    if (n === 1) return y[0];
-    const i = Math.max(0, x.slice(1, -1).filter((v) => v <= t).length), h = x[i + 1] - x[i], u = t - x[i], v = x[i + 1] - t;
-    if (u < 0) return y[0] + (rise(0) - (h * second[1]) / 6) * u;
-    if (v < 0) return y[n - 1] - (rise(n - 2) + (h * second[n - 2]) / 6) * v;
-    return (v * y[i] + u * y[i + 1]) / h - (u * v * ((h + v) * second[i] + (h + u) * second[i + 1])) / (6 * h);
-  };
+/** The natural cubic spline through points: Σ c_i |t − x_i|³ and a straight line that c does not see. */
+function naturalSpline(x, y) {
+  if (x.length === 1) return () => y[0];
+  const basis = (t) => [...x.map((v) => Math.abs(t - v) ** 3), 1, t];
+  const rows = [...x.map(basis), [...x.map(() => 1), 0, 0], [...x, 0, 0]], c = eliminate(rows, [...y, 0, 0].map((v) => [v])).flat();
+  return (t) => dot(basis(t), c);
 }
 
 Object.assign(window.laboratory.parts, { Panel, Points, naturalSpline, short, svg });

@@ -1,30 +1,23 @@
 /*
  * The infinite-width limit, solved by its dual: mflib.variational, in the page.
  *
- * A unit is a kink at t that faces right, σ(x − t), or left, σ(t − x), with density p(t)/2 each, and
+ * A unit is a kink at t that faces right, σ(x − t), or left, σ(t − x), with density p(t)/2 each;
  * σ(u) = max(u, 0) + slope · min(u, 0). The trained change h = ∫ α σ dμ has the least cost
- * ∫ D_φ(α, 0) dμ among all interpolants. There φ'(α) = z, and z = Σ λ_i σ(±(x_i − t)) is piecewise
- * linear: m numbers hold the answer. They maximise g(λ) = λ·y − ∫ φ*(z) dμ − ½ ridge |λ|², whose
- * gradient is y − h(x_i) − ridge λ_i. Its steps are those of Python, and so is its status.
+ * ∫ D_φ(α, 0) dμ among all interpolants. There φ'(α) = z = Σ λ_i σ(±(x_i − t)), piecewise linear: m
+ * numbers hold the answer. They maximise g(λ) = λ·y − ∫ φ*(z) dμ − ½ ridge |λ|², whose gradient is
+ * y − h(x_i) − ridge λ_i. The rule for the status is Python's.
  *
- * A classic script (pages opened from disk cannot import modules), in one block that is not indented.
+ * Pages opened from disk cannot import modules: classic scripts, each one block, not indented.
  */
 "use strict";
 {
-/**
- * @typedef {{kind: "quadratic"} | {kind: "power", exponent: number, omega?: number}
- *   | {kind: "hypentropy", beta: number, omega?: number}} PotentialChoice
- * @typedef {{kind: "uniform", reach: number} | {kind: "normal", deviation: number}
- *   | {kind: "humps", centre: number, deviation: number}} DensityChoice
- */
-
 const STATUS = {
   CONVERGED: "the interpolant of least representation cost, to the accuracy of its certificate",
-  STALLED: "Newton's method stopped short of the tolerance: this is no solution. Likely causes: points almost on " +
-    "top of each other, or a potential that is nearly flat or nearly singular at these magnitudes.",
+  STALLED: "Newton's method stopped short of the tolerance: this is no solution. Points almost on top of each other do " +
+    "this, and potentials that are nearly flat or nearly singular at these magnitudes.",
 };
 
-/** A problem without an answer here; the message says why, and what to do. */
+/** The message says why there is no answer, and what to do. */
 class Refusal extends Error {}
 
 function require(condition, message) {
@@ -47,7 +40,7 @@ const increasing = (values) => [...new Set(values)].sort((a, b) => a - b);
 
 const rules = new Map();
 
-/** Gauss–Legendre nodes and weights on [0, 1], after v → v^grade, which crowds them at 0. */
+/** Gauss–Legendre rule on [0, 1], after v → v^grade, which crowds the nodes at 0. */
 function gauss(count, grade = 1) {
   const key = 100 * count + grade;
   if (!rules.has(key)) rules.set(key, makeRule(count, grade));
@@ -96,7 +89,7 @@ class Power {
   inverse(z) {
     const { p, omega, total } = this, target = total * Math.abs(z);
     if (p === 2 || z === 0) return (total * z) / (2 + 2 * omega);
-    // neither term exceeds the whole, and φ' is convex on u > 0: Newton's method from above
+    // neither term exceeds the whole, and φ' is convex on u > 0
     return newtonFromAbove(Math.min((target / p) ** (1 / (p - 1)), target / (2 * omega)), (u) => {
       const power = u ** (p - 2);
       return ((p * power + 2 * omega) * u - target) / (p * (p - 1) * power + 2 * omega);
@@ -137,24 +130,25 @@ function newtonFromAbove(u, stepAt) {
   return u;
 }
 
-/** @param {PotentialChoice} choice */
+/** @param {{kind: string, exponent?: number, beta?: number, omega?: number}} choice */
 function potentialOf({ kind, exponent, beta, omega } = { kind: "quadratic" }) {
   const weight = number("omega", omega ?? 0, 0);
   if (kind === "quadratic") return new Power(2);
   if (kind === "hypentropy") return new Hypentropy(number("beta", beta, 1e-100, 1e100), weight);
   require(kind === "power", `No potential is called ${kind}: choose quadratic, power or hypentropy.`);
   number("the exponent", exponent, 1, 50);
-  require(exponent >= 2, `Below exponent 2 the curvature φ''(0) is infinite (here p = ${exponent}), and training cannot ` +
-    "start there: choose an exponent of at least 2.");
-  require(exponent === 2 || weight > 0, "Without ω the curvature φ''(0) of |x|^p is zero, and training cannot start " +
-    "there: choose ω above 0.");
+  require(exponent >= 2, `Below exponent 2 (here ${exponent}) φ''(0) is infinite, and training cannot start: choose 2 or more.`);
+  require(exponent === 2 || weight > 0, "Without ω the curvature φ''(0) is zero, and training cannot start: choose ω above 0.");
   return new Power(exponent, weight);
 }
 
 /** Edges of panels for a normal density, in deviations; beyond 16 nothing is left. */
 const TAILS = [0, 1, 2, 3, 4, 5, 6, 7.5, 9, 12, 16];
 
-/** A density, even, with the edges of panels where it is smooth. @param {DensityChoice} choice */
+/**
+ * An even density, with the edges of panels where it is smooth.
+ * @param {{kind: string, reach?: number, deviation?: number, centre?: number}} choice
+ */
 function densityOf({ kind, reach, deviation, centre = 0 } = { kind: "uniform", reach: 1 }) {
   if (kind === "uniform") {
     const r = number("reach", reach, 1e-100);
@@ -162,7 +156,8 @@ function densityOf({ kind, reach, deviation, centre = 0 } = { kind: "uniform", r
   }
   require(kind === "normal" || kind === "humps", `No density is called ${kind}: choose uniform, normal or humps.`);
   const s = number("deviation", deviation, 1e-100), c = kind === "humps" ? number("centre", centre, 0) : 0;
-  const edges = TAILS.flatMap((t) => [-s * t - c, s * t - c, -s * t + c, s * t + c]);
+  const between = Math.ceil((2 * c) / s), edges = TAILS.flatMap((t) => [-c - s * t, c + s * t]);
+  for (let k = 1; k < between; k++) edges.push(c * ((2 * k) / between - 1));
   const bell = (t) => Math.exp((-0.5 * t * t) / (s * s)) / (s * Math.sqrt(2 * Math.PI));
   return { reach: Infinity, edges, second: s * s + c * c, pdf: c === 0 ? bell : (t) => 0.5 * (bell(t - c) + bell(t + c)) };
 }
@@ -170,47 +165,46 @@ function densityOf({ kind, reach, deviation, centre = 0 } = { kind: "uniform", r
 /** Check a problem, and sort its points. */
 function checked({ x, y, slope = 0, potential, density, ridge = 0, start }) {
   require(x?.length > 0 && x.length === y?.length, "x and y must have the same length, at least one.");
-  require(x.length <= 60, `${x.length} points are too many for the page, which takes up to 60: use mflib.`);
+  require(x.length <= 60, `The page takes up to 60 points, not ${x.length}: use mflib.`);
   for (const v of [...x, ...y]) number("each coordinate", v);
   require(number("slope", slope, -1, 1) < 1, "At slope 1 the activation has no kink: choose a slope below 1.");
   const order = [...x.keys()].sort((i, j) => x[i] - x[j]), sorted = (values) => Float64Array.from(order, (i) => values[i]);
   const p = densityOf(density), xs = sorted(x), twice = xs.find((v, i) => v === xs[i + 1]), outside = xs.find((v) => Math.abs(v) > p.reach);
   require(twice === undefined, `Two points share x = ${twice}: no function passes through both. Move one.`);
-  require(outside === undefined, `The point at x = ${outside} lies outside the support of the density, which ends at ` +
-    `±${p.reach}: no unit has its kink there. Widen the density or move the point.`);
+  require(outside === undefined, `The point at x = ${outside} lies outside the support of the density, ±${p.reach}: no unit has ` +
+    "its kink there. Widen the density or move the point.");
   return {
     x: xs, y: sorted(y), order, slope, potential: potentialOf(potential), density: p, ridge: number("ridge", ridge, 0),
     start: start?.length === x.length && start.every(Number.isFinite) ? sorted(start) : null,
   };
 }
 
-/**
- * Solve a symmetric positive definite system, scaled to a unit diagonal, by Cholesky's method. Of two
- * features that rounding cannot tell apart one gets a small pivot.
- */
-function solveDefinite(matrix, right) {
-  const n = right.length, scale = right.map((_, i) => 1 / Math.sqrt(matrix[i][i]));
-  const lower = zeros(n), result = right.map((v, i) => v * scale[i]);
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = matrix[i][j] * scale[i] * scale[j];
-      for (let k = 0; k < j; k++) sum -= lower[i][k] * lower[j][k];
-      lower[i][j] = i === j ? Math.sqrt(Math.max(sum, 1e-16)) : sum / lower[j][j];
+/** Gaussian elimination with partial pivoting, for several right-hand sides. */
+function eliminate(matrix, right) {
+  const n = matrix.length, a = matrix.map((row, i) => [...row, ...right[i]]);
+  for (let k = 0; k < n; k++) {
+    let pivot = k;
+    for (let i = k + 1; i < n; i++) if (Math.abs(a[i][k]) > Math.abs(a[pivot][k])) pivot = i;
+    [a[k], a[pivot]] = [a[pivot], a[k]];
+    for (let i = 0; i < n; i++) {
+      const factor = i === k ? 0 : a[i][k] / a[k][k];
+      for (let j = k; j < a[i].length && factor !== 0; j++) a[i][j] -= factor * a[k][j];
     }
-    for (let k = 0; k < i; k++) result[i] -= lower[i][k] * result[k];
-    result[i] /= lower[i][i];
   }
-  for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) result[i] -= lower[k][i] * result[k];
-    result[i] /= lower[i][i];
-  }
-  return result.map((v, i) => v * scale[i]);
+  return a.map((row, k) => row.slice(n).map((v) => v / row[k]));
+}
+
+/** Newton's step: the matrix is scaled to a unit diagonal first. */
+function newtonStep({ matrix, gradient }) {
+  const scale = gradient.map((_, i) => 1 / Math.sqrt(matrix[i][i]));
+  const scaled = matrix.map((row, i) => row.map((v, j) => v * scale[i] * scale[j]));
+  return Float64Array.from(eliminate(scaled, Array.from(gradient, (g, i) => [g * scale[i]])), ([v], i) => v * scale[i]);
 }
 
 /**
- * The dual in the basis in which Newton's matrix is well conditioned: second divided differences of
- * the features are hat functions; two global functions complete them. Places in an element are
- * offsets from its left node: where points are close, t itself has lost the digits that matter.
+ * The dual, in a basis in which Newton's matrix is well conditioned: second divided differences of the
+ * features are hat functions; two global functions complete them. Places in an element are offsets
+ * from its left node: where points are close, t itself has lost the digits.
  */
 class Dual {
   constructor(problem) {
@@ -302,9 +296,9 @@ class Dual {
   }
 
   /**
-   * Quadrature on a piece where z keeps its sign: use(offset, weight, weight/φ'') with the potential
-   * at α. Where z varies by less than a tenth, t is the variable; elsewhere u: dt = φ''(α) dα / z'
-   * leaves a smooth integrand even where the inverse of φ' is nearly singular.
+   * Quadrature where z keeps its sign: use(offset, weight, weight/φ'') with the potential at α. Where z
+   * varies little, t is the variable; elsewhere u: dt = φ''(α) dα / z' leaves a smooth integrand even
+   * where the inverse of φ' is nearly singular.
    */
   nodes(left, right, zLeft, zRight, count, use) {
     const phi = this.potential, width = right - left, rise = zRight - zLeft, [a, b] = [Math.abs(zLeft), Math.abs(zRight)];
@@ -389,7 +383,7 @@ function maximise(dual) {
 function quadraticStart(dual) {
   const { potential: phi } = dual, none = new Float64Array(dual.x.length);
   const first = Object.setPrototypeOf({ ...dual, potential: new Power(2, 0, 2 / phi.curvature) }, Dual.prototype);
-  const at = first.evaluate(none, RULES[0]), xi = solveDefinite(at.matrix, at.gradient);
+  const at = first.evaluate(none, RULES[0]), xi = newtonStep(at);
   const most = Math.max(...dual.fields.map((field) => largest(dual.nodal(field, xi)))) / phi.curvature;
   if (!(most > 0 && most < Infinity)) return none;
   phi.at(phi.beta ? Math.asinh(most / phi.beta) : most);
@@ -402,7 +396,7 @@ function newton(dual, at, count, budget) {
   let error = dual.error(at.gradient), steps = 0;
   while (steps < budget && error > 2e-14 * scale) {
     steps++;
-    const step = solveDefinite(at.matrix, at.gradient), close = error <= 1e-6 * scale;
+    const step = newtonStep(at), close = error <= 1e-6 * scale;
     if (!step.every(Number.isFinite)) break;
     // close to the optimum full steps, until rounding leaves nothing to gain
     const next = damped(dual, at, step, count, close ? 1 : 60), last = error, now = dual.error(next.gradient);
@@ -413,9 +407,8 @@ function newton(dual, at, count, budget) {
 }
 
 /**
- * Shorten the step until g, along it, falls less steeply than half its rise. Slopes are compared,
- * not values, which no longer differ near the optimum; where rounding hides them, the residual has
- * to fall.
+ * Shorten the step until g, along it, falls less steeply than half its rise. Values of g no longer
+ * differ near the optimum; where rounding hides its slopes too, the residual has to fall.
  */
 function damped(dual, at, step, count, tries) {
   const initial = dot(at.gradient, step), before = dual.error(at.gradient);
@@ -533,17 +526,14 @@ const elementwise = (f) => (t) => (typeof t === "number" ? f(t) : Array.from(t, 
 /**
  * The function that mirror flow on an infinitely wide network learns.
  *
- * @param {object} problem
- * @param {number[]} problem.x  distinct inputs; problem.y, targets
- * @param {number} [problem.slope]  of σ on the left: −1 is |·|, 0 (if not given) ReLU
- * @param {PotentialChoice} [problem.potential]  the scaled potential; quadratic if not given
- * @param {DensityChoice} [problem.density]  of the kinks; uniform with reach 1 if not given
- * @param {number} [problem.ridge]  0 interpolates; else h(x_i) + ridge λ_i = y_i
- * @param {number[]} [problem.start]  multipliers of a problem nearby
+ * @param {object} problem  x, distinct inputs; y, targets; slope of σ on the left (−1: |·|, 0: ReLU);
+ *   potential {kind: "quadratic" | "power" | "hypentropy", exponent, beta, omega}; density of the kinks
+ *   {kind: "uniform" | "normal" | "humps", reach, deviation, centre}; ridge, 0 to interpolate; start,
+ *   multipliers of a problem nearby. All but x and y may be left out.
  * @returns at(t), derivative(t), curvature(t) of a number or an array; units(t); cost, ∫ D_φ(α, 0) dμ;
- *   gap, |λ·(y − h − ridge λ)|; residual, the largest |y − h − ridge λ|, by a finer quadrature than the
- *   solver's; penalties; slopes at ∓∞; multipliers λ; status, CONVERGED, STALLED or REFUSED, and what
- *   that means, message. Where there is no solution at all, numbers are null.
+ *   gap, |λ·(y − h − ridge λ)|, and residual, its largest factor, by a finer quadrature than the
+ *   solver's; penalties; slopes at ∓∞; multipliers λ; status CONVERGED, STALLED or REFUSED, and message,
+ *   what that means. Where there is no solution at all, numbers are null.
  */
 function solve(problem) {
   let dual;
@@ -580,6 +570,6 @@ function nothing(status, message) {
 }
 
 // what the other scripts share with the solver
-const parts = { Dual, Learned, Power, Refusal, checked, densityOf, dot, elementwise, number, require, zeros };
+const parts = { Dual, Learned, Power, Refusal, checked, densityOf, dot, eliminate, elementwise, number, require, zeros };
 window.laboratory = { solve, parts };
 }

@@ -11,14 +11,14 @@
  */
 "use strict";
 {
-const { Dual, Learned, Power, Refusal, checked, densityOf, dot, elementwise, number, require, zeros } = window.laboratory.parts;
+const { Dual, Learned, Power, Refusal, checked, densityOf, dot, eliminate, elementwise, number, require, zeros } = window.laboratory.parts;
 
 const STATUS = {
   CONVERGED: "the loss reached its target",
-  MAX_TIME: "the flow reached the last time before the loss reached its target",
-  MAX_STEPS: "10000 steps did not bring the loss to its target: the network crosses too many kinks; use a wider one",
-  STALLED: "the gradient vanished while the loss is above its target: the network is too narrow for these points",
-  STEP_TOO_SMALL: "the step size fell below the rounding of time: the flow jumps; use a wider network",
+  MAX_TIME: "the loss did not reach its target in time",
+  MAX_STEPS: "10000 steps were not enough: the network crosses too many kinks; use a wider one",
+  STALLED: "the gradient vanished too early: the network is too narrow for these points",
+  STEP_TOO_SMALL: "the flow jumps; use a wider network",
 };
 const NULL = 1e-13; // eigenvalues of K below this share of the largest are rounding
 const BESIDE = 1e-8; // what is held, or let go, lies this far beside its kink: rounding has no say
@@ -261,7 +261,7 @@ class FiniteNetwork extends Model {
       (1 / mb[unit] + (x[p] * x[q]) / mw[unit]) * (h === g ? 1 + 1e-13 : 1))), right);
   }
 
-  /** Which kinks of a unit slide, if the force that keeps u at 0 is that of a slope between the sides, and to which side the others go. */
+  /** Kinks of a unit slide if the force that keeps u at 0 is that of a slope between the sides; the others leave to a side. */
   decide(at, kinks, v) {
     const [a] = at.theta, { slope } = this;
     for (let trial = kinks, stay; ; trial = stay) {
@@ -306,21 +306,6 @@ class FiniteNetwork extends Model {
     });
     return { at, outputBias: a[n], outputWeight: a.slice(0, n), inputBias: b.slice(0, n), inputWeight: w.slice(0, n) };
   }
-}
-
-/** Gaussian elimination with partial pivoting, for several right-hand sides. */
-function eliminate(matrix, right) {
-  const n = matrix.length, a = matrix.map((row, i) => [...row, ...right[i]]);
-  for (let k = 0; k < n; k++) {
-    let pivot = k;
-    for (let i = k + 1; i < n; i++) if (Math.abs(a[i][k]) > Math.abs(a[pivot][k])) pivot = i;
-    [a[k], a[pivot]] = [a[pivot], a[k]];
-    for (let i = 0; i < n; i++) {
-      const factor = i === k ? 0 : a[i][k] / a[k][k];
-      for (let j = k; j < a[i].length && factor !== 0; j++) a[i][j] -= factor * a[k][j];
-    }
-  }
-  return a.map((row, k) => row.slice(n).map((v) => v / row[k]));
 }
 
 /** Time, step by step. */

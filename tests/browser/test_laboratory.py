@@ -1,0 +1,458 @@
+"""The laboratory: its numbers are those of mflib, and readers of all kinds can work it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _ext.laboratory import PRESETS, Humps
+from scipy import stats
+from scipy.interpolate import CubicSpline
+from visit import Visit, open_offline, watched, with_browser
+
+import mflib
+from mflib import representation, variational
+from mflib.activations import leaky_relu
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from tests.problems import LIMITS
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "chapters/_static/laboratory"
+SCRIPTS = {name: (FOLDER / f"{name}.js").read_text("utf-8") for name in ("solver", "training")}
+
+SOLVE = """(problems) => problems.map(([problem, t]) => {
+  const { at, derivative, curvature, ...rest } = window.laboratory.solve(problem);
+  return { ...rest, h: at(t), slope: derivative(t), bend: curvature(t) };
+})"""
+TRAIN = """(problems) => problems.map(([options, t]) => {
+  const { at, snapshots, loss, status, steps } = window.laboratory.train(options);
+  return { f: at(t), path: snapshots.map((snapshot) => snapshot.at(t)), loss, status, steps };
+})"""
+PATH = """(problems) => problems.map(([options, t]) => {
+  const flow = window.laboratory.parts.integrationOf(options, true);
+  return options.times.map((time) => (flow.advance(time), flow.snapshot().at(t)));
+})"""
+
+
+def in_page(function: str, argument, scripts=SCRIPTS):
+    """Return what a function of the page makes of an argument, where only the scripts are loaded."""
+
+    async def act(browser):
+        page = await open_offline(browser)
+        for text in scripts.values():
+            await page.add_script_tag(content=text)
+        return await page.evaluate(function, argument)
+
+    return with_browser(act)
+
+
+# Problems, for the page and for mflib.
+
+
+def python_of(problem: dict) -> tuple:
+    """Return the arguments of `variational.solve` for a problem of the page."""
+    given = {"kind": "quadratic"} | problem["potential"]
+    omega, kind = given.get("omega"), given["kind"]
+    psi = {
+        "quadratic": lambda: Quadratic(),
+        "power": lambda: Power(given["exponent"]),
+        "hypentropy": lambda: Hypentropy(given["beta"]),
+    }[kind]()
+    density = problem["density"]
+    frozen = {
+        "uniform": lambda reach: stats.uniform(-reach, 2 * reach),
+        "normal": lambda deviation: stats.norm(0, deviation),
+        "humps": lambda centre, deviation: Humps(shapes="centre, deviation")(centre, deviation),
+    }[density["kind"]](*[density[key] for key in density if key != "kind"])
+    model = {
+        "activation": leaky_relu(problem["slope"]),
+        "potential": Regularized(psi, omega) if omega else psi,
+        "density": frozen,
+    }
+    return problem["x"], problem["y"], model
+
+
+def random_potential(rng) -> dict:
+    kind = rng.choice(["quadratic", "power", "integer", "hypentropy", "regularized"])
+    omega = float(10 ** rng.uniform(-1, 1))
+    if kind == "quadratic":
+        return {"kind": "quadratic"}
+    if kind in ("power", "integer"):
+        exponent = rng.uniform(2, 8) if kind == "power" else rng.integers(2, 9)
+        return {"kind": "power", "exponent": float(exponent), "omega": omega}
+    beta = {"kind": "hypentropy", "beta": float(10 ** rng.uniform(-1, 1))}
+    return beta | ({"omega": omega} if kind == "regularized" else {})
+
+
+def random_problem(rng) -> dict:
+    count = int(rng.integers(1, 9))
+    if rng.random() < 0.5:
+        reach = float(rng.uniform(0.6, 2))
+        density, edge = {"kind": "uniform", "reach": reach}, reach
+    else:
+        density, edge = {"kind": "normal", "deviation": float(rng.uniform(0.3, 2))}, 1.5
+    return {
+        "x": rng.uniform(-edge, edge, count).tolist(),
+        "y": (rng.standard_normal(count) * 10 ** rng.uniform(-2, 1)).tolist(),
+        "slope": float(rng.choice([-1.0, 0.0, rng.uniform(-1, 0.9)])),
+        "potential": random_potential(rng),
+        "density": density,
+    }
+
+
+def compared(problems: list[dict], scripts=SCRIPTS) -> tuple[dict[str, float], list[tuple]]:
+    """Return the largest relative differences from mflib where it converged, and all statuses."""
+    solutions, queries = [], []
+    for problem in problems:
+        x, y, model = python_of(problem)
+        solutions.append(variational.solve(x, y, **model))
+        queries.append(np.linspace(min(x) - 0.3, max(x) + 0.3, 31))
+    pairs = [[problem, t.tolist()] for problem, t in zip(problems, queries, strict=True)]
+    worst = dict.fromkeys(("h", "slope", "bend", "cost", "penalties", "slopes"), 0.0)
+    statuses = []
+    for sol, found, t in zip(solutions, in_page(SOLVE, pairs, scripts), queries, strict=True):
+        statuses.append((sol.status.name, found["status"]))
+        if sol.status is not variational.Status.CONVERGED:
+            continue
+        expected = {
+            "h": sol(t),
+            "slope": sol.derivative(t),
+            "bend": sol.curvature(t),
+            "cost": np.array([sol.cost]),
+            "penalties": np.array(list(sol.penalties.values()) or [0.0]),
+            "slopes": np.array(sol.slopes),
+        }
+        # with exponent 2 the page sees a quadratic, mflib a power of its own
+        terms = found["penalties"] if sol.penalties else None
+        found["penalties"] = list((terms or {"none": 0.0}).values())
+        for name, value in expected.items():
+            scale = sol.cost if name == "penalties" else np.abs(value).max() or 1.0
+            if name == "slopes":  # may both be nearly zero
+                scale = np.abs(expected["slope"]).max()
+            difference = np.abs(np.array(found[name], dtype=float) - value).max() / scale
+            worst[name] = max(worst[name], float(difference))
+            assert np.isfinite(difference), name
+    return worst, statuses
+
+
+def test_500_random_problems():
+    rng = np.random.default_rng(20)
+    worst, statuses = compared([random_problem(rng) for _ in range(510)])
+    assert sum(python == "CONVERGED" for python, _ in statuses) >= 500
+    assert all(page == "CONVERGED" for python, page in statuses if python == "CONVERGED")
+    assert max(worst["h"], worst["cost"], worst["slope"], worst["bend"]) < 1e-9
+    assert max(worst["penalties"], worst["slopes"]) < 1e-9
+
+
+def test_two_humps_and_twelve_points():
+    rng = np.random.default_rng(5)
+    problems = []
+    for k in range(12):
+        count = 12 if k % 2 else 5
+        problems.append(
+            random_problem(rng)
+            | {
+                "x": (np.linspace(-0.9, 0.9, count) + rng.uniform(-0.05, 0.05, count)).tolist(),
+                "y": rng.standard_normal(count).tolist(),
+                "density": {"kind": "humps", "centre": 0.1 + 0.1 * k, "deviation": 0.25},
+            }
+        )
+    worst, statuses = compared(problems)
+    assert set(statuses) == {("CONVERGED", "CONVERGED")}
+    assert max(worst.values()) < 1e-9
+
+
+def test_stored_limits():
+    def in_words(problem):
+        phi, density = problem.potential, problem.density
+        psi, omega = getattr(phi, "psi", phi), getattr(phi, "omega", None)
+        if isinstance(psi, Hypentropy):
+            potential = {"kind": "hypentropy", "beta": psi.beta}
+        elif isinstance(psi, Power):
+            potential = {"kind": "power", "exponent": psi.exponent}
+        else:
+            potential = {"kind": "quadratic"}
+        low, high = density.support()
+        return {
+            "x": problem.x.tolist(),
+            "y": problem.y.tolist(),
+            "slope": {"abs": -1, "relu": 0}[problem.activation],
+            "potential": potential | ({"omega": omega} if omega else {}),
+            "density": {"kind": "uniform", "reach": high}
+            if np.isfinite(high)
+            else {"kind": "normal", "deviation": density.std()},
+        }
+
+    found = in_page(SOLVE, [[in_words(p), p.query.tolist()] for p in LIMITS])
+    assert len(LIMITS) == 12
+    for problem, solution in zip(LIMITS, found, strict=True):
+        assert solution["status"] == "CONVERGED"
+        np.testing.assert_allclose(solution["h"], problem.h, rtol=0, atol=1e-9)
+        assert solution["cost"] == pytest.approx(problem.cost, rel=1e-9)
+
+
+def test_points_that_nearly_coincide_are_solved_or_named():
+    """No curve that is not the solution is called one, whatever the distance."""
+    problems, gaps, t = [], [1e-3, 1e-6, 1e-9, 1e-12, 1e-15], np.linspace(-1, 1, 41)
+    for gap in gaps:
+        for potential in ({"kind": "quadratic"}, {"kind": "power", "exponent": 4, "omega": 1}):
+            for slope in (-1, 0):
+                problem = {"x": [-0.5, 0.3, 0.3 + gap, 0.8], "slope": slope}
+                problem |= {"y": [0.2, 0.1, 0.1 + 0.7 * gap, -0.3], "potential": potential}
+                problems.append(problem | {"density": {"kind": "uniform", "reach": 1}})
+    found = in_page(SOLVE, [[problem, t.tolist()] for problem in problems])
+    for problem, page in zip(problems, found, strict=True):
+        x, y, model = python_of(problem)
+        sol = variational.solve(x, y, **model)
+        assert page["status"] in ("CONVERGED", "STALLED")
+        if page["status"] == sol.status.name == "CONVERGED":
+            # slopes of data this close have lost digits, in both solvers alike
+            tolerance = 1e-9 + 1e-15 / (x[2] - x[1])
+            assert np.abs(np.array(page["h"]) - sol(t)).max() < tolerance * np.abs(sol(t)).max()
+
+
+REFUSED = {
+    "empty": ({"x": [], "y": []}, "at least one"),
+    "lengths": ({"y": [1]}, "same length"),
+    "twice": ({"x": [0.5, 0.5]}, "share x = 0.5"),
+    "nan": ({"y": [float("nan"), 0]}, "not NaN"),
+    "infinite": ({"x": [0, float("inf")]}, "not Infinity"),
+    "text": ({"y": ["a", 0]}, "not a"),
+    "outside": ({"x": [0, 1.5]}, "outside the support"),
+    "no kink": ({"slope": 1}, "no kink"),
+    "slope": ({"slope": -2}, "slope must be"),
+    "below two": ({"potential": {"kind": "power", "exponent": 1.5, "omega": 1}}, "exponent 2"),
+    "flat": ({"potential": {"kind": "power", "exponent": 4}}, "choose ω"),
+    "beta": ({"potential": {"kind": "hypentropy", "beta": 0}}, "beta must be"),
+    "omega": ({"potential": {"kind": "hypentropy", "beta": 1, "omega": -1}}, "omega must be"),
+    "potential": ({"potential": {"kind": "entropy"}}, "entropy"),
+    "density": ({"density": {"kind": "cauchy"}}, "cauchy"),
+    "reach": ({"density": {"kind": "uniform", "reach": 0}}, "reach must be"),
+    "ridge": ({"ridge": -1}, "ridge must be"),
+    "many": ({"x": [k / 100 for k in range(70)], "y": [0] * 70}, "up to 60"),
+}
+
+
+def test_what_cannot_be_solved_gets_a_sentence():
+    sound = {"x": [0, 0.5], "y": [1, 2]}
+    found = in_page(SOLVE, [[sound | change, 0.1] for change, _ in REFUSED.values()])
+    for (change, words), answer in zip(REFUSED.values(), found, strict=True):
+        assert answer["status"] == "REFUSED", change
+        assert words in answer["message"], answer["message"]
+        numbers = [answer[k] for k in ("h", "slope", "bend", "cost", "gap", "residual")]
+        assert numbers == [None] * 6
+
+
+def test_targets_of_zero_and_of_any_size():
+    sizes = [0, 1e-200, 1e-30, 1e30, 1e100]
+    problems = [
+        {"x": [-0.5, 0.5], "y": [size, -2 * size], "potential": potential, "slope": slope}
+        for size in sizes
+        for slope in (-1, 0)
+        for potential in (
+            {"kind": "quadratic"},
+            {"kind": "power", "exponent": 4, "omega": 1},
+            {"kind": "hypentropy", "beta": 1},
+        )
+    ]
+    for problem, found in zip(problems, in_page(SOLVE, [[p, 0.5] for p in problems]), strict=True):
+        if found["status"] == "CONVERGED":
+            assert found["h"] == pytest.approx(problem["y"][1], rel=1e-6, abs=0), problem
+            assert found["cost"] >= 0
+        else:
+            assert found["status"] == "STALLED"
+            assert max(problem["y"]) > 1
+
+
+def test_ridge_against_python():
+    """With a ridge h interpolates its own values, at a price that grows by (y − h)/ridge."""
+    rng, t, problems = np.random.default_rng(8), np.linspace(-1, 1, 21), []
+    for _ in range(8):
+        problem = random_problem(rng) | {"x": [-0.5, -0.1, 0.3, 0.55], "ridge": 1e-3}
+        problems.append(problem | {"y": rng.standard_normal(4).tolist()})
+    pages = in_page(SOLVE, [[problem, [*problem["x"], *t]] for problem in problems])
+    for problem, page in zip(problems, pages, strict=True):
+        assert page["status"] == "CONVERGED"
+        x, y, model = python_of(problem)
+        fitted = np.array(page["h"][:4])
+        sol, size = variational.solve(x, fitted, **model), np.abs(fitted).max()
+        np.testing.assert_allclose(page["h"][4:], sol(t), rtol=0, atol=1e-9 * size)
+        assert page["cost"] == pytest.approx(sol.cost, rel=1e-9)
+        prices, expected = [], (np.array(y) - fitted) / problem["ridge"]
+        for step in 1e-5 * size * np.eye(4):
+            costs = [variational.solve(x, fitted + d, **model).cost for d in (step, -step)]
+            prices.append((costs[0] - costs[1]) / (2e-5 * size))
+        np.testing.assert_allclose(prices, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+        np.testing.assert_allclose(page["multipliers"], expected, rtol=1e-6)
+
+
+# Training.
+
+
+def trainings(widths=(20, 60, 500, 5000)) -> list[tuple]:
+    rng = np.random.default_rng(3)
+    potentials = [
+        {"kind": "quadratic"},
+        {"kind": "power", "exponent": 4, "omega": 1},
+        {"kind": "power", "exponent": 3.4, "omega": 0.5},
+        {"kind": "hypentropy", "beta": 0.5},
+        {"kind": "hypentropy", "beta": 0.1, "omega": 1},
+    ]
+    cases = []
+    for slope in (-1.0, 0.0, 0.3):
+        for scaled in (True, False):
+            for width in widths:
+                preset = PRESETS["dip" if slope == -1 else "bump"]
+                net = mflib.ShallowNetwork(
+                    width, activation=leaky_relu(slope), seed=int(rng.integers(100))
+                )
+                problem = {
+                    "x": preset["x"],
+                    "y": preset["y"],
+                    "slope": slope,
+                    "potential": potentials[int(rng.integers(len(potentials)))],
+                    "density": {"kind": "uniform", "reach": 1},
+                    "scaled": scaled,
+                    "inputWeight": net.input_weight[:, 0].tolist(),
+                    "inputBias": net.input_bias.tolist(),
+                    "times": [1.0, 30.0],
+                    "rtol": 1e-3,
+                }
+                cases.append((net, problem))
+    return cases
+
+
+def training_errors(cases, scripts=SCRIPTS) -> list[float]:
+    """Return the largest differences from `mirror_flow`, at the end and on the way."""
+    t = np.linspace(-1.5, 1.5, 41)
+    found = in_page(TRAIN, [[problem, t.tolist()] for _, problem in cases], scripts)
+    errors = []
+    for (net, problem), page in zip(cases, found, strict=True):
+        _, _, model = python_of(problem)
+        run = mflib.mirror_flow(
+            net,
+            problem["x"],
+            problem["y"],
+            potential=model["potential"],
+            scaled=problem["scaled"],
+            save_at=problem["times"],
+            rtol=problem["rtol"],
+        )
+        assert page["status"] == run.status.name
+        networks = [run.network, *run.snapshots]
+        functions = [page["f"], *page["path"]]
+        errors.append(
+            max(
+                np.abs(net(t).detach().numpy() - f).max()
+                for net, f in zip(networks, functions, strict=True)
+            )
+        )
+    return errors
+
+
+def test_training_follows_mirror_flow():
+    assert max(training_errors(trainings())) < 1e-3
+
+
+def test_kinks_of_narrow_networks_move():
+    ((_, narrow), *_) = trainings([20])
+    moved = in_page(
+        """(options) => {
+          const { inputBias, inputWeight } = window.laboratory.train(options);
+          const kinks = (bias, weight) => Array.from(bias, (b, k) => b / weight[k]);
+          const before = kinks(options.inputBias, options.inputWeight);
+          return kinks(inputBias, inputWeight).map((kink, k) => kink - before[k]);
+        }""",
+        narrow | {"scaled": False},
+    )
+    assert max(np.abs(moved)) > 1e-3
+
+
+def test_infinite_width_follows_the_trajectory():
+    t, times = np.linspace(-1.2, 1.2, 25), [0.3, 10.0, 300.0, 1e4]
+    cases = []
+    for slope, preset in ((-1.0, "dip"), (0.0, "bump")):
+        for potential in ({"kind": "power", "exponent": 4, "omega": 1}, {"kind": "quadratic"}):
+            for density in ({"kind": "uniform", "reach": 1}, {"kind": "normal", "deviation": 0.7}):
+                cases.append(
+                    {key: PRESETS[preset][key] for key in "xy"}
+                    | {"slope": slope, "potential": potential, "density": density}
+                    | {"scaled": True, "times": times, "lossTarget": 1e-30, "rtol": 1e-3}
+                )
+    found = in_page(PATH, [[case, t.tolist()] for case in cases])
+    for case, page in zip(cases, found, strict=True):
+        x, y, model = python_of(case)
+        path = representation.trajectory(x, y, times, **model)
+        np.testing.assert_allclose(page, path(t), rtol=0, atol=1e-3)
+
+
+def test_what_cannot_be_trained_gets_a_sentence():
+    sound = {"x": [0, 0.5], "y": [1, 2], "inputWeight": [1, -1], "inputBias": [0.1, 0.2]}
+    wrong = {
+        "same length": {"inputBias": [0.1]},
+        "must be a number": {"inputWeight": [1, None]},
+        "lossTarget": {"lossTarget": 0},
+        "choose ω": {"potential": {"kind": "power", "exponent": 4}},
+    }
+    found = in_page(TRAIN, [[sound | change, 0.1] for change in wrong.values()])
+    for words, answer in zip(wrong, found, strict=True):
+        assert answer["status"] == "REFUSED"
+        assert answer["f"] is answer["loss"] is None
+
+
+# Planted faults: the comparisons above notice each of them.
+
+SOLVER_FAULTS = {
+    "a sign in the odd part of a feature": ("+ odd * (middle - t)", "- odd * (middle - t)"),
+    "half of the density": ("this.weight = slope === -1 ? 1 : 0.5", "this.weight = 0.5"),
+    "a factor in the hat functions": ("[i + 2] = 1 - slope", "[i + 2] = 1 - 0.5 * slope"),
+    "no split at the zeros of the field": ("if (a * b < 0)", "if (a * b < -Infinity)"),
+    "the derivative of hypentropy": ("this.run = beta * Math.cosh(u)", "this.run = beta"),
+    "the potential without its omega": ("2 * omega) * u) / total", "1.999 * omega) * u) / total"),
+    "a moment about the wrong end": ("(backward ? -1 : 1) * (offset", "(offset"),
+    "the deviation of the normal density": ("(-0.5 * t * t)", "(-0.5001 * t * t)"),
+    "the price of hypentropy": ("- 2 * beta * half * half", "- beta * half * half"),
+}
+TRAINING_FAULTS = {
+    "a sign in the force on the biases": ("zb[k] += v[i]", "zb[k] -= v[i]"),
+    "the rate": ("rate: 1 / (n * x.length)", "rate: 1.05 / (n * x.length)"),
+    "the output bias": ("k === n ? 1 : u > 0", "k === n ? 0 : u > 0"),
+    "the scale of the potential": ("scale: scaled ? n : 1", "scale: scaled ? 0.9 * n : 1"),
+    "kinks that cannot slide": ("excess) <= 0.5 * (1 - slope) * force", "excess) < -1"),
+    "the mean slope at the kink": ("0.5 * (1 + slope) * force;", "force;"),
+}
+
+
+def planted(name: str, fault: tuple[str, str]) -> dict[str, str]:
+    assert SCRIPTS[name].count(fault[0]) == 1, fault[0]
+    return SCRIPTS | {name: SCRIPTS[name].replace(*fault)}
+
+
+@pytest.mark.parametrize("fault", SOLVER_FAULTS.values(), ids=SOLVER_FAULTS)
+def test_fault_in_the_solver_is_noticed(fault):
+    rng = np.random.default_rng(4)
+    problems = [random_problem(rng) for _ in range(25)]
+    try:
+        worst, statuses = compared(problems, planted("solver", fault))
+    except (AssertionError, TypeError):  # not a number, or none
+        return
+    same = all(page == "CONVERGED" for python, page in statuses if python == "CONVERGED")
+    assert not same or max(worst.values()) > 1e-9
+
+
+@pytest.mark.parametrize("fault", TRAINING_FAULTS.values(), ids=TRAINING_FAULTS)
+def test_fault_in_training_is_noticed(fault):
+    cases = trainings([20, 60])
+    try:
+        errors = training_errors(cases, planted("training", fault))
+    except AssertionError:  # another status
+        return
+    assert max(errors) > 1e-3
+
+
+def test_scripts_are_small():
+    sizes = {path.name: path.stat().st_size for path in FOLDER.glob("*.js")}
+    assert sum(sizes.values()) <= 80_000, sizes
