@@ -1,7 +1,7 @@
 /*
- * The laboratory on the page. _ext/laboratory.py writes each `div.laboratory`, with its markup in a
- * template: inputs say in `data-set` what they set, buttons in `data-do` what they do. One object,
- * `state`, is all there is to know; everything on the page is drawn from it.
+ * The laboratory on the page. _ext/laboratory.py writes each `div.laboratory`, its markup in a template:
+ * inputs say in `data-set` what they set, buttons in `data-do` what they do. Everything is drawn from
+ * one object, `state`.
  */
 "use strict";
 {
@@ -52,7 +52,7 @@ function stateOf(fragment) {
 	}
 }
 
-/** The program that gives the same numbers: the page holds its text, with names in brackets for what differs. */
+/** The program that gives the same numbers: its text, with names in brackets, is in the page. */
 function pythonOf(state, program) {
 	const { potential, density, ridge, scaled, time } = state, values = {
 		...state, ...potential, ...density, x: state.x.join(", "), y: state.y.join(", "), activation: program.activation[chosen.activation(state)],
@@ -136,7 +136,7 @@ class Laboratory {
 			const action = target.closest("[data-do]")?.dataset.do;
 			if (action) this[action]();
 		});
-		for (const event of ["focusin", "pointerdown"]) root.addEventListener(event, () => { active = this; });
+		for (const event of ["focusin", "pointerdown"]) root.addEventListener(event, () => (active = this));
 		this.find(".home")?.addEventListener("click", ({ target }) => { target.href = this.home + addressOf(this.state); });
 		if (!this.home) {
 			addEventListener("hashchange", () => {
@@ -150,13 +150,11 @@ class Laboratory {
 	/** @param {KeyboardEvent} event */
 	onKey(event) {
 		const { selected: i, state: { x, y }, panel } = this, large = event.shiftKey ? 10 : 1, height = (panel.y[1] - panel.y[0]) / 100;
-		const step = 10 ** Math.floor(Math.log10(height)) * large;
-		const [across, up] = { ArrowLeft: [-0.01 * large, 0], ArrowRight: [0.01 * large, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key] ?? [];
-		const away = event.key === "Delete" || event.key === "Backspace";
-		if (across === undefined && !away) return;
-		event.preventDefault();
+		const step = 10 ** Math.floor(Math.log10(height)) * large, away = event.key === "Delete" || event.key === "Backspace";
+		const arrow = { ArrowLeft: [-0.01 * large, 0], ArrowRight: [0.01 * large, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
+		if (arrow || away) event.preventDefault();
 		if (away) this.remove();
-		else this.move(i, x[i] + across, y[i] + up, {});
+		if (arrow) this.move(i, x[i] + arrow[0], y[i] + arrow[1], {});
 	}
 
 	/** Replace the whole state. */
@@ -298,7 +296,7 @@ class Laboratory {
 		this.points.draw(x, y, this.selected);
 		if (this.touched) this.find(".hint")?.remove();
 		else if (!this.find(".hint")) svg("text", { class: "hint", x: 12, y: -12, "aria-hidden": true }, this.points.root.firstElementChild).textContent = "drag me";
-		panel.root.setAttribute("aria-label", `The learned function and ${x.length} points. ${this.inWords()}`);
+		panel.root.setAttribute("aria-label", `The learned function and ${x.length} points`);
 		if (this.alpha) this.drawUnits(width, converged, frame);
 		if (this.loss) this.drawLoss();
 		this.find(".certificate").replaceChildren(make("strong", { className: limit.status }, limit.status), converged ? ` cost ${short(limit.cost)} · gap ${short(limit.gap, 2)} · residual ${short(limit.residual, 2)}` : ` ${limit.message}`);
@@ -452,7 +450,7 @@ class Laboratory {
 		try {
 			await navigator.clipboard.writeText(text);
 		} catch {
-			return this.say(`${what} could not be copied: take it from the address, or from below.`);
+			return this.say(`${what} could not be copied: take it from the page.`);
 		}
 		return this.say(`${what} is copied.`);
 	}

@@ -47,14 +47,10 @@ const largest = (values) => values.reduce((most, v) => Math.max(most, Math.abs(v
 const zeros = (rows, columns = rows) => Array.from({ length: rows }, () => new Float64Array(columns));
 const increasing = (values) => [...new Set(values)].sort((a, b) => a - b);
 
-const rules = new Map();
+const rules = [];
 
 /** Gauss–Legendre rule on [0, 1], after v → v^grade, which crowds the nodes at 0. */
-function gauss(count, grade = 1) {
-	const key = 100 * count + grade;
-	if (!rules.has(key)) rules.set(key, makeRule(count, grade));
-	return rules.get(key);
-}
+const gauss = (count, grade = 1) => (rules[100 * count + grade] ??= makeRule(count, grade));
 
 function makeRule(count, grade) {
 	const x = new Float64Array(count), w = new Float64Array(count);
@@ -218,9 +214,8 @@ class Dual {
 		const { x, y, slope, density } = this, m = x.length, reach = Math.max(x[m - 1] - x[0], Math.sqrt(density.second));
 		this.grid = Float64Array.of(x[0] - reach, ...x, x[m - 1] + reach);
 		this.widths = this.grid.slice(1).map((t, j) => t - this.grid[j]);
-		const units = zeros(m).map((row, i) => row.fill(1, i, i + 1)), columns = units.map((unit) => this.combine(unit));
-		this.combination = units.map((_, k) => Float64Array.from(columns, (column) => column[k])); // C, by rows
-		this.separation = units.map((unit) => this.separate(unit)); // the inverse of C, by columns
+		this.columns = zeros(m).map((row, i) => this.combine(row.fill(1, i, i + 1))); // C, by columns
+		this.combination = zeros(m).map((row, k) => row.map((_, i) => this.columns[i][k])); // and by rows
 		this.targets = this.combine(y);
 		const edges = increasing([...density.edges, ...x]);
 		this.panels = edges.slice(1).flatMap((b, k) => {
@@ -284,9 +279,8 @@ class Dual {
 		return Math.min(1e-10 * most + 10 * this.rounding(), 1e-6 * most);
 	}
 
-	/** λ = Cᵀ ξ, and back. */
-	multipliers(xi) { return xi.map((_, i) => this.combination.reduce((sum, row, k) => sum + row[i] * xi[k], 0)); }
-	coefficients(multipliers) { return multipliers.map((_, k) => dot(this.separation[k], multipliers)); }
+	/** λ = Cᵀ ξ. */
+	multipliers(xi) { return xi.map((_, i) => dot(this.columns[i], xi)); }
 
 	/** The field z at the nodes of the grid. */
 	nodal({ basis }, xi) { return this.grid.map((_, j) => basis.reduce((sum, column, k) => sum + column[j] * xi[k], 0)); }
@@ -527,8 +521,8 @@ const elementwise = (f) => (t) => (typeof t === "number" ? f(t) : Array.from(t, 
  *   and y may be left out.
  * @returns at(t), derivative(t), curvature(t) of a number or an array; units(t); cost, ∫ D_φ(α, 0) dμ;
  *   gap, |λ·(y − h − ridge λ)|, and residual, its largest factor, by a finer quadrature than the
- *   solver's; penalties; slopes at ∓∞; multipliers λ; status CONVERGED, STALLED or REFUSED, and message,
- *   what that means. Where there is no solution at all, numbers are null.
+ *   solver's; penalties; slopes at ∓∞; multipliers λ; status CONVERGED, STALLED or REFUSED, and its
+ *   message. Without any solution numbers are null.
  */
 function solve(problem) {
 	return unlessRefused(() => solution(new Dual(checked(problem))), (message) => nothing("REFUSED", message));
@@ -560,7 +554,7 @@ function nothing(status, message) {
 	};
 }
 
-// what the other scripts share with the solver
+// for the other scripts
 const parts = { Dual, Learned, Power, checked, densityOf, dot, eliminate, elementwise, number, require, unlessRefused, zeros };
 window.laboratory = { solve, parts };
 }

@@ -7,7 +7,7 @@
  *
  * K has only m rows, but eigenvalues that span many orders of magnitude. An exponential midpoint step
  * solves the linear part exactly, and moves only as K does. At infinite width λ takes the place of ζ,
- * and K is the curvature of the dual: one integrator serves both. Steps are those of Python.
+ * and K is the curvature of the dual: one integrator serves both.
  */
 "use strict";
 {
@@ -102,15 +102,15 @@ class InfiniteNetwork extends Model {
 	constructor(problem, rtol) {
 		super();
 		Object.assign(this, { dual: new Dual(problem), rate: 1 / problem.x.length, rtol });
-		this.start = this.reach({ multipliers: new Float64Array(problem.x.length) }, null, problem.x.map(() => 0));
+		this.start = this.reach({ xi: problem.x.map(() => 0) }, null, problem.x.map(() => 0));
 	}
 
 	reach(at, through, v) {
-		const { dual } = this, multipliers = at.multipliers.map((l, i) => l - v[i]);
-		const { xi, gradient, matrix } = dual.evaluate(dual.coefficients(multipliers), 16), errors = dual.separate(gradient);
+		const { dual } = this, step = eliminate(dual.columns, Array.from(v, (force) => [force])).flat(); // λ − v = Cᵀ (ξ − step)
+		const { xi, gradient, matrix } = dual.evaluate(at.xi.map((c, k) => c - step[k]), 16), errors = dual.separate(gradient);
 		const half = matrix.map((row) => dual.separate(row)); // C⁻¹ M C⁻ᵀ, one factor at a time
 		const kernel = matrix.map((_, i) => dual.separate(Float64Array.from(half, (row) => row[i])));
-		return { multipliers, xi, errors, kernel, residual: errors.map((e) => -e) };
+		return { xi, errors, kernel, residual: errors.map((e) => -e) };
 	}
 
 	snapshot({ xi, errors }) {
