@@ -91,18 +91,18 @@ WIDTH, HEIGHT = 480, 260
 SCRIPTS = ("solver", "training", "drawing", "controls")
 
 # What the reader can take hold of. Inputs say what they set, buttons what they do: controls.js.
-ACTIVATION = {
+ACTIVATION: dict[str, tuple[str, dict[str, Any]]] = {
     "abs": ("|u|, the absolute value", {"slope": -1}),
     "relu": ("ReLU", {"slope": 0}),
     "leaky": ("leaky ReLU", {"slope": 0.25}),
 }
-POTENTIAL = {
+POTENTIAL: dict[str, tuple[str, dict[str, Any]]] = {
     "quadratic": ("x²", {"kind": "quadratic"}),
     "power": ("|x|ᵖ + ω x²", {"kind": "power", "exponent": 4, "omega": 1}),
     "hypentropy": ("hypentropy", {"kind": "hypentropy", "beta": 0.3}),
     "regularized": ("hypentropy + ω x²", {"kind": "hypentropy", "beta": 0.3, "omega": 1}),
 }
-DENSITY = {
+DENSITY: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform": ("uniform", {"kind": "uniform", "reach": 1}),
     "normal": ("normal", {"kind": "normal", "deviation": 0.5}),
     "humps": ("two humps", {"kind": "humps", "centre": 0.6, "deviation": 0.25}),
@@ -141,7 +141,7 @@ def steps(low: float, high: float, step: float) -> str:
 
 def powers(low: float, high: float, kind: str = "any") -> str:
     """Equal steps are equal factors; with "zero" the low end stands for 0."""
-    return f'min="{low}" max="{high}" step="0.05" data-power="{kind}"'
+    return f'min="{low}" max="{high}" step="0.1" data-power="{kind}"'
 
 
 def check(name: str, label: str) -> str:
@@ -158,13 +158,13 @@ GROUPS = {
     "potential": select("potential", "Potential φ", options(POTENTIAL, "potential"))
     + slider("exponent", "exponent p", steps(2, 8, 0.1))
     + slider("beta", "scale β", powers(-1, 1))
-    + slider("omega", "weight ω", powers(-2, 1))
+    + slider("omega", "weight ω", powers(-1, 1))
     + check("scaled", "scaled; if not, as x²"),
     "density": select("density", "Density of the kinks", options(DENSITY, "density"))
     + slider("reach", "reach", steps(0.5, 2.5, 0.05))
     + slider("centre", "humps at ±", steps(0.1, 1.2, 0.05))
     + slider("deviation", "deviation", steps(0.15, 1.5, 0.05)),
-    "ridge": slider("ridge", "ridge", powers(-6, 0, "zero")),
+    "ridge": slider("ridge", "ridge", powers(-6, -1, "zero")),
 }
 TRAINING = (
     '<div class="training"><div class="line">'
@@ -194,7 +194,7 @@ PYTHON = {
 from mflib import activations, potentials, variational
 
 """,
-    "humps": '''
+    "humps": """
 class TwoHumps(stats.rv_continuous):
     def _pdf(self, t, centre, deviation):
         parts = [stats.norm.pdf(t, c, deviation) for c in (-centre, centre)]
@@ -210,7 +210,7 @@ class TwoHumps(stats.rv_continuous):
 
 two_humps = TwoHumps(shapes="centre, deviation")
 
-''',
+""",
     "activation": {"abs": '"abs"', "relu": '"relu"', "leaky": "activations.leaky_relu(<slope>)"},
     "plain": {
         "quadratic": "potentials.Quadratic()",
@@ -315,8 +315,12 @@ class Laboratory(SphinxDirective):
             builder = self.env.app.builder
             data["home"] = builder.get_relative_uri(self.env.docname, "chapters/laboratory")
         attributes = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in data.items())
-        inside = f'<div class="still">{picture(preset, title)}</div><template>{bench(shown, full)}</template>'
-        return [nodes.raw("", f'<div class="laboratory" {attributes}>{inside}</div>', format="html")]
+        still, markup = picture(preset, title), bench(shown, full)
+        text = (
+            f'<div class="laboratory" {attributes}><div class="still">{still}</div>'
+            f"<template>{markup}</template></div>"
+        )
+        return [nodes.raw("", text, format="html")]
 
 
 class Humps(stats.rv_continuous):
@@ -370,7 +374,8 @@ def picture(preset: dict[str, Any], title: str) -> str:
         return round(45 + (WIDTH - 55) * (x + 1.5) / 3, 1)
 
     def up(y: float) -> float:
-        return round(HEIGHT - 25 - (HEIGHT - 35) * (y - low + margin) / (high - low + 2 * margin), 1)
+        share = (y - low + margin) / (high - low + 2 * margin)
+        return round(HEIGHT - 25 - (HEIGHT - 35) * share, 1)
 
     curve = "L".join(f"{across(x)},{up(y)}" for x, y in zip(t, h, strict=True))
     dots = (

@@ -1,5 +1,6 @@
 """The laboratory: its numbers are those of mflib, and readers of all kinds can work it."""
 
+import functools
 import json
 import re
 import subprocess
@@ -8,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _ext.laboratory import PRESETS, Humps
 from scipy import stats
 from scipy.interpolate import CubicSpline
 from visit import Visit, open_offline, watched, with_browser
 
 import mflib
+from _ext.laboratory import PRESETS, Humps
 from mflib import representation, variational
 from mflib.activations import leaky_relu
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
@@ -28,8 +29,8 @@ SOLVE = """(problems) => problems.map(([problem, t]) => {
   return { ...rest, h: at(t), slope: derivative(t), bend: curvature(t) };
 })"""
 TRAIN = """(problems) => problems.map(([options, t]) => {
-  const { at, snapshots, loss, status, steps } = window.laboratory.train(options);
-  return { f: at(t), path: snapshots.map((snapshot) => snapshot.at(t)), loss, status, steps };
+  const { at, snapshots, loss, status, steps, message } = window.laboratory.train(options);
+  return { f: at(t), path: snapshots.map((one) => one.at(t)), loss, status, steps, message };
 })"""
 PATH = """(problems) => problems.map(([options, t]) => {
   const flow = window.laboratory.parts.integrationOf(options, true);
@@ -38,7 +39,7 @@ PATH = """(problems) => problems.map(([options, t]) => {
 
 
 def in_page(function: str, argument, scripts=SCRIPTS):
-    """Return what a function of the page makes of an argument, where only the scripts are loaded."""
+    """Return what a function makes of an argument, on a page with nothing but the scripts."""
 
     async def act(browser):
         page = await open_offline(browser)
@@ -292,7 +293,10 @@ def test_ridge_against_python():
 # Training.
 
 
-def trainings(widths=(20, 60, 500, 5000)) -> list[tuple]:
+T = np.linspace(-1.5, 1.5, 41)
+
+
+def trainings(widths) -> list[tuple]:
     rng = np.random.default_rng(3)
     potentials = [
         {"kind": "quadratic"},
@@ -325,37 +329,41 @@ def trainings(widths=(20, 60, 500, 5000)) -> list[tuple]:
     return cases
 
 
-def training_errors(cases, scripts=SCRIPTS) -> list[float]:
-    """Return the largest differences from `mirror_flow`, at the end and on the way."""
-    t = np.linspace(-1.5, 1.5, 41)
-    found = in_page(TRAIN, [[problem, t.tolist()] for _, problem in cases], scripts)
-    errors = []
-    for (net, problem), page in zip(cases, found, strict=True):
-        model = python_of(problem)[2]
+@functools.cache
+def trained(widths: tuple[int, ...], loss_target: float) -> list[tuple]:
+    """Return each problem with what `mirror_flow` makes of it: its status and functions of T."""
+    results = []
+    for net, problem in trainings(widths):
         run = mflib.mirror_flow(
             net,
             problem["x"],
             problem["y"],
-            potential=model["potential"],
+            potential=python_of(problem)[2]["potential"],
             scaled=problem["scaled"],
             save_at=problem["times"],
-            loss_target=problem.get("lossTarget", 1e-7),
+            loss_target=loss_target,
             rtol=problem["rtol"],
         )
-        assert page["status"] == run.status.name
         networks = [run.network, *run.snapshots]
-        functions = [page["f"], *page["path"]]
-        errors.append(
-            max(
-                np.abs(net(t).detach().numpy() - f).max()
-                for net, f in zip(networks, functions, strict=True)
-            )
-        )
+        functions = [net(T).detach().numpy() for net in networks]
+        results.append((problem | {"lossTarget": loss_target}, run.status.name, functions))
+    return results
+
+
+def training_errors(widths, loss_target=1e-7, scripts=SCRIPTS) -> list[float]:
+    """Return the largest differences from `mirror_flow`, at the end and on the way."""
+    cases = trained(widths, loss_target)
+    found = in_page(TRAIN, [[problem, T.tolist()] for problem, *_ in cases], scripts)
+    errors = []
+    for (_, status, functions), page in zip(cases, found, strict=True):
+        assert page["status"] == status
+        pairs = zip(functions, [page["f"], *page["path"]], strict=True)
+        errors.append(max(np.abs(f - g).max() for f, g in pairs))
     return errors
 
 
 def test_training_follows_mirror_flow():
-    assert max(training_errors(trainings())) < 1e-3
+    assert max(training_errors((20, 60, 500, 5000))) < 1e-3
 
 
 def test_kinks_of_narrow_networks_move():
@@ -401,6 +409,7 @@ def test_what_cannot_be_trained_gets_a_sentence():
     found = in_page(TRAIN, [[sound | change, 0.1] for change in wrong.values()])
     for words, answer in zip(wrong, found, strict=True):
         assert answer["status"] == "REFUSED"
+        assert words in answer["message"]
         assert answer["f"] is answer["loss"] is None
 
 
@@ -446,9 +455,8 @@ def test_fault_in_the_solver_is_noticed(fault):
 
 @pytest.mark.parametrize("fault", TRAINING_FAULTS.values(), ids=TRAINING_FAULTS)
 def test_fault_in_training_is_noticed(fault):
-    cases = [(net, problem | {"lossTarget": 1e-4}) for net, problem in trainings([20])]
     try:
-        errors = training_errors(cases, planted("training", fault))
+        errors = training_errors((20,), 1e-4, planted("training", fault))
     except AssertionError:  # another status
         return
     assert max(errors) > 1e-3
@@ -651,7 +659,10 @@ def test_every_choice_is_solved_and_survives_in_the_address(book):
     assert again["result"]["cost"] == pytest.approx(state["result"]["cost"], rel=1e-12)
 
 
-@pytest.mark.parametrize("fragment", ["#the-laboratory", "#%7B%22x%22", '#{"x":[1],"y":["a"]}', "#[]"])
+NO_STATES = ["#the-laboratory", "#%7B%22x%22", '#{"x":[1],"y":["a"]}', "#[]"]
+
+
+@pytest.mark.parametrize("fragment", NO_STATES)
 def test_an_address_without_a_state_gives_the_preset(book, fragment):
     state = with_laboratory(book, state_of, fragment)
     assert state["x"] == PRESETS["dip"]["x"]
@@ -689,7 +700,8 @@ def test_spline_and_pinned_curve(book):
         await page.get_by_role("button", name="Pin").click()
         await page.get_by_label("Potential φ").select_option("quadratic")
         drawn = await page.evaluate(
-            "(names) => names.map((name) => document.querySelector(`.function .${name}`).getAttribute('d').length)",
+            """(names) => names.map((name) =>
+              document.querySelector(`.function .${name}`).getAttribute("d").length)""",
             ["limit", "spline", "pinned"],
         )
         x, y = [-0.9, -0.2, 0.1, 0.4, 1.0], [0.3, -1, 2, 0.5, 0]
@@ -833,11 +845,21 @@ def test_what_has_no_solution_shows_no_curve(book):
     assert "outside the support" in words
 
 
+def test_curves_are_smooth_from_the_start(book):
+    async def act(page):
+        return await page.evaluate(
+            """() => [".function .limit", ".alpha .right", ".alpha .field"].map((name) =>
+              document.querySelector(name).getAttribute("d").split("L").length)"""
+        )
+
+    assert min(with_laboratory(book, act)) > 80
+
+
 def test_one_live_region_and_names_for_all(book):
     async def act(page):
         return await page.evaluate(
             """() => {
-              const live = document.querySelectorAll("[aria-live], [role=status], [role=alert], output");
+              const live = document.querySelectorAll("[aria-live], [role=status], output");
               const points = [...document.querySelectorAll("[data-point]")];
               return [live.length, points.map((point) => point.getAttribute("aria-valuetext"))];
             }"""

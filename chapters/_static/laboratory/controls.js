@@ -75,7 +75,6 @@ function legend(root, entries) {
 }
 
 class Laboratory {
-	/** @param {HTMLElement} root */
 	constructor(root) {
 		const { preset, presets = "{}", python, home, name = "" } = root.dataset;
 		Object.assign(this, { root, home, presets: JSON.parse(presets), program: python && JSON.parse(python), preset: { ...BARE, ...JSON.parse(preset) } });
@@ -147,7 +146,6 @@ class Laboratory {
 		new ResizeObserver(() => this.panel.width !== this.panel.root.parentElement.clientWidth && this.draw()).observe(root);
 	}
 
-	/** @param {KeyboardEvent} event */
 	onKey(event) {
 		const { selected: i, state: { x, y }, panel } = this, large = event.shiftKey ? 10 : 1, height = (panel.y[1] - panel.y[0]) / 100;
 		const step = 10 ** Math.floor(Math.log10(height)) * large, away = event.key === "Delete" || event.key === "Backspace";
@@ -309,8 +307,9 @@ class Laboratory {
 	}
 
 	drawUnits(width, converged, frame) {
-		const { alpha, state: { slope, x }, limit, ranges, pinned } = this, t = alpha.abscissae(x), both = slope !== -1;
+		const { alpha, state: { slope, x }, limit, ranges, pinned } = this, both = slope !== -1;
 		alpha.frame(width, ranges.x, ranges.alpha);
+		const t = alpha.abscissae(x);
 		alpha.verticals("data", x);
 		const units = converged ? t.map(limit.units) : [], inside = (f) => units.map((u) => (u.density > 0 ? f(u) : null));
 		alpha.line("field", t, inside(({ right }) => right.z * this.fieldScale));
@@ -500,8 +499,7 @@ function put(input, value) {
 	if (shown) input.setAttribute("aria-valuetext", short(value));
 }
 
-/** @type {Laboratory | null} the one that was used last */
-let active = null;
+let active = null; // the one that was used last
 
 Object.assign(window.laboratory, { addressOf, pythonOf, stateOf });
 Object.defineProperty(window.laboratory, "state", { get: () => active?.data ?? null, set: (state) => active?.show({ ...active.state, ...state }) });
