@@ -159,7 +159,7 @@ GROUPS = {
     + slider("exponent", "exponent p", steps(2, 8, 0.1))
     + slider("beta", "scale β", powers(-1, 1))
     + slider("omega", "weight ω", powers(-1, 1))
-    + check("scaled", "scaled; if not, as x²"),
+    + check("scaled", "scaled potential (unscaled: as x²)"),
     "density": select("density", "Density of the kinks", options(DENSITY, "density"))
     + slider("reach", "reach", steps(0.5, 2.5, 0.05))
     + slider("centre", "humps at ±", steps(0.1, 1.2, 0.05))
