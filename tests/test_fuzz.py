@@ -59,7 +59,7 @@ def spoilt(answer):
 
 
 SPOILT = {
-    "law": lambda answer: 3 * answer,
+    "law": lambda answer: 5 * answer,
     "bend": lambda answer: stats.norm(answer.mean(), answer.std()),
     "density": lambda answer: stats.norm(answer.mean(), answer.std()),
     "sweep": lambda answer: [answer[0], answer[1].iloc[::-1]],

@@ -307,7 +307,8 @@ def diverges(quadrature: Quadrature, f: Callable) -> bool:
     middle = float(quadrature.density.median())
     for end, last in ((quadrature.low, quadrature.first), (quadrature.high, quadrature.last)):
         if not np.isfinite(end):
-            t = middle + (last - middle) * np.array([1 / 16, 1 / 4])
+            reach = np.clip(last - middle, -1e60, 1e60)  # beyond, fourth powers overflow
+            t = middle + reach * np.array([1 / 16, 1 / 4])
             near, far = np.abs(t) * quadrature._pdf(t) * f(t)
             if far > near > 0:
                 return True
