@@ -609,20 +609,28 @@ def test_keyboard_alone(book):
 
 def test_add_delete_reset(book):
     async def act(page):
+        add, delete, reset = (
+            page.get_by_role("button", name=name)
+            for name in ("Add a point", "Delete point", "Reset")
+        )
         counts = []
-        for _ in range(10):
-            await page.get_by_role("button", name="Add a point").click()
+        for _ in range(8):
+            await add.click()
             counts.append(len((await state_of(page))["x"]))
-        full = await page.locator(".words").text_content()
+        usable = [await add.is_enabled()]
+        await page.locator(".function").dblclick(position={"x": 70, "y": 40})
         state = await state_of(page)
-        await page.get_by_role("button", name="Delete point").click()
+        for _ in range(11):
+            await delete.click()
+        usable.append(await delete.is_enabled())
         counts.append(len((await state_of(page))["x"]))
-        await page.get_by_role("button", name="Reset").click()
-        return counts, full, state, await state_of(page)
+        await reset.click()
+        return counts, usable, state, await state_of(page)
 
-    counts, full, state, end = with_laboratory(book, act)
-    assert counts == [*range(5, 13), 12, 12, 11]
-    assert "12 points" in full
+    counts, usable, state, end = with_laboratory(book, act)
+    assert counts == [*range(5, 13), 1]
+    assert usable == [False, False]
+    assert len(state["x"]) == 12
     check_result(state)  # points are added on the curve: nothing bends more
     assert (end["x"], end["y"]) == (PRESETS["dip"]["x"], PRESETS["dip"]["y"])
 

@@ -196,22 +196,21 @@ class Laboratory {
 
 	add(place) {
 		const { x, y, density } = this.state, reach = Math.min(densityOf(density).reach, 1), n = x.length;
-		if (x.length >= MOST_POINTS) return this.say(`There is room for ${MOST_POINTS} points.`);
+		if (n >= MOST_POINTS) return;
 		const ends = [-reach, ...x, reach].sort((a, b) => a - b), gaps = ends.slice(1).map((t, k) => t - ends[k]), widest = gaps.indexOf(Math.max(...gaps));
 		const t = ends[widest] + 0.5 * gaps[widest], [across, up] = place ?? [t, this.limit.at(t) ?? 0];
 		this.selected = n;
 		this.move(n, across, up, { words: "Point added." });
-		return this.points.focus(n);
+		this.points.focus(n);
 	}
 
 	remove() {
-		const { selected: i, state: { x, y } } = this;
-		if (!(i >= 0 && i < x.length)) return this.say("Select a point first: click it, or focus it with the Tab key.");
-		if (x.length === 1) return this.say("The last point stays.");
+		const { selected, state: { x, y } } = this, i = selected < 0 ? x.length - 1 : selected;
+		if (x.length === 1) return;
 		for (const row of [x, y]) row.splice(i, 1);
 		Object.assign(this, { selected: Math.min(i, x.length - 1), chosen: "" });
 		this.update("Point deleted.");
-		return this.points.focus(this.selected);
+		this.points.focus(this.selected);
 	}
 
 	pin() {
@@ -247,7 +246,8 @@ class Laboratory {
 		for (const parent of new Set(labels.map((entry) => entry.parent))) parent.replaceChildren(...shown.filter((entry) => entry.parent === parent).map(({ label }) => label));
 		if (this.root.contains(focus)) focus.focus();
 		for (const input of this.root.querySelectorAll("[data-set]")) put(input, values[input.dataset.set]);
-		const pin = this.find("[data-do=pin]"), code = this.find("code");
+		const [add, remove, pin, code] = ["[data-do=add]", "[data-do=remove]", "[data-do=pin]", "code"].map((name) => this.find(name));
+		[add.disabled, remove.disabled] = [state.x.length >= MOST_POINTS, state.x.length === 1];
 		if (pin) pin.textContent = state.pinned ? "Unpin the curve" : "Pin this curve";
 		if (code) code.textContent = pythonOf(state, this.program);
 	}
@@ -479,7 +479,7 @@ function journey(infinite) {
 
 /** A cost, and its terms where the theorem splits it. */
 function inTerms(cost, penalties) {
-	return short(cost) + (penalties ? ` = ${Object.entries(penalties).map(([name, v]) => `${short(v)} (${name})`).join(" + ")}` : "");
+	return short(cost) + (penalties ? ` = ${Object.entries(penalties).map(([name, v]) => `${v > 1e-12 * cost ? short(v) : 0} (${name})`).join(" + ")}` : "");
 }
 
 /** The value of an input: an option may hold what it sets; a slider, the power of ten, and its low end zero. */
