@@ -11,7 +11,12 @@ import numpy as np
 
 from mflib._validation import number
 
-__all__ = ["figure1", "figure2", "motorcycle", "titanium"]
+__all__ = [
+    "figure1",
+    "figure2",
+    "motorcycle",
+    "titanium",
+]
 
 
 def figure1(shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ units with w = 1 turn; units with w = -1 turn at its mirror image.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable
@@ -152,12 +153,15 @@ def _of_function(pdf: Any, support: ArrayLike | None) -> _ByPdf:
     return _ByPdf(pdf, pdf, ends, np.zeros(0))
 
 
-def _of_family(density: Any) -> _ByPdf:
-    """Wrap a frozen distribution; where it has its mass is asked only if need be, which is slow."""
-    try:
-        return _ByPdf(density, density.pdf, density.support(), np.zeros(0))
-    except ValueError:
-        return _ByPdf(density, density.pdf, density.support(), density.ppf(_QUANTILES))
+def _of_family(density: Any) -> Any:
+    """Know a frozen distribution by its pdf, unless that is too rough or heavy to be integrated.
+
+    Where it has its mass is asked only if need be, which is slow.
+    """
+    for ask in (lambda: np.zeros(0), lambda: density.ppf(_QUANTILES)):
+        with contextlib.suppress(ValueError):
+            return _ByPdf(density, density.pdf, density.support(), ask())
+    return density
 
 
 def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:

@@ -23,7 +23,7 @@ def place(text: str, where: str, block: str) -> str:
     first = text.index(start) if start else 0
     assert start or text.count(anchor) == 1, f"{anchor!r} must occur once"
     at = text.index(anchor, first) + (len(anchor) if side == "after" else 0)
-    return text[:at] + (block.strip("\n") if anchor.endswith("[") else block) + text[at:]
+    return text[:at] + block + text[at:]
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -336,12 +336,16 @@ PLANE = np.random.default_rng(0).uniform(-1, 1, (5, 2))
         ({"x": [0.1, np.nan, 0.2, 0.3, 0.4]}, ValueError, "x contains nan; remove or replace"),
         ({"y": [0.1, np.inf, 0.2, 0.3, 0.4]}, ValueError, "y contains inf; remove or replace"),
         ({"x": PLANE}, ValueError, r"x has 2 inputs .*serves one.*neurons=\(w, b\)"),
-        ({"activation": "gelu"}, ValueError, "activation 'gelu' is unknown; choose one of"),
+        (
+            {"activation": "heaviside"},
+            ValueError,
+            "activation 'heaviside' is unknown; choose one of",
+        ),
         ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
         ({"potential": Power(4)}, ValueError, r"Power\(4\) has Hessian 0 at 0.*use Regularized"),
         ({"potential": Power(1.5)}, ValueError, r"Power\(1\.5\) has Hessian inf at 0.*finite"),
         ({"density": stats.cauchy()}, ValueError, "density .*variance.*lighter tails"),
-        ({"density": "normal"}, TypeError, "density must be a frozen .*'normal' has no"),
+        ({"density": "normal"}, TypeError, "density must be a distribution .*'normal'"),
         (
             {"density": UNIFORM, "neurons": ([1.0], [0.0])},
             ValueError,
@@ -376,9 +380,9 @@ def test_bad_input(change, error, message):
         ([0.1, np.nan], {}, ValueError, "x contains nan; remove or replace"),
         ([], {}, ValueError, "x is empty: give at least one"),
         (PLANE, {}, ValueError, r"x has 2 inputs .*serves one.*neurons=\(w, b\)"),
-        (X, {"activation": "gelu"}, ValueError, "activation 'gelu' is unknown"),
+        (X, {"activation": "heaviside"}, ValueError, "activation 'heaviside' is unknown"),
         (X, {"potential": Power(4)}, ValueError, r"Power\(4\) has Hessian 0 at 0.*use Regularized"),
-        (X, {"density": "normal"}, TypeError, "density must be a frozen .*'normal' has no"),
+        (X, {"density": "normal"}, TypeError, "density must be a distribution .*'normal'"),
     ],
 )
 def test_bad_input_of_the_kernel(x, options, error, message):

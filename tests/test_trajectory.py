@@ -306,7 +306,11 @@ def test_kernel(name, scaled):
         ({"x": [], "y": []}, ValueError, "x is empty: give at least one"),
         ({"x": [0.1, np.nan, 0.2, 0.3, 0.4]}, ValueError, "x contains nan; remove or replace"),
         ({"x": np.ones((5, 2))}, ValueError, r"x has 2 inputs .*neurons=\(w, b\)"),
-        ({"activation": "gelu"}, ValueError, "activation 'gelu' is unknown; choose one of"),
+        (
+            {"activation": "heaviside"},
+            ValueError,
+            "activation 'heaviside' is unknown; choose one of",
+        ),
         ({"potential": "x^2"}, TypeError, r"potential .*'x\^2'; use e\.g\. Quadratic"),
         ({"potential": Power(4)}, ValueError, r"Power\(4\) has Hessian 0 at 0.*use Regularized"),
         ({"density": stats.cauchy()}, ValueError, "density .*variance.*lighter tails"),
