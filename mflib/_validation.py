@@ -137,12 +137,14 @@ def limit(name: str, value: Any) -> float:
     return number(name, value, above=0.0, cure="math.inf sets no limit")
 
 
-def count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return value as an int of at least 1, or another bound, or raise."""
+def count(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> int:
+    """Return value as an int from 1 to what an array could hold, or other bounds, or raise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {reprlib.repr(value)}.")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+        raise ValueError(f"{name} must be at least {least}, got {reprlib.repr(value)}.")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {reprlib.repr(value)}.")
     return int(value)
 
 

@@ -128,13 +128,19 @@ def share_curvature(
         return share * alpha_right + (1 - share) * alpha_left - mean
 
     # a mean lies between what it is the mean of: so does phi' at it
-    middle = potential.mirror(mean)
+    with np.errstate(all="ignore"):
+        middle = potential.mirror(mean)
+    if not np.isfinite(middle).all():
+        raise ValueError(
+            f"bend / (right + left) reaches {np.abs(mean).max():g}, where the gradient of "
+            f"{potential!r} is no number; give less curvature or larger densities."
+        )
     reach = 0.5 * np.abs(tau)
     offset = np.abs(potential.gradient(np.zeros(1))[0])
     reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * offset + 1e-200  # for rounding
     bracket = middle - reach, middle + reach
     # SciPy takes roots of what rounding made negative; then it bisects
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         root = elementwise.find_root(excess, bracket, args=(tau, mean, share))
     alpha_right, alpha_left = coefficients(root.x, tau)
     return alpha_right, alpha_left

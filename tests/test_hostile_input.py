@@ -301,6 +301,8 @@ PARTICULAR = [
     ("plotting.points", "y", Y[:2], (ValueError, "x and y must have the same shape")),
     ("plotting.power_law", "table", X, (TypeError, "table must be a DataFrame, got ndarray")),
     ("plotting.power_law", "exponent", "steep", (TypeError, "exponent must be a real number")),
+    ("plotting.power_law", "y", [], (TypeError, r"y must be the name of a column, got \[\]")),
+    ("plotting.power_law", "by", {}, (TypeError, "by must be the name of a column, got {}")),
     ("plotting.power_law", "y", "loss", (ValueError, "table has no column 'loss'")),
     ("plotting.points", "ax", None, (TypeError, "ax must be one Axes.*got NoneType")),
     ("plotting.power_law", "ax", np.ones(2), (TypeError, "ax must be one Axes.*got ndarray")),
