@@ -161,7 +161,6 @@ class Odd(Soft):
         Odd(a=(1, [2.0, None]), b={"k": Quadratic()}, c=np.sin, d=object(), e=Soft),
         Regularized(Soft(0.3), 0.5).at_scale(2),
     ],
-    ids=repr,
 )
 def test_a_state_is_plain_data_and_loads(potential):
     optimizer = mflib.MirrorDescent([parameter()], 0.1, potential=potential)

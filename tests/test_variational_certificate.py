@@ -230,7 +230,7 @@ WITHOUT = list(
 )
 
 
-@pytest.mark.parametrize(("density", "potential", "size"), WITHOUT, ids=str)
+@pytest.mark.parametrize(("density", "potential", "size"), WITHOUT)
 def test_nobody_converges_where_there_is_no_minimiser(density, potential, size):
     """phi* = beta (cosh - 1) of a field that grows linearly has no integral: the infimum is 0."""
     for x, y in (([0.3], [size]), (X, size * Y)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import MutableMapping
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +90,20 @@ def rounding(masses: np.ndarray, low: np.ndarray, high: np.ndarray, unit: float)
     return 2e-16 * np.maximum(np.maximum(np.abs(low), np.abs(high)), unit) * slope
 
 
+_GRIDS: MutableMapping[object, Grid] = weakref.WeakKeyDictionary()
+
+
 def grid_of(density, std: float) -> Grid:
+    """Return the panels of a density, found once for each object."""
+    try:
+        if (known := _GRIDS.get(density)) is None:
+            known = _GRIDS[density] = _grid_of(density, std)
+        return known
+    except TypeError:  # it has no hash or takes no weak reference
+        return _grid_of(density, std)
+
+
+def _grid_of(density, std: float) -> Grid:
     """Return panels on which a density has its moments, or raise.
 
     They double in length away from the median, so that no tail hides the centre, as far as there

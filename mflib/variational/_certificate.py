@@ -64,7 +64,8 @@ def _reached(o: Orientation) -> Iterator[tuple[int, int, int]]:
 
 def _follow(dual, at: Evaluation, o, nodal, tail: Tail, sign: int, element: int) -> Tails:
     offset = sign * tail.t - o.grid[element]
-    z = o.pieces(nodal, offset, offset, np.full(len(offset), element)).z_left
+    step = nodal[element + 1] - nodal[element]
+    z = nodal[element] + step * (offset / o.widths[element])
     alpha = _invert(dual.potential, z)
     offset = offset[: len(alpha)]
     mass = 0.5 * tail.p[: len(alpha)] * np.abs(offset)  # of an octave
@@ -72,9 +73,7 @@ def _follow(dual, at: Evaluation, o, nodal, tail: Tail, sign: int, element: int)
     load = mass * np.abs(alpha * offset)
     small = (cost <= _SHARE * at.cost) & (load <= _SHARE * np.abs(dual.y).max())
     # a slope that is rounding only, as of an odd solution, would go on for ever
-    step = nodal[element + 1] - nodal[element]
-    straight = np.abs(step) > 1e-13 * np.abs(nodal).max()
-    if not straight:
+    if np.abs(step) <= 1e-13 * np.abs(nodal).max():
         return Tails.NEGLIGIBLE if small[:1].all() or not nodal.any() else Tails.CUT
     if _outgrows(dual.potential, float(np.sign(z[-1])), tail):
         return Tails.DIVERGENT
