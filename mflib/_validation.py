@@ -42,7 +42,10 @@ def array_namespace(x: Any) -> Any:
     [0.0, 0.0]
     """
     # plain NumPy arrays skip the search, which takes longer
-    return np if type(x) is np.ndarray else array_api_compat.array_namespace(x)
+    try:
+        return np if type(x) is np.ndarray else array_api_compat.array_namespace(x)
+    except TypeError:
+        raise TypeError(f"x must be an array or tensor, got {reprlib.repr(x)}.") from None
 
 
 def as_array(x: Any) -> Any:

@@ -80,6 +80,17 @@ def test_a_curvature_at_which_the_gradient_overflows_is_refused():
     assert right - left == pytest.approx(0.1 / np.cosh(400.0), rel=1e-6, abs=1e-12)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("power", [3, 5.8, 7.41])
+def test_a_side_with_hardly_any_density_takes_no_digits(power, swapped):
+    """Nearly all of the mean is the other side's coefficient, whose field is next to nothing."""
+    phi, sides, tau = Power(power), (9.4, 5.7e-5), 0.16
+    sides, tau = (sides[::-1], -tau) if swapped else (sides, tau)
+    right, left = functionals.share_curvature(0.05, tau, *sides, phi)
+    assert sides[0] * right + sides[1] * left == pytest.approx(0.05, rel=1e-12)
+    assert phi.gradient(right) - phi.gradient(left) == pytest.approx(tau, rel=1e-12)
+
+
 class Steep(hostile.Own):
     def value(self, x):
         return np.cosh(x)

@@ -210,7 +210,7 @@ PARTICULAR = [
         for value, said in (("gelu", "got 'gelu'"), (torch.nn.ReLU, "ReLU.*call it"))
     ),
     ("activations.of", "function_of_torch", torch.nn.Softmax(-1), (TypeError, "elementwise")),
-    ("activations.array_namespace", "x", X.tolist(), (TypeError, "supported array")),
+    ("activations.array_namespace", "x", X.tolist(), (TypeError, "x must be an array or")),
     ("activations.array_namespace", "x", torch.tensor(X), SAME),
     ("mirror_flow", "net", torch.nn.Linear(1, 1), (TypeError, "net must be a ShallowNetwork")),
     ("experiments.lazy_limit", "net", None, (TypeError, "net must be a ShallowNetwork")),
