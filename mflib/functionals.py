@@ -130,7 +130,9 @@ def share_curvature(
 
     def excess(zeta, apart, mean, more):
         of_more, of_less = coefficients(zeta, apart)
-        return more * of_more + (1 - more) * of_less - mean
+        parts = more * of_more, (1 - more) * of_less
+        size = np.abs(parts[0]) + np.abs(parts[1]) + np.abs(mean) + 1e-300
+        return (parts[0] + parts[1] - mean) / size
 
     # a mean lies between what it is the mean of: so does phi' at it
     with np.errstate(all="ignore"):
@@ -145,7 +147,9 @@ def share_curvature(
     bracket = middle - np.maximum(apart, 0) - slack, middle - np.minimum(apart, 0) + slack
     # SciPy takes roots of what rounding made negative; then it bisects
     with np.errstate(all="ignore"):
-        root = elementwise.find_root(excess, bracket, args=(apart, mean, more))
+        root = elementwise.find_root(
+            excess, bracket, args=(apart, mean, more), tolerances={"fatol": 2e-16}
+        )
     of_more, of_less = coefficients(root.x, apart)
     return np.where(first, of_more, of_less), np.where(first, of_less, of_more)
 

@@ -317,7 +317,6 @@ def run_relu_cost(problem: Problem) -> Any:
 def check_relu_cost(problem: Problem, answer: Any) -> str | None:
     if answer["cost"] is None:
         return None
-    model = draws.model_of(problem)
     if has_no_minimiser(problem):
         return "a cost where no minimiser exists"
     if not np.any(problem["y"]):
