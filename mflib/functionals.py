@@ -131,7 +131,7 @@ def share_curvature(
     def excess(zeta, apart, mean, more):
         of_more, of_less = coefficients(zeta, apart)
         parts = more * of_more, (1 - more) * of_less
-        size = np.abs(parts[0]) + np.abs(parts[1]) + np.abs(mean) + 1e-300
+        size = np.abs(parts[0]) + np.abs(parts[1]) + np.abs(mean) + 1e-200
         return (parts[0] + parts[1] - mean) / size
 
     # a mean lies between what it is the mean of: so does phi' at it
@@ -145,6 +145,15 @@ def share_curvature(
     offset = np.abs(potential.gradient(np.zeros(1))[0])
     slack = 1e-9 * (np.abs(tau) + np.abs(middle)) + 1e-14 * offset + 1e-200  # for rounding
     bracket = middle - np.maximum(apart, 0) - slack, middle - np.minimum(apart, 0) + slack
+    with np.errstate(all="ignore"):
+        # so much the other side can give; what is left is the root if it gives next to nothing
+        given = [(1 - more) * potential.inverse_mirror(end + apart) for end in bracket]
+        blur = 1e-9 * (np.abs(mean) + np.abs(given[0]) + np.abs(given[1]))
+        low = potential.mirror((mean - given[1] - blur) / more)
+        high = potential.mirror((mean - given[0] + blur) / more)
+    hair = 1e-14 * offset + 1e-200
+    low, high = low - 1e-9 * np.abs(low) - hair, high + 1e-9 * np.abs(high) + hair
+    bracket = np.fmax(bracket[0], low), np.fmin(bracket[1], high)
     # SciPy takes roots of what rounding made negative; then it bisects
     with np.errstate(all="ignore"):
         root = elementwise.find_root(
