@@ -37,7 +37,7 @@ def _pools() -> dict[str, Any]:
 
 
 # What acts on arrays of any kind leaves it to their own library which numbers they may hold.
-_ELEMENTWISE = ("potentials", "activations", "mirror_maps", "plotting", "ShallowNetwork.forward")
+_ELEMENTWISE = ("potential", "activation", "mirror_maps", "plotting", "ShallowNetwork.forward")
 _ODD = ("sparse tensor", "bfloat16 tensor", "masked", "an entry that is too large")
 
 

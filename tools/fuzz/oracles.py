@@ -122,7 +122,7 @@ class Quadrature:
         """One node for what lies beyond the panels: its mass, or in a tail its second moment."""
         if np.isfinite(support):
             rest = self.density.cdf(end) if sign < 0 else self.density.sf(end)
-            return 0.5 * (end + support), float(rest)
+            return 0.5 * (end + support), max(float(rest), 0.0)  # a rounding below, of histograms
         middle = float(self.density.median())
         far, near = end, middle + (end - middle) / 16
         p, q = self._pdf(np.array([far, near]))
