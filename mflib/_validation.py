@@ -42,7 +42,10 @@ def array_namespace(x: Any) -> Any:
     [0.0, 0.0]
     """
     # plain NumPy arrays skip the search, which takes longer
-    return np if type(x) is np.ndarray else array_api_compat.array_namespace(x)
+    try:
+        return np if type(x) is np.ndarray else array_api_compat.array_namespace(x)
+    except TypeError:
+        raise TypeError(f"x must be an array or tensor, got {reprlib.repr(x)}.") from None
 
 
 def as_array(x: Any) -> Any:
@@ -137,12 +140,14 @@ def limit(name: str, value: Any) -> float:
     return number(name, value, above=0.0, cure="math.inf sets no limit")
 
 
-def count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return value as an int of at least 1, or another bound, or raise."""
+def count(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> int:
+    """Return value as an int from 1 to what an array could hold, or other bounds, or raise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {reprlib.repr(value)}.")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+        raise ValueError(f"{name} must be at least {least}, got {reprlib.repr(value)}.")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {reprlib.repr(value)}.")
     return int(value)
 
 

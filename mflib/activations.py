@@ -122,7 +122,8 @@ class PiecewiseLinear(Activation):
 
     def __call__(self, u: Array) -> Array:
         u = as_array(u)
-        return array_namespace(u).maximum(u, self.slope * u)
+        left = self.slope * u if self.slope else array_namespace(u).zeros_like(u)  # 0 inf is NaN
+        return array_namespace(u).maximum(u, left)
 
     def derivative(self, u: Array) -> Array:
         u = as_array(u)
@@ -153,7 +154,7 @@ class _Softplus(Activation):
     def __call__(self, u: Array) -> Array:
         u = as_array(u)
         xp = array_namespace(u)
-        return 0.5 * (u + abs(u)) + xp.log1p(xp.exp(-abs(u)))
+        return xp.maximum(u, xp.zeros_like(u)) + xp.log1p(xp.exp(-abs(u)))
 
     def derivative(self, u: Array) -> Array:
         return _logistic(as_array(u))
@@ -187,8 +188,8 @@ class _Gelu(Activation):
     """u times the normal distribution function of u."""
 
     def __call__(self, u: Array) -> Array:
-        u = as_array(u)
-        return u * _normal_cdf(u)
+        u = as_array(u)  # below -40 the distribution function is zero, at -infinity, too
+        return array_namespace(u).clip(u, -40.0, None) * _normal_cdf(u)
 
     def derivative(self, u: Array) -> Array:
         u = as_array(u)
@@ -201,12 +202,13 @@ class _Silu(Activation):
     """u times the logistic function of u."""
 
     def __call__(self, u: Array) -> Array:
-        u = as_array(u)
-        return u * _logistic(u)
+        u = as_array(u)  # below -1000 the logistic function is zero, at -infinity, too
+        return array_namespace(u).clip(u, -1e3, None) * _logistic(u)
 
     def derivative(self, u: Array) -> Array:
         u = as_array(u)
-        return _logistic(u) * (1 + u * _logistic(-u))
+        near = array_namespace(u).clip(u, -1e3, 1e3)
+        return _logistic(u) * (1 + near * _logistic(-u))
 
 
 class _CubicRelu(Activation):

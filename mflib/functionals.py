@@ -76,7 +76,7 @@ def share_curvature(
 
     At the minimum :math:`\varphi'(\alpha_R) = \zeta + \tau/2` and
     :math:`\varphi'(\alpha_L) = \zeta - \tau/2`, both plus :math:`\varphi'(0)`; the one unknown
-    :math:`\zeta` is a root of an increasing function.
+    is a root of an increasing function.
 
     Parameters
     ----------
@@ -120,24 +120,47 @@ def share_curvature(
         )
     mean, share = u / total, p_right / total
 
-    def coefficients(zeta, tau):
-        return [potential.inverse_mirror(zeta + half) for half in (tau / 2, -tau / 2)]
+    # the unknown is the field of the side that has more of the density: the other's, where its own
+    # is next to nothing, would leave no digits of it
+    first = share >= 0.5
+    more, apart = np.where(first, share, 1 - share), np.where(first, -tau, tau)
 
-    def excess(zeta, tau, mean, share):
-        alpha_right, alpha_left = coefficients(zeta, tau)
-        return share * alpha_right + (1 - share) * alpha_left - mean
+    def coefficients(zeta, apart):
+        return [potential.inverse_mirror(field) for field in (zeta, zeta + apart)]
+
+    def excess(zeta, apart, mean, more):
+        of_more, of_less = coefficients(zeta, apart)
+        parts = more * of_more, (1 - more) * of_less
+        size = np.abs(parts[0]) + np.abs(parts[1]) + np.abs(mean) + 1e-200
+        return (parts[0] + parts[1] - mean) / size
 
     # a mean lies between what it is the mean of: so does phi' at it
-    middle = potential.mirror(mean)
-    reach = 0.5 * np.abs(tau)
+    with np.errstate(all="ignore"):
+        middle = potential.mirror(mean)
+    if not np.isfinite(middle).all():
+        raise ValueError(
+            f"bend / (right + left) reaches {np.abs(mean).max():g}, where the gradient of "
+            f"{potential!r} is no number; give less curvature or larger densities."
+        )
     offset = np.abs(potential.gradient(np.zeros(1))[0])
-    reach += 1e-9 * (reach + np.abs(middle)) + 1e-14 * offset + 1e-200  # for rounding
-    bracket = middle - reach, middle + reach
+    slack = 1e-9 * (np.abs(tau) + np.abs(middle)) + 1e-14 * offset + 1e-200  # for rounding
+    bracket = middle - np.maximum(apart, 0) - slack, middle - np.minimum(apart, 0) + slack
+    with np.errstate(all="ignore"):
+        # so much the other side can give; what is left is the root if it gives next to nothing
+        given = [(1 - more) * potential.inverse_mirror(end + apart) for end in bracket]
+        blur = 1e-9 * (np.abs(mean) + np.abs(given[0]) + np.abs(given[1]))
+        low = potential.mirror((mean - given[1] - blur) / more)
+        high = potential.mirror((mean - given[0] + blur) / more)
+    hair = 1e-14 * offset + 1e-200
+    low, high = low - 1e-9 * np.abs(low) - hair, high + 1e-9 * np.abs(high) + hair
+    bracket = np.fmax(bracket[0], low), np.fmin(bracket[1], high)
     # SciPy takes roots of what rounding made negative; then it bisects
-    with np.errstate(invalid="ignore"):
-        root = elementwise.find_root(excess, bracket, args=(tau, mean, share))
-    alpha_right, alpha_left = coefficients(root.x, tau)
-    return alpha_right, alpha_left
+    with np.errstate(all="ignore"):
+        root = elementwise.find_root(
+            excess, bracket, args=(apart, mean, more), tolerances={"fatol": 2e-16}
+        )
+    of_more, of_less = coefficients(root.x, apart)
+    return np.where(first, of_more, of_less), np.where(first, of_less, of_more)
 
 
 def relu_cost(

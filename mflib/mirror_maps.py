@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from mflib._validation import array_namespace, as_array, count, flag
+from mflib._validation import array_namespace, as_array, as_arrays, count, flag
 from mflib.potentials import Potential, check_potential
 
 __all__ = ["MirrorMap", "mirror_map"]
@@ -50,7 +50,7 @@ class MirrorMap:
 
     def dual(self, theta: Array) -> Array:
         r""":math:`\nabla\Phi(\theta)`."""
-        return self.potential.gradient(self.scale * (theta - self.center)) / self.scale
+        return self.potential.gradient(self._moved(theta)) / self.scale
 
     def primal(self, zeta: Array) -> Array:
         r""":math:`(\nabla\Phi)^{-1}(\zeta)`."""
@@ -58,7 +58,13 @@ class MirrorMap:
 
     def metric(self, theta: Array) -> Array:
         r"""The diagonal of :math:`\nabla^2\Phi(\theta)`."""
-        return self.potential.hessian(self.scale * (theta - self.center))
+        return self.potential.hessian(self._moved(theta))
+
+    def _moved(self, theta: Array) -> Array:
+        if type(theta) is not type(self.center):
+            theta, center = as_arrays(theta, self.center)
+            return self.scale * (theta - center)
+        return self.scale * (theta - self.center)
 
     @property
     def centre(self) -> Array:

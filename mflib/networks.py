@@ -8,6 +8,7 @@ of the targets.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class ShallowNetwork(torch.nn.Module):
         density = densities.of(density)
         self.activation = activations.get(activation)
         activations.check_activation(self.activation, activations.array_namespace(torch.zeros(1)))
-        rng = np.random.default_rng(count("seed", seed, least=0))
+        rng = np.random.default_rng(count("seed", seed, least=0, most=math.inf))
         direction = rng.standard_normal((n, dim))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         bias = density.rvs(size=n, random_state=rng)

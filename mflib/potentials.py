@@ -122,7 +122,7 @@ class Potential(abc.ABC):
         offset = self.gradient(xp.zeros_like(target))
 
         def too_small(u: Array) -> Array:
-            with np.errstate(over="ignore"):  # then it is not
+            with np.errstate(all="ignore"):  # too large overflows, or is not a number
                 return sign * (self.gradient(sign * u) - offset) < target
 
         upper, factor = xp.ones_like(target), 2.0
@@ -144,7 +144,8 @@ class Potential(abc.ABC):
         r"""The inverse mirror map :math:`(\varphi')^{-1}(z)`, elementwise.
 
         Newton's method on :math:`|x|`, kept inside a bracket that shrinks at every step; a Newton
-        point outside the bracket is replaced by the bracket's geometric mean.
+        point outside the bracket, or a late one that hardly moves on, is replaced by the bracket's
+        geometric mean.
 
         Parameters
         ----------
@@ -175,13 +176,17 @@ class Potential(abc.ABC):
         x = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
         x = xp.where(target > 0, x, xp.zeros_like(x))
         previous = xp.full_like(x, xp.nan)
-        for _ in range(200):
-            error = sign * (self.gradient(sign * x) - offset) - target
+        for trial in range(200):
+            with np.errstate(all="ignore"):  # a trial may be as far out as the bracket
+                error = sign * (self.gradient(sign * x) - offset) - target
+                newton = x - error / self.hessian(sign * x)
             lower = xp.where(error < 0, x, lower)
             upper = xp.where(error > 0, x, upper)
-            newton = x - error / self.hessian(sign * x)
-            # where the gradient is noisy, Newton could go to and fro
+            # where the gradient is noisy, Newton could go to and fro; where it is exponential, and
+            # Newton comes from far above, its steps are all of length one
             again = (newton == previous) & (newton != x)
+            if trial >= 20:
+                again |= xp.abs(newton - x) > 0.5 * xp.abs(x - previous)
             inside = (newton >= lower) & (newton <= upper) & ~again
             middle = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))

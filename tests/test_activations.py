@@ -112,6 +112,28 @@ def test_far_from_zero_nothing_overflows(sigma, formula):
     assert np.isfinite(sigma.derivative(u)).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "left", "right"),
+    [
+        ("abs", (np.inf, -1), (np.inf, 1)),
+        ("cubic_relu", (0, 0), (np.inf, np.inf)),
+        ("elu", (-1, 0), (np.inf, 1)),
+        ("gelu", (0, 0), (np.inf, 1)),
+        ("leaky_relu", (-np.inf, 0.01), (np.inf, 1)),
+        ("relu", (0, 0), (np.inf, 1)),
+        ("silu", (0, 0), (np.inf, 1)),
+        ("softplus", (0, 0), (np.inf, 1)),
+        ("tanh", (-1, 0), (1, 0)),
+    ],
+)
+def test_at_infinity_is_the_limit(name, left, right):
+    sigma, ends = activations.get(name), np.array([-np.inf, np.inf])
+    for u in (ends, torch.tensor(ends)):
+        values, slopes = zip(left, right, strict=True)
+        np.testing.assert_allclose(sigma(u), values, rtol=1e-15)
+        np.testing.assert_allclose(sigma.derivative(u), slopes, rtol=1e-15)
+
+
 @pytest.mark.parametrize("slope", [-1.0, -0.4, 0.0, 0.2])
 def test_derivative_at_a_kink_is_the_mean_of_its_sides(slope):
     kinked = activations.PiecewiseLinear(slope)

@@ -210,7 +210,7 @@ PARTICULAR = [
         for value, said in (("gelu", "got 'gelu'"), (torch.nn.ReLU, "ReLU.*call it"))
     ),
     ("activations.of", "function_of_torch", torch.nn.Softmax(-1), (TypeError, "elementwise")),
-    ("activations.array_namespace", "x", X.tolist(), (TypeError, "supported array")),
+    ("activations.array_namespace", "x", X.tolist(), (TypeError, "x must be an array or")),
     ("activations.array_namespace", "x", torch.tensor(X), SAME),
     ("mirror_flow", "net", torch.nn.Linear(1, 1), (TypeError, "net must be a ShallowNetwork")),
     ("experiments.lazy_limit", "net", None, (TypeError, "net must be a ShallowNetwork")),
@@ -301,6 +301,8 @@ PARTICULAR = [
     ("plotting.points", "y", Y[:2], (ValueError, "x and y must have the same shape")),
     ("plotting.power_law", "table", X, (TypeError, "table must be a DataFrame, got ndarray")),
     ("plotting.power_law", "exponent", "steep", (TypeError, "exponent must be a real number")),
+    ("plotting.power_law", "y", [], (TypeError, r"y must be the name of a column, got \[\]")),
+    ("plotting.power_law", "by", {}, (TypeError, "by must be the name of a column, got {}")),
     ("plotting.power_law", "y", "loss", (ValueError, "table has no column 'loss'")),
     ("plotting.points", "ax", None, (TypeError, "ax must be one Axes.*got NoneType")),
     ("plotting.power_law", "ax", np.ones(2), (TypeError, "ax must be one Axes.*got ndarray")),

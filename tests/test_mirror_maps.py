@@ -67,3 +67,10 @@ def test_bad_mirror_maps(options, error, message):
 def test_an_infinite_hessian_at_the_start_is_refused():
     with np.errstate(divide="ignore"), pytest.raises(ValueError, match="Hessian .*infinite"):
         mirror_map(Power(1.5), THETA, scaled=False, center="initialization", width=3)
+
+
+def test_tensors_meet_a_centre_of_numbers():
+    mirror = MirrorMap(Quadratic(), np.array([1.0, 2.0]), 3.0)
+    theta = torch.tensor([2.0, 4.5], dtype=torch.float64, requires_grad=True)
+    assert mirror.dual(theta).tolist() == [2.0, 5.0]
+    assert mirror.metric(theta).tolist() == [2.0, 2.0]

@@ -737,3 +737,18 @@ def test_a_bounded_gradient_has_no_minimiser_in_general(phi, solve):
     with pytest.raises(ValueError, match=message):
         optimizer.step()
     assert theta.item() == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_exponential_gradient_is_inverted_up_to_its_largest_values(dtype):
+    """The bracket doubles past where sinh overflows, and steps of Newton have length one there."""
+    steep = altered(
+        value=lambda self, x: np.cosh(x),
+        gradient=lambda self, x: np.sinh(x),
+        hessian=lambda self, x: np.cosh(x),
+    )
+    z = np.geomspace(1e-6, np.finfo(dtype).max / 2, 401).astype(dtype)
+    for each in (z, *z[::50, None]):
+        np.testing.assert_allclose(
+            steep.inverse_gradient(each), np.arcsinh(each), rtol=8 * np.finfo(dtype).eps
+        )

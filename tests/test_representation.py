@@ -595,3 +595,25 @@ def test_results_compare_and_hash_by_identity_and_print_shortly():
     for result in (first, many):
         assert repr(result).count("\n") < 4
         assert len(repr(result)) < 600
+
+
+def test_between_data_far_apart_smooth_units_are_seen_to_turn():
+    """tanh turns within 1, panels are as wide as the density's deviation where no datum is."""
+    x, y, density = (
+        np.array([-147.0, -90.0, 21.5, 103.0]),
+        [-0.4, -2.0, 1.5, 0.0],
+        stats.norm(2, 90),
+    )
+    rep = representation.solve(x, y, activation="tanh", density=density)
+    assert rep.status.name == "CONVERGED"
+    b = np.arange(-1200, 1200, 0.05)  # the trapezoid rule is exact to rounding here
+    mass = 0.05 * density.pdf(b) / 2
+    query = np.array([-120.0, -34.3, -34.0, 62.0, 400.0])
+
+    def h(t):
+        return sum(
+            (mass * 0.5 * (np.tanh(w * x - b[:, None]) @ rep.multipliers)) @ np.tanh(w * t - b)
+            for w in (1, -1)
+        )
+
+    np.testing.assert_allclose(rep(query), [h(t) for t in query], rtol=0, atol=1e-11)

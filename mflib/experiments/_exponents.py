@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -152,7 +153,7 @@ def exponent_interval(
             f"{dict(zip(sizes.tolist(), counts.tolist(), strict=True))} measurements."
         )
     level = number("level", level, cure="it is a probability")
-    count("resamples", resamples), count("seed", seed, least=0)
+    count("resamples", resamples), count("seed", seed, least=0, most=math.inf)
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
     centred = np.log(sizes) - np.average(np.log(sizes), weights=counts)

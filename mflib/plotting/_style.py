@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from itertools import cycle
 from typing import Any
 
@@ -151,7 +152,8 @@ def power_law(
     Raises
     ------
     TypeError
-        If ax is no Axes, the table no DataFrame, or a column holds anything but numbers.
+        If ax is no Axes, the table no DataFrame, y or by no text, or a column holds anything but
+        numbers.
     ValueError
         If it lacks a column.
 
@@ -169,6 +171,9 @@ def power_law(
     _check_axes(ax)
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"table must be a DataFrame, got {type(table).__name__}.")
+    for argument, name in (("y", y), ("by", by)):
+        if not isinstance(name, str):
+            raise TypeError(f"{argument} must be the name of a column, got {reprlib.repr(name)}.")
     if missing := [name for name in ("width", y, by) if name not in table]:
         raise ValueError(f"table has no column {missing[0]!r}, only {list(table)}.")
     real_array("table['width']", table["width"])

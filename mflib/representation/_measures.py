@@ -27,6 +27,8 @@ from mflib.representation._panels import (
 
 _LAST = np.linalg.inv(legvander(NODES, 9))[8:]  # from values at nodes to Legendre coefficients
 _MOST_PANELS = 4_000  # and a hundred for each datum
+# from a place at which a smooth unit turns: Gauss's rule is exact to rounding between these
+_TURN = np.concatenate([-(2.0 ** np.arange(6, -3, -1)), [0.0], 2.0 ** np.arange(-2, 7)])
 _LOWER, _UPPER = slice(None, -1), slice(1, None)
 
 
@@ -153,13 +155,23 @@ class Biases(Measure):
         ]
         return np.union1d(edges, kinks[~np.logical_or(*near)])
 
+    def _turns(self, edges: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return kinks of units at x, or places about which smooth ones turn on wide panels."""
+        if isinstance(self.sigma, activations.PiecewiseLinear):
+            return x
+        turns = (x[:, None] + _TURN).ravel()
+        after = np.searchsorted(edges, turns).clip(1, len(edges) - 1)
+        return np.append(x, turns[edges[after] - edges[after - 1] > 0.5])
+
     def _panels(self, edges: list[np.ndarray]) -> Panels:
         """Return the panels between these edges, of both sides."""
         side = np.repeat([1.0, -1.0], [len(e) - 1 for e in edges])
         return Panels(side, *(np.concatenate([e[s] for e in edges]) for s in (_LOWER, _UPPER)))
 
     def nodes(self, kinks: np.ndarray | None = None) -> Nodes:
-        edges = self.edges if kinks is None else [self._with(e, kinks[:, 0]) for e in self.edges]
+        edges = self.edges
+        if kinks is not None:
+            edges = [self._with(e, self._turns(e, kinks[:, 0])) for e in self.edges]
         if self._present is None:
             panels = self._panels(self.edges)
             self._present = self._nodes(panels, NODES, self._masses(panels))

@@ -137,9 +137,12 @@ class DiscreteDual:
             bands += scale**2 * np.stack([beside[0], diagonal[interior], beside[1]])
         if n == 0:
             return _solve_small(corner, right)
-        inner = linalg.solve_banded(
-            (1, 1), bands, np.column_stack([right[:n], border]), check_finite=False
-        )
+        try:
+            inner = linalg.solve_banded(
+                (1, 1), bands, np.column_stack([right[:n], border]), check_finite=False
+            )
+        except np.linalg.LinAlgError:  # where nothing is left of the curvature
+            return np.full_like(right, np.nan)
         schur = corner - border.T @ inner[:, 1:]
         outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
         return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])

@@ -37,8 +37,11 @@ def _pools() -> dict[str, Any]:
 
 
 # What acts on arrays of any kind leaves it to their own library which numbers they may hold.
-_ELEMENTWISE = ("potentials", "activations", "mirror_maps", "plotting", "ShallowNetwork.forward")
-_ODD = ("sparse tensor", "bfloat16 tensor", "masked", "an entry that is too large")
+_ELEMENTWISE = ("potential", "activation", "mirror_maps", "plotting", "ShallowNetwork.forward")
+_ODD = (
+    *("sparse tensor", "meta tensor", "bfloat16 tensor", "masked", "dates"),
+    *("an entry that is too large", "infinite"),  # divergences have inf - inf
+)
 
 
 def draw_hostile(rng) -> Problem:

@@ -122,7 +122,7 @@ class Quadrature:
         """One node for what lies beyond the panels: its mass, or in a tail its second moment."""
         if np.isfinite(support):
             rest = self.density.cdf(end) if sign < 0 else self.density.sf(end)
-            return 0.5 * (end + support), float(rest)
+            return 0.5 * (end + support), max(float(rest), 0.0)  # a rounding below, of histograms
         middle = float(self.density.median())
         far, near = end, middle + (end - middle) / 16
         p, q = self._pdf(np.array([far, near]))
@@ -315,12 +315,16 @@ def diverges(quadrature: Quadrature, f: Callable) -> bool:
     return False
 
 
-def heavy_tailed(density: Any) -> bool:
-    """Whether no exponential of the bias can be integrated: -log p grows slower than any line."""
+def heavy_tailed(density: Any, sigma: Callable) -> bool:
+    """Whether no exponential of sigma(-b) can be integrated: -log p grows slower than any line.
+
+    Where sigma stays bounded, as that of ReLU units far to the right, nothing needs to.
+    """
     quadrature = Quadrature(density)
     middle = float(density.median())
     for end, last in ((quadrature.low, quadrature.first), (quadrature.high, quadrature.last)):
-        if not np.isfinite(end):
+        grows = abs(float(sigma(np.array([-np.copysign(1e9, end)]))[0])) > 1e3
+        if not np.isfinite(end) and grows:
             p = quadrature._pdf(middle + (last - middle) * np.array([0.125, 0.25]))
             near, far = -np.log(p) if p.min() > 0 else (1.0, 2.0)
             if far < 1.8 * near:  # twice as much for an exponential, four times for a Gaussian

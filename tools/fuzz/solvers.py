@@ -79,8 +79,10 @@ def draw_representation(rng) -> Problem:
     return {"solver": "representation", **draws.problem(rng, most=7)}
 
 
-def has_no_minimiser(potential: Any, density: Any) -> bool:
-    return isinstance(potential, potentials.Hypentropy) and heavy_tailed(density)
+def has_no_minimiser(problem: Problem) -> bool:
+    model = draws.model_of(problem)
+    heavy = heavy_tailed(model["density"], model["activation"])
+    return isinstance(model["potential"], potentials.Hypentropy) and heavy
 
 
 def is_infinite(problem: Problem) -> bool:
@@ -128,7 +130,7 @@ def check_solution(problem: Problem, answer: Any) -> str | None:
         return "CONVERGED under a density without variance"
     if size == 0:
         return apart("the cost of nothing", answer.cost, 0.0, 0.0)
-    if is_infinite(problem) or has_no_minimiser(model["potential"], model["density"]):
+    if is_infinite(problem) or has_no_minimiser(problem):
         return "CONVERGED where no minimiser exists"
     if fault := apart("h at the data", answer(x), y, 2e-6 * size):
         return fault
@@ -315,8 +317,7 @@ def run_relu_cost(problem: Problem) -> Any:
 def check_relu_cost(problem: Problem, answer: Any) -> str | None:
     if answer["cost"] is None:
         return None
-    model = draws.model_of(problem)
-    if has_no_minimiser(model["potential"], model["density"]):
+    if has_no_minimiser(problem):
         return "a cost where no minimiser exists"
     if not np.any(problem["y"]):
         return apart("the cost", answer["cost"].cost, 0.0, 1e-300)
