@@ -8,6 +8,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from mflib._validation import array_namespace, as_array, as_arrays, count, flag
 from mflib.potentials import Potential, check_potential
 
@@ -50,7 +52,8 @@ class MirrorMap:
 
     def dual(self, theta: Array) -> Array:
         r""":math:`\nabla\Phi(\theta)`."""
-        return self.potential.gradient(self._moved(theta)) / self.scale
+        with np.errstate(over="ignore"):  # beyond the largest number it is infinite
+            return self.potential.gradient(self._moved(theta)) / self.scale
 
     def primal(self, zeta: Array) -> Array:
         r""":math:`(\nabla\Phi)^{-1}(\zeta)`."""
@@ -58,7 +61,8 @@ class MirrorMap:
 
     def metric(self, theta: Array) -> Array:
         r"""The diagonal of :math:`\nabla^2\Phi(\theta)`."""
-        return self.potential.hessian(self._moved(theta))
+        with np.errstate(over="ignore"):
+            return self.potential.hessian(self._moved(theta))
 
     def _moved(self, theta: Array) -> Array:
         if type(theta) is not type(self.center):

@@ -74,3 +74,17 @@ def test_tensors_meet_a_centre_of_numbers():
     theta = torch.tensor([2.0, 4.5], dtype=torch.float64, requires_grad=True)
     assert mirror.dual(theta).tolist() == [2.0, 5.0]
     assert mirror.metric(theta).tolist() == [2.0, 2.0]
+
+
+def test_beyond_the_largest_number_the_dual_and_the_metric_are_infinite():
+    class Cosh(Quadratic):
+        def gradient(self, x):
+            return np.sinh(x)
+
+        def hessian(self, x):
+            return np.cosh(x)
+
+    mirror = MirrorMap(Cosh(), np.zeros(2), 1000.0)
+    theta = np.array([-1.0, 1.0])
+    np.testing.assert_array_equal(mirror.dual(theta), [-np.inf, np.inf])
+    np.testing.assert_array_equal(mirror.metric(theta), [np.inf, np.inf])
