@@ -142,3 +142,26 @@ def starts_at_zero(phi: potentials.Potential) -> bool:
 
 
 SCALED = {name: phi for name, phi in POTENTIALS.items() if starts_at_zero(phi)}
+
+
+def mirrored(density):
+    """Return the law of -B, of one's own making, for B with this density."""
+
+    class Mirrored(stats.rv_continuous):
+        def _pdf(self, x):
+            return density.pdf(-x)
+
+        def _cdf(self, x):
+            return density.sf(-x)
+
+        def _sf(self, x):
+            return density.cdf(-x)
+
+        def _ppf(self, q):
+            return -density.isf(q)
+
+        def _stats(self):
+            return -density.mean(), density.var(), 0.0, 0.0
+
+    low, high = density.support()
+    return Mirrored(a=-high, b=-low)()

@@ -7,7 +7,7 @@ from scipy import stats
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational._panels import smooth_panels
 from mflib.variational._quadrature import LEVELS, Pieces, gauss_rule, split
-from tests.problems import DENSITIES, Lopsided
+from tests.problems import DENSITIES, Lopsided, mirrored
 
 GAUSS, WEIGHTS = np.polynomial.legendre.leggauss(16)
 
@@ -36,30 +36,13 @@ def test_panels_resolve_a_density(density):
     ids=lambda density: density.dist.name,
 )
 def test_panels_reach_as_far_as_the_second_moment(density):
-    class Mirrored(stats.rv_continuous):
-        def _pdf(self, x):
-            return density.pdf(-x)
-
-        def _cdf(self, x):
-            return density.sf(-x)
-
-        def _sf(self, x):
-            return density.cdf(-x)
-
-        def _ppf(self, q):
-            return -density.isf(q)
-
-        def _stats(self):
-            return -density.mean(), density.var(), 0.0, 0.0
-
     edges = smooth_panels(density).edges
     half = 0.5 * np.diff(edges)[:, None]
     t = 0.5 * (edges[1:] + edges[:-1])[:, None] + half * GAUSS
     second = (half * WEIGHTS * density.pdf(t) * t**2).sum()
     assert second == pytest.approx(density.moment(2), rel=1e-8 if density.args[0] == 2.5 else 1e-12)
-    low, high = density.support()
-    mirrored = smooth_panels(Mirrored(a=-high, b=-low)()).edges
-    np.testing.assert_allclose(mirrored[[0, -1]], -edges[[-1, 0]], rtol=1e-12)
+    other = smooth_panels(mirrored(density)).edges
+    np.testing.assert_allclose(other[[0, -1]], -edges[[-1, 0]], rtol=1e-12)
 
 
 def test_an_infinite_density_is_refused():

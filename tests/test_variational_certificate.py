@@ -15,7 +15,7 @@ from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._panels import Tail, smooth_panels
 from mflib.variational._quadrature import LEVELS
-from tests.problems import UNIFORM, X, Y
+from tests.problems import UNIFORM, X, Y, mirrored
 
 ONE = {"activation": "abs", "potential": Quadratic()}
 
@@ -72,27 +72,6 @@ def test_relu_does_not_see_the_upper_tail():
     heavy = stats.pareto(2.02, loc=-2)
     assert variational.solve(X, Y, density=heavy).status is Status.CONVERGED
     assert variational.solve(X, Y, density=mirrored(heavy)).status is Status.STALLED
-
-
-def mirrored(density):
-    class Mirrored(stats.rv_continuous):
-        def _pdf(self, x):
-            return density.pdf(-x)
-
-        def _cdf(self, x):
-            return density.sf(-x)
-
-        def _sf(self, x):
-            return density.cdf(-x)
-
-        def _ppf(self, q):
-            return -density.isf(q)
-
-        def _stats(self):
-            return -density.mean(), density.var(), 0.0, 0.0
-
-    low, high = density.support()
-    return Mirrored(a=-high, b=-low)()
 
 
 def nearly_uniform(mass=1.0, mean=0.0, second=1 / 3, far=0.0):
