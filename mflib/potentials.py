@@ -505,8 +505,8 @@ class Regularized(Potential):
 class Entropy(Potential):
     r""":math:`\varphi(x) = x \log x - x` on :math:`x > 0`: exponentiated gradient.
 
-    For :class:`~mflib.descent.MirrorDescent` with ``center="origin"`` and positive parameters, which
-    stay positive: a step is :math:`\theta_k \leftarrow \theta_k e^{-\gamma \partial_k L}` [1]_. The
+    For :class:`~mflib.descent.MirrorDescent` with ``center="origin"`` and parameters above 0, which
+    stay there: a step is :math:`\theta_k \leftarrow \theta_k e^{-\gamma \partial_k L}` [1]_. The
     solvers and ``mirror_flow`` need a potential on all of R; :class:`Hypentropy` is its
     counterpart there.
 
