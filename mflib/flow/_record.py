@@ -81,6 +81,7 @@ class Flow:
 
     Examples
     --------
+    >>> from mflib import ShallowNetwork, mirror_flow
     >>> run = mirror_flow(ShallowNetwork(500), [-0.5, 0.5], [0.1, 0.3], save_at=[1.0])
     >>> sorted(run.history), len(run.snapshots)
     (['kernel_change', 'loss', 'parameter_change', 'time'], 1)
