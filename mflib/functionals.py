@@ -183,7 +183,7 @@ def relu_cost(
         Where the curvature may have corners or jumps, such as data points.
     potential : Potential
         The scaled potential.
-    density : frozen scipy.stats distribution
+    density : distribution, or what :func:`mflib.densities.of` takes
         Of the input biases; where its pdf jumps inside its support, add a knot there and at the
         mirror image.
     tilt : pair of floats, optional

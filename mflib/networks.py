@@ -35,7 +35,7 @@ class ShallowNetwork(torch.nn.Module):
         Dimension D of the input.
     activation : str or Activation
         A name or an object of :mod:`mflib.activations`.
-    density : frozen scipy.stats distribution, optional
+    density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases; uniform on [-1, 1] if not given.
     output_scale : float
         Standard deviation of :math:`\sqrt n\, a_k` and :math:`\sqrt n\, d`.

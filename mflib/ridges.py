@@ -80,7 +80,7 @@ def grid(
     ----------
     angles, biases : int
         Numbers of directions and of biases.
-    density : frozen scipy.stats distribution, optional
+    density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases; uniform on [-1, 1] if not given.
     stretch : pair of float
         Factors for :func:`stretched`.

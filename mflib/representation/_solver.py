@@ -122,7 +122,7 @@ def solve(
     potential : Potential, optional
         The scaled potential; ``Quadratic()`` if not given, which is also the limit of every
         unscaled one.
-    density : frozen scipy.stats distribution, optional
+    density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with w = ±1 with equal probability; uniform on [-1, 1] if
         not given.
     neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional

@@ -50,7 +50,7 @@ def solve(
         "relu", "abs", "leaky_relu" or ``activations.leaky_relu(slope)``.
     potential : Potential, optional
         The scaled potential; ``Quadratic()`` if not given.
-    density : frozen scipy.stats distribution, optional
+    density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
         given.
 
