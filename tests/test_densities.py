@@ -202,3 +202,11 @@ def test_networks_draw_their_biases_from_any_density():
 def test_what_has_no_density_is_refused(given, support, kind, words):
     with pytest.raises(kind, match=words):
         densities.of(given, support=support)
+
+
+def test_what_lacks_a_method_is_no_distribution():
+    class Half:
+        pdf = staticmethod(stats.norm.pdf)
+
+    with pytest.raises(TypeError, match="Half object .* has no cdf, sf, ppf"):
+        densities.of(Half())

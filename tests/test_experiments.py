@@ -413,3 +413,9 @@ def test_a_factor_beyond_all_numbers_is_infinite():
 def test_bad_intervals(n, y, level, message):
     with pytest.raises(ValueError, match=message):
         experiments.exponent_interval(n, y, level=level)
+
+
+@pytest.mark.parametrize("grid", [[], [[0.0, 1.0]]])
+def test_a_grid_is_a_row_of_points(grid):
+    with pytest.raises(ValueError, match=r"grid must have shape \(N,\), with points in it"):
+        experiments.distance(np.sin, np.cos, grid=grid)

@@ -18,7 +18,7 @@ from mflib import (
     representation,
     ridges,
 )
-from mflib.flow import _sliding, _steps
+from mflib.flow import _flow, _sliding, _steps
 from mflib.potentials import Power, Regularized
 from tests.flows import (
     CURVED,
@@ -593,3 +593,15 @@ def test_a_loose_tolerance_costs_accuracy_only():
     assert run.status is FlowStatus.CONVERGED
     assert run.steps <= 60
     assert run.history["loss"].max() <= 1.1 * run.history["loss"][0]
+
+
+def test_large_products_take_all_threads():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        for work, threads in ((1_000, 1), (400_000_000, 2)):
+            with _flow._threads(work):
+                assert torch.get_num_threads() == threads
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

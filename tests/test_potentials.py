@@ -752,3 +752,31 @@ def test_an_exponential_gradient_is_inverted_up_to_its_largest_values(dtype):
         np.testing.assert_allclose(
             steep.inverse_gradient(each), np.arcsinh(each), rtol=8 * np.finfo(dtype).eps
         )
+
+
+@pytest.mark.parametrize("domain", [(-np.inf, 2.0), (-3.0, 2.0)])
+def test_a_potential_on_part_of_the_line_is_tried_inside(domain):
+    class Wall(Potential):
+        """-log of the distance from the ends, a barrier."""
+
+        def value(self, x):
+            return sum(-np.log(abs(x - end)) for end in self.domain if np.isfinite(end))
+
+        def gradient(self, x):
+            return sum(-1 / (x - end) for end in self.domain if np.isfinite(end))
+
+        def hessian(self, x):
+            return sum((x - end) ** -2.0 for end in self.domain if np.isfinite(end))
+
+        def inverse_gradient(self, z):
+            if len([end for end in self.domain if np.isfinite(end)]) == 1:
+                return 2.0 - 1 / z
+            # -1/(x - a) - 1/(x - b) = z, in the middle's coordinate u with half width r
+            r = 2.5
+            u = np.where(z == 0, 0.0, (-1 + np.sqrt(1 + (r * z) ** 2)) / np.where(z == 0, 1.0, z))
+            return u - 0.5
+
+    Wall.domain = domain
+    check_potential(Wall(), everywhere=False)
+    with pytest.raises(ValueError, match="is defined on"):
+        check_potential(Wall())
