@@ -184,6 +184,7 @@ def note_contents(seen: Visit, found: dict) -> None:
     seen.citations = {link["url"] for link in found["links"] if link["cites"]}
     seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
     seen.complain("cut", found["cut"])
+    seen.complain("stops", found["stops"])
     for picture in found["pictures"]:
         name = Path(unquote(urlsplit(picture["src"]).path)).name
         if not picture["alt"] or name in picture["alt"] or "_images" in picture["alt"]:
