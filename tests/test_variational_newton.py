@@ -8,7 +8,8 @@ import pytest
 from mflib import activations, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational import Status, _solver
-from mflib.variational._dual import DiscreteDual, Evaluation, _solve_small
+from mflib.variational._banded import solve_small
+from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import _search, _slope, _slope_dual, approximate
 from mflib.variational._quadrature import LEVELS
 from tests.problems import DENSITIES, QUERY, SCALED, UNIFORM, X, Y
@@ -173,8 +174,8 @@ def test_converged_promises_ten_digits_or_what_rounding_leaves():
 def test_small_systems_of_any_scale():
     for first, second in ((1e200, 1e-200), (1e-300, 1.0)):
         matrix = np.array([[first, 0.0], [0.0, second]])
-        np.testing.assert_allclose(_solve_small(matrix, matrix @ [2.0, -3.0]), [2.0, -3.0])
-    assert np.isnan(_solve_small(np.array([[np.nan]]), np.ones(1))).all()
+        np.testing.assert_allclose(solve_small(matrix, matrix @ [2.0, -3.0]), [2.0, -3.0])
+    assert np.isnan(solve_small(np.array([[np.nan]]), np.ones(1))).all()
 
 
 @pytest.fixture

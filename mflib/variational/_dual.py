@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 from mflib.potentials import Potential
+from mflib.variational._banded import Arrow
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
 from mflib.variational._quadrature import Level, Pieces, gauss_rule, split
@@ -119,10 +119,8 @@ class DiscreteDual:
             mass_matrices.append(assembly.mass_matrix(1 / self.potential.hessian(rule.alpha)))
         return Evaluation(xi, cost, gradient, mass_matrices)
 
-    def solve(
-        self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray
-    ) -> np.ndarray:
-        """Solve the arrow system: a tridiagonal solve for the hats, a 2 x 2 Schur complement."""
+    def newton_matrix(self, mass_matrices: list[tuple[np.ndarray, np.ndarray]]) -> Arrow:
+        """Assemble minus the Hessian of the dual from the mass matrices of the orientations."""
         n, interior, scale = self.n_interior, self.interior, 1 - self.slope
         corner = np.zeros((len(self.targets) - n,) * 2)
         border = np.zeros((n, len(corner)))
@@ -135,23 +133,10 @@ class DiscreteDual:
             border += scale * product[interior]
             beside = off[interior.start - 1 :][:n], off[interior][:n]
             bands += scale**2 * np.stack([beside[0], diagonal[interior], beside[1]])
-        if n == 0:
-            return _solve_small(corner, right)
-        try:
-            inner = linalg.solve_banded(
-                (1, 1), bands, np.column_stack([right[:n], border]), check_finite=False
-            )
-        except np.linalg.LinAlgError:  # where nothing is left of the curvature
-            return np.full_like(right, np.nan)
-        schur = corner - border.T @ inner[:, 1:]
-        outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
-        return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])
+        return Arrow(bands, border, corner)
 
-
-def _solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve a symmetric system of one or two unknowns, scaled to a unit diagonal."""
-    scale = 1 / np.sqrt(np.diag(matrix))
-    matrix = scale[:, None] * matrix * scale
-    if not np.isfinite(matrix).all():
-        return np.full_like(right, np.nan)
-    return scale * np.linalg.lstsq(matrix, scale * right, rcond=None)[0]
+    def solve(
+        self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray
+    ) -> np.ndarray:
+        """Solve for a Newton step."""
+        return self.newton_matrix(mass_matrices).solve(right)
