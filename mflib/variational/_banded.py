@@ -40,6 +40,15 @@ class Arrow:
     border: np.ndarray  # (n, 2)
     corner: np.ndarray  # (2, 2), or (1, 1) for a single data point
 
+    def __matmul__(self, xi: np.ndarray) -> np.ndarray:
+        n = len(self.border)
+        hats, rest = xi[:n], xi[n:]
+        above, diagonal, below = self.bands.reshape(3, n, *(1,) * (xi.ndim - 1))
+        product = diagonal * hats + self.border @ rest
+        product[:-1] += above[1:] * hats[1:]
+        product[1:] += below[:-1] * hats[:-1]
+        return np.concatenate([product, self.border.T @ hats + self.corner @ rest])
+
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for a right-hand side: tridiagonal for the hats, a Schur complement for the rest.
 
