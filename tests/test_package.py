@@ -1,6 +1,7 @@
 """The package as a whole: what it names, what it loads, which way its imports point."""
 
 import ast
+import enum
 import importlib
 import importlib.metadata
 import inspect
@@ -13,6 +14,7 @@ import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import mflib
+from _ext import interface
 
 SOURCE = Path(mflib.__file__).parent
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -147,6 +149,25 @@ def test_what_it_returns_and_raises_is_said(name):
         text, source = described(value), inspect.getsource(value)
         assert text["Returns"] or inspect.signature(value).return_annotation in (None, "None")
         assert text["Raises"] or "raise " not in source
+
+
+STATUSES = [value for value in DESCRIBED.values() if inspect.isclass(value)]
+STATUSES = [value for value in STATUSES if issubclass(value, enum.Enum)]
+
+
+@pytest.mark.parametrize("kind", STATUSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_a_status_prints_as_its_name_and_the_interface_explains_it(kind):
+    page = inspect.cleandoc(kind.__doc__).splitlines()
+    interface.explain_members(None, "class", "", kind, None, page)
+    text = "\n".join(page)
+    for member in kind:
+        assert repr(member) == f"{kind.__name__}.{member.name}"
+        assert f"``{member.name}``\n    {member.value}.\n" in text
+        assert text.index(member.value) < text.index("References\n------")
+        assert member.value == member.value.strip(" .")
+    bad = [member for member in kind if member.name not in ("CONVERGED", "COMPLETED")]
+    for member in bad:  # a cause and a cure
+        assert re.search(r"\b(use|give|allow|choose|add|drop|widen)\b", member.value.lower())
 
 
 BOOK = SOURCE.parent / "chapters"
