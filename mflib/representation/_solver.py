@@ -248,7 +248,8 @@ def kernel(
 
     References
     ----------
-    :cite:t:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
+    The kernel of random features :cite:p:`rahimi2007random`, which is the output layer's part of
+    the neural tangent kernel :cite:p:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
 
     Examples
     --------
