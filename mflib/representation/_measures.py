@@ -24,6 +24,7 @@ from mflib.representation._panels import (
     pdf_at,
     rounding,
 )
+from mflib.representation._tails import diverges
 
 _LAST = np.linalg.inv(legvander(NODES, 9))[8:]  # from values at nodes to Legendre coefficients
 _MOST_PANELS = 4_000  # and a hundred for each datum
@@ -64,7 +65,10 @@ class Measure:
         raise NotImplementedError
 
     def tail(self, multipliers: np.ndarray) -> float:
-        """Return what the outermost nodes add to h at the data, if the measure goes on there."""
+        """Return what the outermost nodes add to h at the data, if the measure goes on there.
+
+        Infinite where what is beyond has no integral.
+        """
         raise NotImplementedError
 
     def features(self, nodes: Nodes, points: np.ndarray) -> np.ndarray:
@@ -139,6 +143,7 @@ class Biases(Measure):
         self._set([self._with(edges, self.points[:, 0]) for edges in self._both(grid.edges)])
         self.beyond = self._both(grid.beyond)
         self.is_open = [grid.is_open, grid.is_open[::-1]]
+        self.outermost = grid.outermost
 
     def _both(self, b: np.ndarray) -> list[np.ndarray]:
         """Return the places, from the origin, of units with these biases and w = 1, w = -1."""
@@ -228,7 +233,23 @@ class Biases(Measure):
             parts = np.abs(self.features(nodes, self.points)).T @ moved
         return float(parts.max()) if np.isfinite(parts).all() else np.inf
 
+    def _diverges(self, several: np.ndarray) -> bool:
+        """Whether z alpha has no integral in some tail of the density."""
+        b = np.tile(self.outermost, (2, 1))
+        weight = np.repeat([1.0, -1.0], 2)[:, None] * np.ones(3)
+        nodes = Nodes(weight.reshape(-1, 1), (b - weight * self.origin).ravel(), np.zeros(0))
+        features, p = self.features(nodes, self.points), self.unit * pdf_at(self.density, b)
+        z = (features @ several).reshape(4, 3, -1)
+        size = (np.abs(features) @ np.abs(several)).reshape(4, 3, -1)
+        return any(
+            diverges(p[i], z[i, :, k], self.potential, size[i, :, k])
+            for i in np.flatnonzero(np.isfinite(b).all(axis=1))
+            for k in range(several.shape[1])
+        )
+
     def tail(self, multipliers: np.ndarray) -> float:
+        if self._diverges(np.atleast_2d(multipliers).T):
+            return np.inf
         panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
         ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
         outer = panels.only(ends)

@@ -216,7 +216,13 @@ def kernel(
     measure.adapt(np.eye(len(points)))
     nodes = measure.nodes()
     features = measure.features(nodes, measure.points)
-    return (features.T * nodes.mass) @ features / potential.hessian(np.zeros(1))
+    gram = (features.T * nodes.mass) @ features
+    if not measure.tail(np.eye(len(points))) <= 1e-9 * gram.max():
+        raise ValueError(
+            f"density has tails under which the square of activation {measure.sigma!r} has no "
+            "integral, or none to double precision; choose lighter tails, or pass neurons=(w, b)."
+        )
+    return gram / potential.hessian(np.zeros(1))
 
 
 def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
