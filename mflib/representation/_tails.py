@@ -15,7 +15,7 @@ _END = 1e-50  # a pdf above this, in units of the deviation, has met an end and 
 _POWER = 0.1  # the order below which a growth is that of a power
 _MARGIN = 0.04  # of orders: nearer to each other, the nodes see which wins
 _FAR = 1e100  # if |alpha| gets there, the gradient is not bounded
-_WIDER = 4.0 ** np.arange(-40, 150)
+_FIELDS = 4.0 ** np.arange(-150, 150)
 
 
 def thirds(last: float) -> np.ndarray:
@@ -36,8 +36,8 @@ def diverges(p: np.ndarray, z: np.ndarray, potential: Potential, size: np.ndarra
     falls, growth = -np.diff(np.log(p)) / np.log(3), float(np.log(steps[1] / steps[0]) / np.log(3))
     if not (falls > 0).all() or growth <= _POWER:
         return False
-    alpha = _reached(potential, z[-1] * _WIDER)
-    if len(alpha) < len(_WIDER) and alpha.max(initial=0.0) < _FAR:
+    alpha = _reached(potential, np.sign(z[-1] - z[-2]) * _FIELDS)
+    if len(alpha) < len(_FIELDS) and alpha.max(initial=0.0) < _FAR:
         return True  # a gradient that stays bounded
     rises = np.diff(np.log(alpha[(alpha > 0) & (alpha < 1e300)])) / np.log(4)
     order = np.log(falls[1] / falls[0]) / np.log(3)
