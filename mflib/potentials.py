@@ -396,7 +396,10 @@ class Hypentropy(Potential):
 
     def value(self, x: Array) -> Array:
         x = as_array(x)
-        return x * self.gradient(x) - self._root(x)
+        xp = array_namespace(x)
+        far = xp.isinf(x)  # there it would be the difference of two infinities
+        near = xp.where(far, xp.zeros_like(x), x)
+        return xp.where(far, abs(x), near * self.gradient(near) - self._root(near))
 
     def gradient(self, x: Array) -> Array:
         x = as_array(x)

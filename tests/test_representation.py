@@ -628,13 +628,11 @@ def test_a_datum_that_no_unit_sees_is_named(x, options, point):
     y = np.arange(1.0, len(x) + 1)
     for call in (
         lambda: representation.solve(x, y, **options),
+        lambda: representation.solve(x, y, ridge=1e-3, **options),
         lambda: representation.trajectory(x, y, [1.0], **options),
     ):
         with pytest.raises(ValueError, match=f"x contains {point}, where no unit responds"):
             call()
-    rep = representation.solve(x, y, ridge=1e-3, **options)
-    assert rep.status is Status.STALLED
-    assert rep.residual < 1e-8  # though the ridge has its solution
     seen = np.diag(representation.kernel(x, **options)) > 0
     assert representation.solve(x, np.where(seen, y, 0.0), ridge=1e-3, **options).status is (
         Status.CONVERGED
@@ -644,11 +642,11 @@ def test_a_datum_that_no_unit_sees_is_named(x, options, point):
 def test_data_on_one_side_of_all_kinks_must_be_on_a_line():
     x, y = [-0.5, 1947.0, 1950.0, 1962.0], np.array([0.1, 1.0, 2.0, 3.0])
     message = "x contains 1947, 1950, 1962 on one side of all kinks.*not on a line"
-    with pytest.raises(ValueError, match=message):
-        representation.solve(x, y)
+    for ridge in (0.0, 1e-6):
+        with pytest.raises(ValueError, match=message):
+            representation.solve(x, y, ridge=ridge)
     with pytest.raises(ValueError, match=message):
         representation.trajectory(x, y, [1.0])
-    assert representation.solve(x, y, ridge=1e-6).status is Status.STALLED
     assert representation.solve([-0.5, 1.5, 2.0, 3.0], y[[0, 0, 0, 0]]).status is Status.CONVERGED
 
 

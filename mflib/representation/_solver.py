@@ -38,8 +38,7 @@ class Status(enum.Enum):
         "`residual` and `gap` say by how much. Likely causes: fewer neurons that respond than data "
         "points, data points almost on top of each other, a potential nearly flat or nearly "
         "singular at these magnitudes, or with a conjugate that has no integral under the "
-        "density's tails (then the infimum is not attained); with a ridge, a point where no unit "
-        "responds, or three beyond all kinks and not on a line"
+        "density's tails (then the infimum is not attained)"
     )
 
 
@@ -140,9 +139,9 @@ def solve(
     ValueError
         If the data are empty, of different lengths, repeated or not finite; if density and neurons
         are both given or do not fit the data; if the nodes miss the density's moments, its tails
-        being too heavy for double precision; if without a ridge a target is out of reach, no unit
-        responding there or all kinks being elsewhere; if the potential's Hessian at 0 is zero or
-        infinite; if the ridge is not positive semidefinite, or of another shape.
+        being too heavy for double precision; if a target is out of reach, no unit responding there
+        or all kinks being elsewhere; if the potential's Hessian at 0 is zero or infinite; if the
+        ridge is not positive semidefinite, or of another shape.
     TypeError
         If an argument is of the wrong kind.
 
@@ -161,11 +160,10 @@ def solve(
     root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    fault = out_of_reach(measure, targets)
-    if fault and not root.size:
+    if fault := out_of_reach(measure, targets):
         raise ValueError(fault)
     with np.errstate(all="ignore"):  # what is not finite in the end is not converged
-        return _solve(measure, targets, root, reachable=not fault)
+        return _solve(measure, targets, root)
 
 
 def kernel(
@@ -197,7 +195,7 @@ def kernel(
     Raises
     ------
     ValueError, TypeError
-        As in :func:`solve`.
+        As in :func:`solve`; and if the activation's square has no integral under the tails.
 
     References
     ----------
@@ -242,7 +240,7 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool) -> Representation:
+def _solve(measure: Measure, y: np.ndarray, root: np.ndarray) -> Representation:
     """Newton's method on the dual; refine the measure until it makes no difference."""
     multipliers, total = np.zeros(len(y)), 0
     for _ in range(MAX_REFINEMENTS):
@@ -254,7 +252,7 @@ def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool
     errors = y - h - root.T @ (root @ multipliers)
     residual, cost = float(np.abs(errors).max()), measure.cost(multipliers)
     size = np.abs(y).max()
-    converged = reachable and residual <= 1e-8 * size and np.isfinite(cost)
+    converged = residual <= 1e-8 * size and np.isfinite(cost)
     converged &= measure.tail(multipliers) <= 1e-12 * size
     return Representation(
         cost=cost,
