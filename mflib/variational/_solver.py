@@ -193,6 +193,8 @@ def _newton(
             break
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
         new = _damped(dual, at, step, level, tries=1 if close else 60)
+        if new is at:  # and so it would be for ever
+            break
         last, error_new = error, dual.error(new.gradient)
         if error_new < last or not close:
             at, error = new, error_new
@@ -205,7 +207,8 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
 
     Slopes are compared, not values, which no longer differ near the optimum. Where a few large
-    terms cancel in the slope, rounding hides the others: then the residual has to fall.
+    terms cancel in the slope, rounding hides the others: then the residual has to fall. Where no
+    length of several serves, the step is not taken.
     """
     initial, t = at.gradient @ step, 1.0
     clear = initial > 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
@@ -219,9 +222,11 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
         fall = dual.error(trial.gradient) / dual.error(at.gradient)
         if clear and trial.gradient @ step >= -0.5 * initial:
             break
-        if fall <= (0.25 if clear else 1 - 0.25 * t):
+        if fall < (0.25 if clear else 1 - 0.25 * t):
             break
         t *= 0.4
+    else:
+        return trial if tries == 1 else at
     return trial
 
 
