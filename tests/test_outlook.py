@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy import stats
 
 import mflib
-from mflib import datasets, representation
+from mflib import datasets, experiments, representation, variational
 from mflib.activations import leaky_relu
 from mflib.potentials import Power, Quadratic, Regularized
 
@@ -89,6 +90,16 @@ def test_networks_end_at_problem_P(units, potential):
     end = run.network(query).detach().numpy()
     right, wrong = (curved, square) if scaled else (square, curved)
     assert np.abs(end - right(query)).max() < 0.2 * np.abs(end - wrong(query)).max()
+
+
+def test_gaussian_biases_serve_relu_too():
+    x, y = datasets.figure2()
+    kind = {"activation": "relu", "density": stats.norm(0, 0.7)}
+    net = mflib.ShallowNetwork(20_000, seed=1, **kind)
+    run = mflib.mirror_flow(net, x, y, potential=QUARTIC, scaled=True)
+    own, square = (variational.solve(x, y, potential=phi, **kind) for phi in (QUARTIC, Quadratic()))
+    distance, far = (experiments.distance(run.network, each) for each in (own, square))
+    assert distance < 0.2 * far
 
 
 # The ledger.
