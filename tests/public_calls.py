@@ -136,6 +136,7 @@ CALLS = REGISTERED | {
         {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
     ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
@@ -235,6 +236,8 @@ CALLS = REGISTERED | {
 
 def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
+    if isinstance(result, variational.Solutions):
+        return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
     if isinstance(result, representation.Trajectory):

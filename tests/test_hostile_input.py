@@ -159,14 +159,10 @@ PARTICULAR = [
     *((f, "x", 0.5, (ValueError, r"x must have shape .* got \(\)")) for f in SOLVERS),
     *((f, "x", np.ones((5, 1, 1)), (ValueError, "x must have shape")) for f in SOLVERS),
     *((f, "x", X[None], (ValueError, "x and y .*same length, got 1 inputs")) for f in SOLVERS),
-    *(
-        (f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got"))
-        for f in SOLVERS
-        if f != "representation.solve"
-    ),
-    ("representation.solve", "y", Y[:, None], {"CONVERGED"}),
-    ("representation.solve", "y", Y[:, None][:, :0], (ValueError, r"y has shape \(5, 0\)")),
-    ("representation.solve", "y", Y[:, None, None], (ValueError, r"y shape .* or \(m, k\), got")),
+    *((f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got")) for f in SOLVERS[2:]),
+    *((f, "y", Y[:, None], {"CONVERGED"}) for f in SOLVERS[:2]),
+    *((f, "y", Y[:, None][:, :0], (ValueError, r"y .*\(5, 0\)")) for f in SOLVERS),
+    *((f, "y", Y[:, None, None], (ValueError, r"y shape .*\(5, 1, 1\)")) for f in SOLVERS),
     *((f, "y", Y[:3], (ValueError, "x and y .*5 inputs and 3 targets")) for f in SOLVERS),
     *((f, ("x", "y"), ([], []), (ValueError, "x is empty")) for f in SOLVERS),
     *((f, ("x", "y"), (X[:, None], Y), SAME) for f in SOLVERS),
