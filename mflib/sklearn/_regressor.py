@@ -50,7 +50,8 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         A ridge; training stopped in time; none, which meets the means of repeated inputs.
     amount : "gcv", "cv" or float
         The ridge, or the time, in the units of the scaled problem; or chosen by generalised
-        cross-validation [1]_, or by cross-validation.
+        cross-validation [1]_, or by cross-validation. Of up to 1,000 data the former counts 1.2
+        degrees of freedom for each [2]_, lest it prefer the interpolant now and then.
     cv : int or splitter of scikit-learn
         For ``amount="cv"``; a number stands for so many shuffled folds with a fixed seed.
 
@@ -75,6 +76,7 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
     How it does on measurements: :ref:`real-data`. The penalised problem: eq. :eq:`eq-traj-ridge`.
 
     .. [1] :cite:t:`craven1979smoothing`
+    .. [2] :cite:t:`kim2004smoothing`
 
     Examples
     --------
@@ -236,7 +238,7 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
                 total += (part.targets(t, h) - y[test]) ** 2 @ w[test]
             return total
 
-        return least(score, smooth, len(x))
+        return least(score, smooth, w)
 
     def _count(self) -> float:
         """The trace of the derivative of the fitted values: of the line, P, and of H (I - P)."""

@@ -11,25 +11,24 @@ import numpy as np
 from mflib import variational
 from mflib.sklearn._scaled import Scaled
 
-
 _INFLATION = 1.2  # of the degrees of freedom, where there are few data
 _FEW = 1000
 
 
-def least(score: Callable, smooth: Any, m: int) -> float:
+def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
     """Return the amount with the least score: of a grid, then of a finer one around it."""
     best = 0.0
     for decades in smooth.grids:
-        scores = score(smooth.amounts(best + decades, m))
+        scores = score(smooth.amounts(best + decades, w))
         best += decades[np.where(np.isfinite(scores), scores, np.inf).argmin()]
-    return float(smooth.amounts(best, m))
+    return float(smooth.amounts(best, w))
 
 
 def inflated(gcv: Any, freedom: Any, m: int) -> Any:
     r"""GCV with more degrees of freedom than there are: :math:`m\,\mathrm{RSS}/(m - 1.2\,df)^2`.
 
-    Of few noisy data plain GCV now and then prefers the interpolant, where it is 0/0. Kim and Gu
-    (2004) therefore inflate; the line has two of them in any case.
+    Of few noisy data plain GCV now and then prefers the interpolant, where it is 0/0. The factor is
+    one of those that Kim and Gu (2004) tried. The line has two degrees of freedom in any case.
     """
     left = m - _INFLATION * np.maximum(freedom, 2.0)
     return np.where(left > 0, gcv * ((m - freedom) / left) ** 2, np.inf)
@@ -56,8 +55,8 @@ class _Ridge:
         self.model = model
 
     @staticmethod
-    def amounts(decades: Any, m: int) -> Any:
-        return m * 10.0**decades
+    def amounts(decades: Any, w: np.ndarray) -> Any:
+        return w.sum() * 10.0**decades
 
     def solve(self, data: Scaled, amount: float) -> Any:
         return variational.solve(data.t, data.z, ridge=amount / data.w, **self.model)
@@ -75,7 +74,7 @@ class _Ridge:
             fits = (self.solve(data, amount) for amount in amounts)
             return np.array([inflated(h.gcv, h.degrees_of_freedom, m) for h in fits])
 
-        amount = least(score, self, m)
+        amount = least(score, self, data.w)
         return amount, self.solve(data, amount)
 
 
@@ -88,7 +87,7 @@ class _Stopping:
         self.model = model
 
     @staticmethod
-    def amounts(decades: Any, m: int) -> Any:
+    def amounts(decades: Any, _w: np.ndarray) -> Any:
         return 10.0**decades
 
     def path(self, data: Scaled, times: Any) -> Any:
@@ -113,7 +112,7 @@ class _Stopping:
             path = self.path(data, times)
             return inflated(path.gcv, path.degrees_of_freedom, m)
 
-        amount = least(score, self, m)
+        amount = least(score, self, data.w)
         return amount, self.solve(data, amount)
 
 
