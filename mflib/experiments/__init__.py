@@ -1,4 +1,4 @@
-"""Sweeps over widths, seeds and potentials, the exponents they show, and tests on held-out data.
+"""Sweeps over widths, seeds and potentials, and the exponents they show.
 
 Distances and errors of functions have the unit of the targets; exponents and defects have none.
 """
@@ -7,10 +7,10 @@ import warnings
 from typing import Any
 
 from mflib import densities
-from mflib.experiments._distances import GRID, distance, superposition_defect
+from mflib.experiments import _held_out
+from mflib.experiments._distances import GRID, distance, rms, superposition_defect
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
 from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
-from mflib.experiments._held_out import held_out, leave_one_out, rms
 from mflib.experiments._sweep import sweep
 from mflib.experiments._trials import trial
 
@@ -21,9 +21,7 @@ __all__ = [
     "distance",
     "exponent_interval",
     "fit_exponent",
-    "held_out",
     "lazy_limit",
-    "leave_one_out",
     "rms",
     "sampling_law",
     "split_error",
@@ -33,12 +31,18 @@ __all__ = [
 ]
 
 
+# names that go in version 1.0, and what to use
+_FORMER = {
+    "bend_density": (densities.bend, "densities.bend"),
+    "held_out": (_held_out.held_out, "sklearn.model_selection.cross_val_predict"),
+    "leave_one_out": (_held_out.leave_one_out, "sklearn.model_selection.LeaveOneOut"),
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "bend_density":
-        warnings.warn(
-            "experiments.bend_density is now densities.bend, and goes in version 1.0",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return densities.bend
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value, instead = _FORMER[name]
+    message = f"experiments.{name} goes in version 1.0; use {instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return value

@@ -11,8 +11,9 @@ import numpy as np
 from mflib import variational
 from mflib.sklearn._scaled import Scaled
 
-_INFLATION = 1.2  # of the degrees of freedom, where there are few data
-_FEW = 1000
+FEW = 1000  # data up to which choices are made with care and derivatives are whole matrices
+_INFLATION = 1.2  # one of the factors that Kim and Gu (2004) tried
+_CLEARLY = 0.8
 
 
 def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
@@ -24,14 +25,32 @@ def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
     return float(smooth.amounts(best, w))
 
 
-def inflated(gcv: Any, freedom: Any, m: int) -> Any:
-    r"""GCV with more degrees of freedom than there are: :math:`m\,\mathrm{RSS}/(m - 1.2\,df)^2`.
+def by_gcv(smooth: Any, data: Scaled) -> tuple[float, Any]:
+    """Choose the amount by generalised cross-validation; returns it with what it gives.
 
-    Of few noisy data plain GCV now and then prefers the interpolant, where it is 0/0. The factor is
-    one of those that Kim and Gu (2004) tried. The line has two degrees of freedom in any case.
+    Of few noisy data GCV now and then prefers the interpolant, where it is 0/0. To inflate the
+    degrees of freedom prevents that, but where there is no noise the interpolant is right.
     """
-    left = m - _INFLATION * np.maximum(freedom, 2.0)
-    return np.where(left > 0, gcv * ((m - freedom) / left) ** 2, np.inf)
+    m, known = len(data.t), {}
+    if m > FEW and smooth.at_once(data):
+        h = smooth.solve(data, "gcv")
+        return float(h.ridge * data.w[0]), h
+
+    def inflated_by(factor: float) -> Callable[[np.ndarray], np.ndarray]:
+        def score(amounts: np.ndarray) -> np.ndarray:
+            if (key := amounts.tobytes()) not in known:
+                known[key] = smooth.measure(data, amounts)
+            gcv, freedom = known[key]
+            left = m - factor * np.maximum(freedom, 2.0)  # the line has two in any case
+            return np.where(left > 1e-6 * m, gcv * ((m - freedom) / left) ** 2, np.inf)
+
+        return score
+
+    amounts = [least(inflated_by(factor), smooth, data.w) for factor in (1.0, _INFLATION)]
+    plain, safe = (smooth.solve(data, amount) for amount in amounts)
+    if m <= FEW and data.left_out(plain) < _CLEARLY * data.left_out(safe):
+        return amounts[0], plain
+    return amounts[1], safe
 
 
 class Interpolation:
@@ -58,24 +77,21 @@ class _Ridge:
     def amounts(decades: Any, w: np.ndarray) -> Any:
         return w.sum() * 10.0**decades
 
-    def solve(self, data: Scaled, amount: float) -> Any:
-        return variational.solve(data.t, data.z, ridge=amount / data.w, **self.model)
+    def at_once(self, data: Scaled) -> bool:
+        """Whether the solver itself can choose."""
+        return np.ptp(data.w) == 0
+
+    def solve(self, data: Scaled, amount: Any) -> Any:
+        ridge = amount if amount == "gcv" else amount / data.w
+        return variational.solve(data.t, data.z, ridge=ridge, **self.model)
 
     def curves(self, data: Scaled, amounts: np.ndarray, m: int, t: np.ndarray) -> np.ndarray:
         return np.array([self.solve(data, amount)(t) for amount in amounts])
 
-    def by_gcv(self, data: Scaled) -> tuple[float, Any]:
-        m = len(data.t)
-        if m > _FEW and np.ptp(data.w) == 0:  # in one go
-            h = variational.solve(data.t, data.z, ridge="gcv", **self.model)
-            return float(h.ridge * data.w[0]), h
-
-        def score(amounts: np.ndarray) -> np.ndarray:
-            fits = (self.solve(data, amount) for amount in amounts)
-            return np.array([inflated(h.gcv, h.degrees_of_freedom, m) for h in fits])
-
-        amount = least(score, self, data.w)
-        return amount, self.solve(data, amount)
+    def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
+        """GCV and degrees of freedom, of each amount."""
+        fits = (self.solve(data, amount) for amount in amounts)
+        return np.array([(h.gcv, h.degrees_of_freedom) for h in fits]).T
 
 
 class _Stopping:
@@ -89,6 +105,9 @@ class _Stopping:
     @staticmethod
     def amounts(decades: Any, _w: np.ndarray) -> Any:
         return 10.0**decades
+
+    def at_once(self, _data: Scaled) -> bool:
+        return False
 
     def path(self, data: Scaled, times: Any) -> Any:
         if np.ptp(data.w) > 0:
@@ -105,15 +124,9 @@ class _Stopping:
         # of fewer data each counts more: the same time for each datum
         return self.path(data, amounts * len(data.t) / m)(t)
 
-    def by_gcv(self, data: Scaled) -> tuple[float, _Stopped]:
-        m = len(data.t)
-
-        def score(times: np.ndarray) -> np.ndarray:
-            path = self.path(data, times)
-            return inflated(path.gcv, path.degrees_of_freedom, m)
-
-        amount = least(score, self, data.w)
-        return amount, self.solve(data, amount)
+    def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
+        path = self.path(data, amounts)
+        return np.array([path.gcv, path.degrees_of_freedom])
 
 
 @dataclass(frozen=True)
