@@ -31,7 +31,7 @@ ORDER = [
     ("potentials", "activations", "densities", "datasets"),
     ("mirror_maps", "networks", "functionals", "ridges", "variational", "representation"),
     ("flow", "descent"),
-    ("experiments", "plotting"),
+    ("experiments", "plotting", "sklearn"),
 ]
 LINE = {name: line for line, names in enumerate(ORDER) for name in names}
 
@@ -41,13 +41,13 @@ def python(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_importing_loads_neither_torch_nor_matplotlib():
+def test_importing_loads_no_more_than_it_needs():
     loaded = python(
         "import mflib, sys\n"
         "mflib.potentials.Power(3).gradient(1.0), mflib.activations.relu(2.0)\n"
         "mflib.variational.solve([0.1, 0.5], [1.0, 2.0])(0.3)\n"
         "mflib.representation.solve([0.1, 0.5], [1.0, 2.0])([0.3])\n"
-        "print([m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules])"
+        "print([m for m in ('torch', 'matplotlib', 'pandas', 'sklearn') if m in sys.modules])"
     )
     assert loaded == "[]"
 
