@@ -250,7 +250,7 @@ PARTICULAR = [
     ("representation.trajectory", "times", [], (ValueError, "times must be increasing")),
     ("representation.trajectory", "times", None, (TypeError, "times must be an array of real")),
     ("representation.solve", "ridge", -1.0, (ValueError, "ridge has the negative eigenvalue")),
-    ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number or a sym")),
+    ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number, have")),
     ("representation.solve", "ridge", "much", (TypeError, "ridge must be an array of real")),
     *(
         ("representation.solve", ("density", "neurons"), (None, value), expected)

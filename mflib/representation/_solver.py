@@ -100,8 +100,8 @@ def solve(
 ) -> Representation:
     r"""Solve problem (P), or its penalised relative, by the dual.
 
-    With a ridge, a symmetric matrix R or the multiple R of the identity, the data are not met but
-    weighed against the cost:
+    With a ridge, a symmetric matrix R, its diagonal or the multiple R of the identity, the data are
+    not met but weighed against the cost:
 
     .. math::
 
@@ -128,8 +128,9 @@ def solve(
     neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional
         Input weights and biases: instead of the density, the measure that puts 1/n on each. With a
         network's own this is the exact lazy limit *of that network*.
-    ridge : float or array-like of shape (m, m)
-        :math:`R \ge 0`: a number stands for its multiple of the identity.
+    ridge : float or array-like of shape (m,) or (m, m)
+        :math:`R \ge 0`: a number stands for its multiple of the identity, one for each datum for a
+        diagonal matrix.
 
     Returns
     -------
@@ -223,10 +224,12 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     """Return a matrix whose square is the ridge: root.T @ root = R, of no rows for R = 0."""
     if matrix.ndim == 0:
         matrix = float(matrix) * np.eye(m)
+    if matrix.shape == (m,):
+        matrix = np.diag(matrix)
     if matrix.shape != (m, m) or not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0):
         raise ValueError(
-            f"ridge must be a number or a symmetric matrix of shape ({m}, {m}), got shape "
-            f"{matrix.shape}; symmetrise it as (R + R.T) / 2."
+            f"ridge must be a number, have shape ({m},) or be a symmetric matrix of shape "
+            f"({m}, {m}), got shape {matrix.shape}; symmetrise it as (R + R.T) / 2."
         )
     values, vectors = linalg.eigh(matrix)
     if values.min(initial=0.0) < -1e-12 * np.abs(values).max(initial=0.0):
