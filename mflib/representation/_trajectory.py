@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mflib import activations
 from mflib._collocation import POINTS, NoConvergence, Stages, TrajectoryStatus, Walk
-from mflib._validation import dataset, finite_array, flag, number
+from mflib._validation import dataset, flag, number, stopping_times
 from mflib.potentials import Potential, Quadratic
 from mflib.representation._dual import Dual
 from mflib.representation._measures import Measure, measure_on, out_of_reach
@@ -140,7 +140,7 @@ def trajectory(
     [[1.381], [1.5]]
     """
     points, targets = dataset(x, y, distinct=False)
-    stops = _checked_times(times)
+    stops = stopping_times(times)
     rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
     progress = flag("progress", progress)
@@ -154,13 +154,6 @@ def trajectory(
             rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
             return _trajectory(model, stops, rows, [0.0])
         return _trajectory(model, stops, *_integrate(model, potential, stops, rtol, progress))
-
-
-def _checked_times(times: ArrayLike) -> np.ndarray:
-    result = finite_array("times", times)
-    if result.ndim != 1 or not result.size or (np.diff(result) <= 0).any() or result[0] < 0:
-        raise ValueError(f"times must be increasing and not negative, got {times!r}.")
-    return result
 
 
 @dataclass(frozen=True, eq=False)
