@@ -36,7 +36,11 @@ def _reduced(normal: stats.Normal) -> tuple:
 
     Made without its parameters, as pickle does, it becomes one, and has another pdf.
     """
-    return copyreg.__newobj_ex__, (stats.Normal, (), {"mu": 0.0}), normal.__getstate__()
+    return _a_normal, (), normal.__getstate__()
+
+
+def _a_normal() -> stats.Normal:
+    return stats.Normal.__new__(stats.Normal, mu=0.0)
 
 
 copyreg.pickle(stats.Normal, _reduced)

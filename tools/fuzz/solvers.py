@@ -121,7 +121,7 @@ def resolved(problem: Problem, answer: Any) -> Reference:
 
 
 def draw_columns(rng) -> Problem:
-    problem = draw_representation(rng)
+    problem = (draw_variational if rng.random() < 0.5 else draw_representation)(rng)
     second = rng.normal(size=len(problem["x"])) * draws.power_of_ten(rng, -6, 6)
     return problem | {"second": second.tolist()}
 
@@ -129,7 +129,7 @@ def draw_columns(rng) -> Problem:
 def run_columns(problem: Problem) -> Any:
     x, y = draws.data_of(problem)
     targets = np.column_stack([np.ravel(y), problem["second"]])
-    return representation.solve(x, targets, **draws.model_of(problem))
+    return SOLVERS[problem["solver"]](x, targets, **draws.model_of(problem))
 
 
 def check_columns(problem: Problem, answer: Any) -> str | None:
