@@ -27,7 +27,7 @@ TOLERANCES = [
         "2e-7 *",
     ),
     ("the same twelve limits", "10^{-8}", "representation", "reference_limits", "atol=1e-8"),
-    ("each other", "10^{-7}", "representation", "both_solvers_agree", "1e-7 * scale"),
+    ("each other", "10^{-7}", "representation", r"both_solvers_agree\(", "1e-7 * scale"),
     ("its dual value", "10^{-6}", "properties", "solutions_interpolate", "rel=1e-6"),
     ("by SLSQP", "10^{-5}", "functionals", "cost_is_the_least", "rel=1e-5"),
     ("that the solver reports", "10^{-8}", "functionals", "of_a_solution", "rel=1e-8"),
