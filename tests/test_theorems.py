@@ -90,6 +90,36 @@ def test_scaled_abs_networks_learn_the_limit_of_theorem_8(name):
     assert experiments.fit_exponent(WIDTHS, errors).exponent == pytest.approx(-0.5, abs=0.2)
 
 
+@torch.enable_grad()
+def test_sgd_on_differences_of_squares_has_the_bias_of_hypentropy():
+    """Plain SGD, output weights (u^2 - v^2)/n, the hidden layer trained as well."""
+    (x, y), n, beta = datasets.figure2(), 1000, 0.1
+    net = mflib.ShallowNetwork(n, activation="abs", seed=4)
+    neurons = (net.input_weight.detach().numpy().copy(), net.input_bias.detach().numpy().copy())
+    u, v = torch.full((2, n), (beta / 2) ** 0.5, dtype=torch.float64).unbind()
+    output = [p.clone().requires_grad_() for p in (u, v)]
+    optimizer = torch.optim.SGD([
+        {"params": output, "lr": n / 4},
+        {"params": [net.input_weight, net.input_bias], "lr": 1 / n},
+    ])  # fmt: skip
+
+    def f(t):
+        return net.hidden(t) @ (output[0] ** 2 - output[1] ** 2) / n
+
+    while (error := ((f(x) - torch.tensor(y)) ** 2).mean()) > 1e-7:
+        optimizer.zero_grad()
+        (error / 2).backward()
+        optimizer.step()
+    trained = f(experiments.GRID).detach().numpy()
+    model = {"activation": "abs", "potential": Hypentropy(beta)}
+    own = representation.solve(x, y, neurons=neurons, **model)(experiments.GRID)
+    limit = variational.solve(x, y, **model)(experiments.GRID)
+    square = variational.solve(x, y, activation="abs")(experiments.GRID)
+    assert np.abs(trained - own).max() < 2e-3
+    assert np.abs(trained - limit).max() < 0.03
+    assert np.abs(trained - square).max() > 0.12
+
+
 def test_scaled_relu_networks_learn_the_limit_that_the_paper_leaves_open():
     problem = LIMIT["open1-relu-scaled-power4"]
     distances = []
