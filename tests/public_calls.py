@@ -131,8 +131,12 @@ CALLS = REGISTERED | {
         | {"loss_target": 1e-7, "rtol": 3.0, "learning_rate": 3.0, "max_time": 3.0}
         | {"save_at": [1.0, 2.0]},
     ),
-    "variational.solve": (variational.solve, {**DATA, **MODEL, "activation": "relu"}),
+    "variational.solve": (
+        variational.solve,
+        {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
+    ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
@@ -232,6 +236,8 @@ CALLS = REGISTERED | {
 
 def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
+    if isinstance(result, variational.Solutions):
+        return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
     if isinstance(result, representation.Trajectory):

@@ -9,7 +9,8 @@ Inputs and biases have one unit, h and the targets another; `residual` has that 
 `cost` and `gap` that of the potential.
 """
 
+from mflib.variational._several import Solutions
 from mflib.variational._solution import Solution, Status
 from mflib.variational._solver import solve
 
-__all__ = ["Solution", "Status", "solve"]
+__all__ = ["Solution", "Solutions", "Status", "solve"]
