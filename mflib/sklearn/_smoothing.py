@@ -14,12 +14,13 @@ from mflib.sklearn._scaled import Scaled
 FEW = 1000  # data up to which choices are made with care and derivatives are whole matrices
 _INFLATION = 1.2  # one of the factors that Kim and Gu (2004) tried
 _CLEARLY = 0.8
+_ALL = 0.999  # of the degrees of freedom: the interpolant
 
 
 def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
     """Return the amount with the least score: of a grid, then of a finer one around it."""
     best = 0.0
-    for decades in smooth.grids:
+    for decades in smooth.grids(len(w)):
         scores = score(smooth.amounts(best + decades, w))
         best += decades[np.where(np.isfinite(scores), scores, np.inf).argmin()]
     return float(smooth.amounts(best, w))
@@ -53,6 +54,15 @@ def by_gcv(smooth: Any, data: Scaled) -> tuple[float, Any]:
     return amounts[1], safe
 
 
+def _last(m: int) -> float:
+    """Decades from a ridge of m, under which lines remain, to one that counts for nothing.
+
+    Eigenvalues of the kernel fall from m like the inverse fourth power of their number, and those
+    of potentials that cap curvature farther still.
+    """
+    return 4 * np.log10(m) + 6
+
+
 class Interpolation:
     """No smoothing: the means of repeated inputs are met."""
 
@@ -68,10 +78,12 @@ class Interpolation:
 class _Ridge:
     """A ridge, which for a datum of weight w is divided by w."""
 
-    grids = (np.arange(1.0, -12.5, -1.0), np.arange(0.75, -0.8, -0.25))  # the smoothest first
-
     def __init__(self, model: dict[str, Any]) -> None:
         self.model = model
+
+    @staticmethod
+    def grids(m: int) -> tuple[np.ndarray, ...]:
+        return np.arange(1.0, -_last(m), -1.0), np.arange(0.75, -0.8, -0.25)  # the smoothest first
 
     @staticmethod
     def amounts(decades: Any, w: np.ndarray) -> Any:
@@ -89,18 +101,25 @@ class _Ridge:
         return np.array([self.solve(data, amount)(t) for amount in amounts])
 
     def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
-        """GCV and degrees of freedom, of each amount."""
-        fits = (self.solve(data, amount) for amount in amounts)
-        return np.array([(h.gcv, h.degrees_of_freedom) for h in fits]).T
+        """GCV and degrees of freedom of each amount, as long as anything is smoothed."""
+        result = np.full((2, len(amounts)), np.nan)
+        for k, amount in enumerate(amounts):
+            h = self.solve(data, amount)
+            result[:, k] = h.gcv, h.degrees_of_freedom
+            if h.degrees_of_freedom > _ALL * len(np.unique(data.t)):
+                break
+        return result
 
 
 class _Stopping:
     """Training stopped in time: for x^2 a time of m / ridge smooths about as much as a ridge."""
 
-    grids = (np.arange(-1.0, 12.1, 0.25),)
-
     def __init__(self, model: dict[str, Any]) -> None:
         self.model = model
+
+    @staticmethod
+    def grids(m: int) -> tuple[np.ndarray, ...]:
+        return (np.arange(-1.0, _last(m), 0.25),)
 
     @staticmethod
     def amounts(decades: Any, _w: np.ndarray) -> Any:
