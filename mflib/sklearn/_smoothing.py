@@ -29,29 +29,32 @@ def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
 def by_gcv(smooth: Any, data: Scaled) -> tuple[float, Any]:
     """Choose the amount by generalised cross-validation; returns it with what it gives.
 
-    Of few noisy data GCV now and then prefers the interpolant, where it is 0/0. To inflate the
-    degrees of freedom prevents that, but where there is no noise the interpolant is right.
+    Of few noisy data GCV now and then prefers the interpolant, where it is 0/0: to inflate the
+    degrees of freedom prevents that. Where there is no noise, or some data pull much more than
+    others, this is wrong, and the error of leaving one out says so.
     """
     m, known = len(data.t), {}
     if m > FEW and smooth.at_once(data):
         h = smooth.solve(data, "gcv")
         return float(h.ridge * data.w[0]), h
 
-    def inflated_by(factor: float) -> Callable[[np.ndarray], np.ndarray]:
-        def score(amounts: np.ndarray) -> np.ndarray:
-            if (key := amounts.tobytes()) not in known:
-                known[key] = smooth.measure(data, amounts)
-            gcv, freedom = known[key]
-            left = m - factor * np.maximum(freedom, 2.0)  # the line has two in any case
-            return np.where(left > 1e-6 * m, gcv * ((m - freedom) / left) ** 2, np.inf)
+    def measured(amounts: np.ndarray) -> np.ndarray:
+        if (key := amounts.tobytes()) not in known:
+            known[key] = smooth.measure(data, amounts)
+        return known[key]
 
-        return score
+    def inflated(amounts: np.ndarray) -> np.ndarray:
+        gcv, freedom, _ = measured(amounts)
+        left = m - _INFLATION * np.maximum(freedom, 2.0)  # the line has two in any case
+        return np.where(left > 0, gcv * ((m - freedom) / left) ** 2, np.inf)
 
-    amounts = [least(inflated_by(factor), smooth, data.w) for factor in (1.0, _INFLATION)]
-    plain, safe = (smooth.solve(data, amount) for amount in amounts)
-    if m <= FEW and data.left_out(plain) < _CLEARLY * data.left_out(safe):
-        return amounts[0], plain
-    return amounts[1], safe
+    safe, rival = (
+        least(score, smooth, data.w) for score in (inflated, lambda amounts: measured(amounts)[2])
+    )
+    fits = [smooth.solve(data, amount) for amount in (safe, rival)]
+    if m <= FEW and data.left_out(fits[1]) < _CLEARLY * data.left_out(fits[0]):
+        return rival, fits[1]
+    return safe, fits[0]
 
 
 def _last(m: int) -> float:
@@ -101,11 +104,11 @@ class _Ridge:
         return np.array([self.solve(data, amount)(t) for amount in amounts])
 
     def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
-        """GCV and degrees of freedom of each amount, as long as anything is smoothed."""
-        result = np.full((2, len(amounts)), np.nan)
+        """GCV, degrees of freedom and leave-one-out, as long as anything is smoothed."""
+        result = np.full((3, len(amounts)), np.nan)
         for k, amount in enumerate(amounts):
             h = self.solve(data, amount)
-            result[:, k] = h.gcv, h.degrees_of_freedom
+            result[:, k] = h.gcv, h.degrees_of_freedom, data.w @ h.leave_one_out**2
             if h.degrees_of_freedom > _ALL * len(np.unique(data.t)):
                 break
         return result
@@ -144,8 +147,10 @@ class _Stopping:
         return self.path(data, amounts * len(data.t) / m)(t)
 
     def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
+        """GCV and degrees of freedom at each time; as the rival, GCV once more."""
         path = self.path(data, amounts)
-        return np.array([path.gcv, path.degrees_of_freedom])
+        gcv = np.where(path.degrees_of_freedom < _ALL * len(data.t), path.gcv, np.inf)
+        return np.array([path.gcv, path.degrees_of_freedom, gcv])
 
 
 @dataclass(frozen=True)
