@@ -136,6 +136,7 @@ CALLS = REGISTERED | {
         {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
     ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.Solutions": (variational.solve(X, np.stack([Y, Y**2], 1)), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
@@ -226,6 +227,8 @@ def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
+    if isinstance(result, variational.Solutions) and len(result.columns) == 1:
+        return numbers(result.columns[0])
     if isinstance(result, representation.Trajectory):
         return np.append(result(QUERY), result.loss)
     if isinstance(result, mflib.Flow):

@@ -10,6 +10,7 @@ Inputs and biases have one unit, h and the targets another; `residual` has that 
 """
 
 from mflib.variational._solution import Solution, Status
+from mflib.variational._solutions import Solutions
 from mflib.variational._solver import solve
 
-__all__ = ["Solution", "Status", "solve"]
+__all__ = ["Solution", "Solutions", "Status", "solve"]
