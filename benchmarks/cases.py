@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from benchmarks.measure import Options
-from benchmarks.report import FIGURE_PROBLEMS, OPTIMIZERS, SETTINGS
+from benchmarks.report import FIGURE_PROBLEMS, OPTIMIZERS, RIDGES, SETTINGS, SEVERAL
 
 WIDTHS = (20, 60, 180, 540, 1620, 4860)
 SIZES = (100, 1000, 10_000, 100_000)
@@ -33,6 +33,7 @@ def cases(options: Options) -> Iterator[Case]:
     yield from training_cases(options)
     yield from limit_cases()
     yield from scaling_cases(options)
+    yield from smoothing_cases(options)
 
 
 def training_cases(options: Options) -> Iterator[Case]:
@@ -76,3 +77,18 @@ def scaling_cases(options: Options) -> Iterator[Case]:
         name = f"evaluate/{activation}-x{exponent}/mflib"
         yield Case(name, "functions.evaluate", (activation, exponent, 1000, 1_000_000))
     yield Case("import/mflib", "functions.import_mflib", ())
+
+
+def smoothing_cases(options: Options) -> Iterator[Case]:
+    sizes = SIZES[1:-1] if options.quick else SIZES[1:]
+    for m in sizes:
+        yield Case(f"ridge/plain/{m}", "smoothing.spline", (m,))
+        for name in RIDGES:
+            activation, _, exponent = name.partition("-x")
+            yield Case(f"ridge/{name}/{m}", "smoothing.smooth", (activation, int(exponent), m))
+    m = 1000 if options.quick else 10_000
+    yield Case("gcv/mflib", "smoothing.choose", (m,))
+    yield Case("gcv/plain", "smoothing.spline_choose", (m,))
+    for name in SEVERAL:
+        task = (int(name[1:]), 50 if options.quick else 1000)
+        yield Case(f"several/{name}/mflib", "smoothing.several", task)

@@ -31,12 +31,15 @@ FIGURE_PROBLEMS = {
     "abs-x4": "|·|, x⁴ + x²",
 }
 PROBLEMS = FIGURE_PROBLEMS | {"relu-x4": "ReLU, x⁴ + x²"}
+# noisy data with a ridge, and how many times as long as SciPy's smoothing spline they may take
+RIDGES = {"relu-x2": 3, "abs-x2": 3, "relu-x4": 6, "abs-x4": 6}
+SEVERAL = {"x2": ("x²", 0.2), "x4": ("x⁴ + x²", 10.0)}  # seconds that 1,000 targets may take
 
 
 def rows(found: Measurements) -> list[Row]:
     """Return the rows of the table, in order, for what has been measured."""
     training = [*_networks(found), *_sweeps(found), *_wide(found), *_optimizers(found)]
-    return [*training, *_limits(found), *_rest(found)]
+    return [*training, *_limits(found), *_rest(found), *_smoothing(found)]
 
 
 def _networks(found: Measurements) -> Iterator[Row]:
@@ -151,6 +154,36 @@ def _scaling(name: str, series: list[dict[str, Any]]) -> Row:
     return row
 
 
+def _smoothing(found: Measurements) -> Iterator[Row]:
+    """Beside SciPy's smoothing spline; errors are distances from the truth."""
+    for name, times in RIDGES.items():
+        sizes = [
+            (measured, found.get(f"ridge/plain/{key.rpartition('/')[2]}"))
+            for key, measured in found.items()
+            if key.startswith(f"ridge/{name}/")
+        ]
+        if not sizes:
+            continue
+        ours, plain = dict(sizes[-1][0]), sizes[-1][1]
+        if len(sizes) > 1 and all("failed" not in measured for measured, _ in sizes):
+            m, seconds = ([measured[key] for measured, _ in sizes] for key in ("m", "seconds"))
+            ours["exponent"] = fitted_exponent(m, seconds)
+        bars = ("ratio", ">=", round(1 / times, 2)), ("exponent", "<=", 1.1), ("memory", "<=", 1000)
+        row = _row("Smoothing", f"{_size(ours, 'm')}, ridge, {PROBLEMS[name]}", ours, plain, *bars)
+        if "exponent" in ours:
+            row["remark"] = row["remark"] or f"exponent {ours['exponent']:.2f}"
+        yield row
+    if ours := found.get("gcv/mflib"):
+        plain, work = found.get("gcv/plain"), f"{_size(ours, 'm')}, GCV, {PROBLEMS['relu-x2']}"
+        risk = 1.1 * (plain or {}).get("error", math.inf)
+        bars = ("ratio", ">=", 0.33), ("error", "<=", risk)
+        yield _row("Smoothing", work, ours, plain, *bars)
+    for name, (label, seconds) in SEVERAL.items():
+        if ours := found.get(f"several/{name}/mflib"):
+            work = f"{_size(ours, 'targets')} on 15 points, ReLU, {label}"
+            yield _row("Smoothing", work, ours, None, ("time", "<=", seconds))
+
+
 def fitted_exponent(m: list[int], seconds: list[float]) -> float:
     """Fit seconds ~ m^exponent by least squares in the logarithms."""
     x, y = [math.log(value) for value in m], [math.log(value) for value in seconds]
@@ -182,7 +215,7 @@ def _met(value: float | None, sense: str, bar: float) -> bool:
 
 def _size(measured: dict[str, Any], key: str) -> str:
     names = {"width": "units", "m": "points", "queries": "points"}
-    names |= {"networks": "networks", "parameters": "parameters"}
+    names |= {"networks": "networks", "parameters": "parameters", "targets": "targets"}
     return f"{measured[key]:,} {names[key]}" if key in measured else f"? {names[key]}"
 
 

@@ -231,6 +231,8 @@ def numbers(result) -> np.ndarray:
         return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
+    if isinstance(result, variational.Solutions) and len(result.columns) == 1:
+        return numbers(result.columns[0])
     if isinstance(result, representation.Trajectory):
         return np.append(result(QUERY), result.loss)
     if isinstance(result, mflib.Flow):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import functions, measure, plain_descent, report, run, training
+from benchmarks import functions, measure, plain_descent, report, run, smoothing, training
 from benchmarks.cases import Case, cases
 from benchmarks.measure import Options
 from mflib import experiments, mirror_flow, variational
@@ -129,6 +129,7 @@ def made_up(options: Options) -> dict:
         "status": "CONVERGED",
     }
     sizes = {"width": 4860, "m": 1000, "queries": 1_000_000, "networks": 180, "parameters": 10**6}
+    sizes["targets"] = 1000
     plain = {"steps": 60_000, "predicted_steps": 90_000, "finished": True, "solver": "SCS"}
     found = {}
     for case in cases(options):
@@ -137,7 +138,7 @@ def made_up(options: Options) -> dict:
             measured = common | plain | {"seconds": 0.3}
         if case.name.startswith("optimizer/"):
             measured |= {"SGD": 3e-4, "Adam": 6e-4}
-        if case.name.startswith("points/"):
+        if case.name.startswith(("points/", "ridge/")):
             m = int(case.name.rpartition("/")[2])
             measured |= {"m": m, "seconds": 1e-5 * m}
         found[case.name] = measured
@@ -151,9 +152,34 @@ def test_every_case_reaches_the_table_and_names_a_function():
         assert callable(getattr(module, case.function.partition(".")[2]))
     rows = report.rows(made_up(options))
     shown = [id(row[side]) for row in rows for side in ("mflib", "plain") if row[side]]
-    assert len(rows) == 6 + 2 + 2 + 5 + 2 * 5 + 8 + 2 + 1
-    assert len(shown) == 6 * 2 + 2 + 1 + 2 + 5 * 2 + 4 * 5 + 8 + 2 + 1
-    assert sum(len(row["bars"]) for row in rows) == 6 + 2 + 1 + 4 + 5 + 15 + 24 + 2 + 2
+    assert len(rows) == 6 + 2 + 2 + 5 + 2 * 5 + 8 + 2 + 1 + 4 + 1 + 2
+    assert len(shown) == 6 * 2 + 2 + 1 + 2 + 5 * 2 + 4 * 5 + 8 + 2 + 1 + 4 * 2 + 2 + 2
+    assert sum(len(row["bars"]) for row in rows) == 6 + 2 + 1 + 4 + 5 + 15 + 24 + 2 + 2 + 12 + 2 + 2
+
+
+def test_smoothing_is_compared_with_the_spline_of_the_same_size():
+    found = made_up(Options())
+    found["ridge/relu-x4/100000"]["seconds"] = 5.0
+    rows = {row["work"]: row for row in report.rows(found)}
+    row = rows["100,000 points, ridge, ReLU, x⁴ + x²"]
+    assert row["ratio"] == pytest.approx(0.2)
+    assert [bar["met"] for bar in row["bars"]] == [True, False, True]
+    assert row["remark"] == "exponent 1.35"
+    found["ridge/relu-x4/1000"] = {"failed": "no result within 300 s"}
+    rows = {row["work"]: row for row in report.rows(found)}
+    assert rows["100,000 points, ridge, ReLU, x⁴ + x²"]["remark"] == ""
+    found["gcv/mflib"]["error"] = 1.2e-12
+    (row,) = (row for row in report.rows(found) if "GCV" in row["work"])
+    assert [bar["met"] for bar in row["bars"]] == [True, False]
+
+
+def test_smoothing_is_measured():
+    quick = Options(quick=True)
+    for found in (smoothing.smooth("abs", 4, 200, quick), smoothing.spline(200, quick)):
+        assert found["m"] == 200 and found["error"] < 0.3
+    for found in (smoothing.choose(200, quick), smoothing.spline_choose(200, quick)):
+        assert found["error"] < 0.15
+    assert smoothing.several(2, 5, quick)["status"] == "CONVERGED"
 
 
 def test_steps_of_optimizers_are_compared_with_torchs():
@@ -219,7 +245,7 @@ def test_work_that_was_not_done_meets_no_bar():
 def test_the_exponent_is_that_of_a_power_law():
     m = [10, 100, 1000]
     assert report.fitted_exponent(m, [3e-4 * v**1.3 for v in m]) == pytest.approx(1.3)
-    assert report.rows(made_up(Options()))[-4]["mflib"]["exponent"] == pytest.approx(1.0)
+    assert report.rows(made_up(Options()))[-11]["mflib"]["exponent"] == pytest.approx(1.0)
 
 
 def test_markdown_has_the_same_columns_in_every_line():

@@ -78,9 +78,10 @@ def test_gap_bounds_the_error(potential, together):
             xi = xi + size * rng.standard_normal(9)
         point = problem.at(xi, multipliers, LEVELS[4])
         error = np.sqrt(np.sum((point.values - best.values) ** 2 / ridge))
-        bound = np.sqrt(2 * problem.gap(point))
+        gap = problem.gap(point)
+        bound = np.sqrt(2 * gap)
         assert error <= bound <= 1e3 * error
-        assert problem.keeps_promise(point) == (bound <= 1e-8 * np.sqrt(np.sum(y**2 / ridge)))
+        assert problem.keeps_promise(point, gap) == (bound <= 1e-8 * np.sqrt(np.sum(y**2 / ridge)))
 
 
 @pytest.mark.parametrize("potential", [Quadratic(), Regularized(Power(4), 1)])
@@ -169,7 +170,6 @@ def test_targets_that_are_all_equal_or_zero():
         (np.nan, ValueError, "ridge contains nan"),
         (np.inf, ValueError, "ridge contains inf"),
         ([0.1, np.nan, 0.1], ValueError, "ridge contains nan"),
-        ("much", TypeError, "ridge must be"),
         (None, TypeError, "ridge must be"),
         (1j, TypeError, "ridge must be"),
     ],

@@ -384,10 +384,11 @@ def _described(points, sigma, potential, density, neurons) -> Measure:
     return Biases(points[:, 0], sigma, potential, density)
 
 
-def out_of_reach(measure: Measure, y: np.ndarray) -> str | None:
+def out_of_reach(measure: Measure, y: np.ndarray, *, exactly: bool = True) -> str | None:
     """Say which target h misses whatever the coefficients are, if one is seen to be such.
 
     y : shape (m,) or (m, k)
+    exactly : whether the others must be met, and not only approached, as with a ridge
     """
     nodes, y = measure.nodes(), y.reshape(len(y), -1)
     norms = np.sqrt(nodes.mass @ measure.features(nodes, measure.points) ** 2)
@@ -400,7 +401,8 @@ def out_of_reach(measure: Measure, y: np.ndarray) -> str | None:
             f"w and b, and h with it, but the target is {y[datum, target]:g}. Widen the density, "
             "add neurons, or leave the point out."
         )
-    if isinstance(measure, Biases) and isinstance(measure.sigma, activations.PiecewiseLinear):
+    straight = isinstance(measure.sigma, activations.PiecewiseLinear)
+    if exactly and straight and isinstance(measure, Biases):
         return _not_straight(measure, y)
     return None
 

@@ -200,7 +200,7 @@ def solve(
     root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    if fault := out_of_reach(measure, targets):
+    if fault := out_of_reach(measure, targets, exactly=not root.size):
         raise ValueError(fault)
     rows = np.atleast_2d(targets.T)
     together = [rows] if isinstance(potential, Quadratic) else rows[:, None]

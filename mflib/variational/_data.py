@@ -18,11 +18,11 @@ class Data:
     the sum of the weights.
     """
 
-    targets: np.ndarray  # (m,), as given
+    targets: np.ndarray  # (m,) or (m, k), as given
     ridges: np.ndarray  # (m,), as given
     group: np.ndarray  # (m,): which of the distinct inputs each has
     x: np.ndarray  # (n,): increasing
-    y: np.ndarray  # (n,)
+    y: np.ndarray  # (n,) or (n, k)
     ridge: np.ndarray  # (n,)
     given: float | np.ndarray = 0.0
 
@@ -43,7 +43,8 @@ class Data:
         sharp = smallest[group] == 0
         weight = np.where(sharp, ridge == 0, smallest[group] / np.where(sharp, 1.0, ridge))
         total = np.bincount(group, weight)
-        mean = np.bincount(group, weight * y) / total
+        mean = np.zeros((len(total), *y.shape[1:]))
+        np.add.at(mean, group, (weight / total[group] * y.T).T)
         return cls(y, ridge, group, x[order][first], mean, smallest / total)
 
     @property
@@ -51,6 +52,11 @@ class Data:
         """The derivative of each merged target with respect to each target of its group, (m,)."""
         own, ridge = self.ridges, self.ridge[self.group]
         return np.divide(ridge, own, out=(own == 0).astype(float), where=own > 0)
+
+    def columns(self) -> list[Data]:
+        """Each of several targets by itself."""
+        both = zip(self.targets.T, self.y.T, strict=True)
+        return [replace(self, targets=targets, y=y) for targets, y in both]
 
     def times(self, factor: float) -> Data:
         """The same data with a multiple of a ridge of one."""
@@ -63,9 +69,9 @@ def dataset_with_ridge(x: ArrayLike, y: ArrayLike, ridge: ArrayLike | str) -> Da
     if isinstance(ridge, str):
         if ridge != "gcv":
             raise ValueError(f"ridge must be 'gcv' or numbers, got {ridge!r}.")
-        if np.size(y) < 3:
+        if (count := len(np.atleast_1d(np.asarray(x)))) < 3:
             raise ValueError(
-                f"ridge='gcv' needs at least three data points, got {np.size(y)}; give a number."
+                f"ridge='gcv' needs at least three data points, got {count}; give a number."
             )
         ridge = 1.0
     ridge = finite_array("ridge", ridge)
@@ -77,7 +83,7 @@ def dataset_with_ridge(x: ArrayLike, y: ArrayLike, ridge: ArrayLike | str) -> Da
         raise ValueError(
             f"ridge reaches {largest:g}, beside which the data are nothing; rescale it or y."
         )
-    points, y = dataset(x, y, distinct=False)
+    points, y = dataset(x, y, distinct=False, columns=True)
     if points.shape[1] != 1:
         raise ValueError(
             f"x must have one input per data point, got {points.shape[1]}; "

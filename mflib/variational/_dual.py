@@ -7,6 +7,7 @@ matrix, tridiagonal but for two rows and columns.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,40 +68,51 @@ class DiscreteDual:
         """
         if len(h) < 2:
             return h
-        slopes, width = np.diff(h) / np.diff(self.x), self.x[-1] - self.x[0]
+        slopes, width = np.diff(h, axis=0) / self._gaps(h), self.x[-1] - self.x[0]
         mean = 0.5 * (h[0] + h[-1]) + 0.25 * width * (slopes[0] - slopes[-1])
-        return np.concatenate([np.diff(slopes), [mean, 0.5 * (slopes[0] + slopes[-1])]])
+        ends = np.stack([mean, 0.5 * (slopes[0] + slopes[-1])])
+        return np.concatenate([np.diff(slopes, axis=0), ends])
 
     def separate(self, combined: np.ndarray) -> np.ndarray:
         """Invert `combine`, for one or several columns: sum the slope differences twice."""
         if len(combined) < 2:
             return combined
-        gaps = np.diff(self.x).reshape(-1, *(1,) * (combined.ndim - 1))
         changes, mean, slope = combined[:-2], combined[-2], combined[-1]
-        total, nothing = changes.sum(axis=0), np.zeros_like(combined[:1])
-        slopes = slope - 0.5 * total + np.concatenate([nothing, np.cumsum(changes, axis=0)])
-        rise = np.concatenate([nothing, np.cumsum(slopes * gaps, axis=0)])
+        total, none = changes.sum(axis=0), np.zeros_like(combined[:1])
+        slopes = slope - 0.5 * total + np.concatenate([none, np.cumsum(changes, axis=0)])
+        rise = np.concatenate([none, np.cumsum(slopes * self._gaps(slopes), axis=0)])
         return mean + 0.25 * (self.x[-1] - self.x[0]) * total - 0.5 * rise[-1] + rise
 
     def multipliers(self, xi: np.ndarray) -> np.ndarray:
         r"""The :math:`\lambda` of coefficients: the transpose of `combine`."""
         if len(xi) < 2:
             return xi
-        hats, mean, slope = xi[:-2], xi[-2], xi[-1]
+        hats, mean, slope = xi[:-2], xi[-2:-1], xi[-1:]
         lift = 0.25 * (self.x[-1] - self.x[0]) * mean
-        nodes = np.concatenate([[lift + 0.5 * slope], hats, [lift - 0.5 * slope]])
-        slopes = np.diff(nodes) / np.diff(self.x)
-        return np.diff(np.concatenate([[-0.5 * mean], slopes, [0.5 * mean]]))
+        nodes = np.concatenate([lift + 0.5 * slope, hats, lift - 0.5 * slope])
+        slopes = np.diff(nodes, axis=0) / self._gaps(xi)
+        return np.diff(np.concatenate([-0.5 * mean, slopes, 0.5 * mean]), axis=0)
 
     def coefficients(self, multipliers: np.ndarray) -> np.ndarray:
         """Invert `multipliers`: sum them twice."""
         if len(multipliers) < 2:
             return multipliers
-        gaps, mean = np.diff(self.x), multipliers.sum()
-        slopes = np.cumsum(multipliers[:-1]) - 0.5 * mean
-        slope = -(gaps @ slopes)
+        mean = multipliers.sum(axis=0)
+        slopes = np.cumsum(multipliers[:-1], axis=0) - 0.5 * mean
+        rise = np.cumsum(slopes * self._gaps(slopes), axis=0)
+        slope = -rise[-1]
         first = 0.25 * (self.x[-1] - self.x[0]) * mean + 0.5 * slope
-        return np.concatenate([first + np.cumsum((gaps * slopes)[:-1]), [mean, slope]])
+        return np.concatenate([first + rise[:-1], np.stack([mean, slope])])
+
+    def _gaps(self, like: np.ndarray) -> np.ndarray:
+        """Differences of the inputs, for values that may have several columns."""
+        return np.diff(self.x).reshape(-1, *(1,) * (like.ndim - 1))
+
+    def with_targets(self, y: np.ndarray) -> DiscreteDual:
+        """The same problem for other targets."""
+        other = copy.copy(self)
+        other.y, other.targets = y, self.combine(y)
+        return other
 
     def error(self, combined: np.ndarray) -> float:
         """Largest |y - h| at the data, from its combination."""

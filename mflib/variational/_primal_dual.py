@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,8 @@ class FixedNodes:
 
     def __init__(self, dual: DiscreteDual, count: int) -> None:
         self.dual, self.assemblies = dual, []
-        self.potential, self.targets = dual.potential, dual.targets
+        self.potential: Any = dual.potential
+        self.targets = dual.targets
         for o in dual.orientations:
             zero = np.zeros(len(o.left))
             pieces = Pieces(o.left, o.right, zero, zero, o.element)

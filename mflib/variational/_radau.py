@@ -48,7 +48,7 @@ class Model:
         return at
 
     def values(self, at: Evaluation) -> np.ndarray:
-        """h at the distinct inputs."""
+        """H at the distinct inputs."""
         return self.dual.separate(at.load)
 
     def matrix(self, at: Evaluation) -> Arrow:
@@ -91,7 +91,7 @@ class Step:
     level: int
 
     def state(self, point: float) -> np.ndarray:
-        """xi at a point of [0, 1]."""
+        """Xi at a point of [0, 1]."""
         return self.start + between(self.increments, np.array([point]))[0]
 
 

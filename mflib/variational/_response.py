@@ -14,8 +14,6 @@ say about h. Only coefficients of fields are kept, :math:`S = C^\top\Xi`, since 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from mflib._collocation import NoConvergence

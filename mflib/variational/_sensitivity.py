@@ -92,7 +92,7 @@ class Sensitivity:
         return values - self.system.solve(right, -loads.T)[1].T
 
     def functional(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """f and b, shape (len(t), n), with h(t) = f.h + b.xi to first order in all changes."""
+        """F and b, shape (len(t), n), with h(t) = f.h + b.xi to first order in all changes."""
         values, loads, ramps = (self._from_data if len(self.data.x) > 1 else self._from_kernel)(t)
         for o, ramp in ramps:
             nodal = self._integrals(o, ramp, len(t))

@@ -13,6 +13,7 @@ from values: slopes of noisy data would leave rounding errors of the size of noi
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from mflib.variational._primal_dual import FixedNodes, approximate, best_multipl
 from mflib.variational._quadrature import LEVELS, Level
 
 _MAX_ITERATIONS = 60
-_PROMISE = 1e-8  # of the targets, in the norm of the inverse ridge
+PROMISE = 1e-8  # of the targets, in the norm of the inverse ridge
 
 
 class Ridged:
@@ -48,11 +49,15 @@ class Ridged:
 
         Where there is no ridge, the largest error in units of the largest target.
         """
-        y, exact = self.dual.y, np.abs(errors[self.exact]).max(initial=0.0)
+        return float(self.sizes(errors[:, None], self.dual.y[:, None])[0])
+
+    def sizes(self, errors: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The size of errors for each of several targets, shape (m, k)."""
         square, scale = self.weights @ errors**2, self.weights @ y**2
-        parts = [np.sqrt(square / scale) if scale else 0.0]
-        parts.append(exact / np.abs(y).max() if exact else 0.0)
-        return float(np.max(parts))
+        exact = np.abs(errors[self.exact]).max(axis=0, initial=0.0)
+        parts = np.sqrt(square / np.where(scale > 0, scale, 1.0)) * (scale > 0), exact
+        largest = np.abs(y).max(axis=0)
+        return np.maximum(parts[0], parts[1] / np.where(largest > 0, largest, 1.0))
 
     def at(self, xi: np.ndarray, multipliers: np.ndarray, level: Level) -> Point:
         """Evaluate h with a level of quadrature."""
@@ -69,17 +74,27 @@ class Ridged:
         divergence between the two counts as well, or what the ridge makes of the difference of the
         multipliers, whichever is less.
         """
-        xi, multipliers = point.at.xi, point.multipliers
-        drift = xi - self.dual.coefficients(multipliers)
-        field = drift @ (self.dual.newton_matrix(point.at.mass_matrices) @ drift)
-        rest = point.errors + self.ridge * (multipliers - self.dual.multipliers(xi))
-        ways = self.weights @ point.errors**2 + field, self.weights @ rest**2
-        return 0.5 * float(np.fmin(*ways))
+        matrix = self.dual.newton_matrix(point.at.mass_matrices)
+        columns = (part[:, None] for part in (point.at.xi, point.multipliers, point.errors))
+        return float(self.gaps_of(matrix, *columns)[0])
 
-    def keeps_promise(self, point: Point) -> bool:
+    def gaps_of(self, matrix: Arrow, xi, multipliers, errors) -> np.ndarray:
+        """The gap for each of several targets; arrays of shape (m, k)."""
+        drift = xi - self.dual.coefficients(multipliers)
+        field = np.sum(drift * (matrix @ drift), axis=0)
+        rest = errors + self.ridge[:, None] * (multipliers - self.dual.multipliers(xi))
+        return 0.5 * np.fmin(self.weights @ errors**2 + field, self.weights @ rest**2)
+
+    def keeps_promise(self, point: Point, gap: float) -> bool:
         r"""Whether :math:`\|h - h^*\| \le \sqrt{2\,\mathrm{gap}}` is small beside the targets."""
-        largest = _PROMISE**2 * (self.weights @ self.dual.y**2)
-        return 2 * self.gap(point) <= largest and point.size <= _PROMISE
+        largest = PROMISE**2 * (self.weights @ self.dual.y**2)
+        return bool(2 * gap <= largest and point.size <= PROMISE)
+
+    def with_targets(self, y: np.ndarray) -> Ridged:
+        """The same problem for other targets."""
+        other = copy.copy(self)
+        other.dual = self.dual.with_targets(y)
+        return other
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def smooth(problem: Ridged) -> tuple[Point, Level, int]:
             iterations += steps
             if steps:
                 check = problem.at(point.at.xi, point.multipliers, finer)
-            if check.size <= max(1e-4 * _PROMISE, 4 * point.size):
+            if check.size <= max(1e-4 * PROMISE, 4 * point.size):
                 break
         point = check
     return check, level, iterations

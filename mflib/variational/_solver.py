@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mflib import activations, densities
-from mflib._validation import real_array
 from mflib.potentials import Potential, Quadratic, check_at_zero
 from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._data import Data, dataset_with_ridge
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._gcv import choose
+from mflib.variational._linear import Several
 from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
-from mflib.variational._several import Solutions
 from mflib.variational._smoothing import Point, Ridged, smooth
 from mflib.variational._solution import Solution, Status, allow_overflow
+from mflib.variational._solutions import Solutions
 
 _MAX_ITERATIONS = 60
 
@@ -61,8 +61,8 @@ def solve(
     x : array-like, shape (m,)
         Inputs. Where there is no ridge they must be distinct, and in the support of the kinks.
     y : array-like, shape (m,) or (m, k)
-        Targets, less the network's output at initialization; several in columns are as many
-        problems.
+        Targets, less the network's output at initialization; k targets have k solutions, which for
+        the quadratic cost little more than one.
     activation : str or PiecewiseLinear
         "relu", "abs", "leaky_relu" or ``activations.leaky_relu(slope)``.
     potential : Potential, optional
@@ -78,19 +78,17 @@ def solve(
 
     Returns
     -------
-    Solution
-        The function h, with its certificate: `residual`, `gap` and `status`. For several targets
-        :class:`Solutions`, which is called alike.
+    Solution, or for y of shape (m, k) Solutions
+        The function h, with its certificate: `residual`, `gap` and `status`.
 
     Raises
     ------
     ValueError
-        If the data are empty, of different lengths or not finite; if y has more axes, or no
-        column; if
-        data without a ridge are repeated, outside the support, seen by no unit or the middle of
-        three around which the density vanishes; if the ridge is negative or of another shape; if
-        the activation is not piecewise linear; if the potential's Hessian at 0 is zero or infinite;
-        if the density has no finite variance.
+        If the data are empty, of different lengths or not finite; if y has more than two
+        dimensions; if data without a ridge are repeated, outside the support, seen by no unit or
+        the middle of three around which the density vanishes; if the ridge is negative or of
+        another shape; if the activation is not piecewise linear; if the potential's Hessian at 0 is
+        zero or infinite; if the density has no finite variance.
     TypeError
         If an argument is of the wrong kind.
 
@@ -112,21 +110,46 @@ def solve(
     """
     potential = Quadratic() if potential is None else potential
     density = densities.of(density)
-    if (targets := real_array("y", y)).ndim == 2 and targets.size:
-        shared = {"activation": activation, "potential": potential, "density": density}
-        each: Any = Solutions(tuple(solve(x, c, ridge=ridge, **shared) for c in targets.T))
-        return each  # called like a Solution
     data = dataset_with_ridge(x, y, ridge)
     model = checked_model(data, activations.get(activation), potential, density)
-    solver = _smoothed if data.ridge.any() else _interpolated
     with allow_overflow():
-        if isinstance(ridge, str):
-            data = data.times(choose(data, DiscreteDual(data.x, data.y, *model)))
-        return solver(data, model)
+        if data.y.ndim > 1:  # types know no shapes: annotated is what one target gives
+            return cast(Solution, _solve_columns(data, model, ridge))
+        return _solve(data, model, ridge)
 
 
-def _interpolated(data: Data, model: tuple) -> Solution:
-    dual = DiscreteDual(data.x, data.y, *model)
+def _solve(data: Data, model: tuple, ridge, dual: DiscreteDual | None = None) -> Solution:
+    """Solve for one target; the dual, if given, is that of the same inputs."""
+    dual = dual.with_targets(data.y) if dual else DiscreteDual(data.x, data.y, *model)
+    if isinstance(ridge, str):
+        data = data.times(choose(data, dual))
+    if data.ridge.any():
+        return _smoothed(data, dual, model)
+    return _interpolated(data, dual, model)
+
+
+def _solve_columns(data: Data, model: tuple, ridge) -> Solutions:
+    """Solve for several targets, all at once if h is linear in them."""
+    dual, each = DiscreteDual(data.x, data.y[:, 0], *model), data.columns()
+    if not dual.is_quadratic or isinstance(ridge, str):
+        return Solutions(tuple(_solve(column, model, ridge, dual) for column in each))
+    several, smooths = Several(data, dual), bool(data.ridge.any())
+    if not smooths:
+        _check_support_between(dual)
+    found = []
+    for column, one in zip(
+        each, several.smooth() if smooths else several.interpolate(), strict=True
+    ):
+        own = dual.with_targets(column.y)
+        if one is None or not several.tails(own, one[0]):
+            found.append(_solve(column, model, ridge, dual))
+        else:
+            point, gap = one
+            found.append(_solution(column, own, point, several.level, 1, gap=gap, sure=True))
+    return Solutions(tuple(found), data.targets)
+
+
+def _interpolated(data: Data, dual: DiscreteDual, model: tuple) -> Solution:
     _check_support_between(dual)
     at, level, iterations = _maximise(dual)
     tails = beyond(dual, at)
@@ -142,8 +165,8 @@ def _interpolated(data: Data, model: tuple) -> Solution:
     return _solution(data, dual, point, level, iterations, gap=gap, sure=met and seen)
 
 
-def _smoothed(data: Data, model: tuple) -> Solution:
-    problem = Ridged(DiscreteDual(data.x, data.y, *model), data.ridge)
+def _smoothed(data: Data, dual: DiscreteDual, model: tuple) -> Solution:
+    problem = Ridged(dual, data.ridge)
     point, level, iterations = smooth(problem)
     tails = beyond(problem.dual, point.at)
     if tails is Tails.CUT and moments_agree(problem.dual):
@@ -151,8 +174,8 @@ def _smoothed(data: Data, model: tuple) -> Solution:
         point, level, more = smooth(problem)
         iterations, tails = iterations + more, beyond(problem.dual, point.at)
     seen = tails is Tails.NEGLIGIBLE and moments_agree(problem.dual)
-    gap, met = problem.gap(point), problem.keeps_promise(point)
-    sure = met and seen
+    gap = problem.gap(point)
+    sure = problem.keeps_promise(point, gap) and seen
     return _solution(data, problem.dual, point, level, iterations, gap=gap, sure=sure)
 
 
@@ -264,7 +287,7 @@ def checked_model(data: Data, sigma, potential, density) -> tuple:
             "Widen the density, rescale x, give a ridge, or use representation.solve, which allows "
             "it."
         )
-    nearest = x[np.argmin(np.abs(x))] if len(x) else np.inf
+    nearest = data.x[np.argmin(np.abs(data.x))]
     if sigma.slope == 0 and not density.cdf(abs(nearest)) > 0:
         raise ValueError(
             f"x contains {nearest:g}, which no ReLU unit sees: {nearest:g} - b and {-nearest:g} - b"

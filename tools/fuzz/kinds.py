@@ -30,6 +30,7 @@ SOLUTION = {"run": "solve", "check": "check_solution"}
 KINDS = {
     "one datum": _kind(solvers, "one_datum", "both solvers", 3, run="solve"),
     "variational": _kind(solvers, "variational", "`variational.solve`", 4, **SOLUTION),
+    "smoothing": _kind(solvers, "smoothing", "the same with a ridge", 3),
     "representation": _kind(solvers, "representation", "`representation.solve`", 2, **SOLUTION),
     "columns": _kind(solvers, "columns", "the same, of several targets, and its derivative"),
     "neurons": _kind(solvers, "neurons", "the same, of neurons, with a ridge", 4),

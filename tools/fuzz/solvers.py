@@ -199,6 +199,45 @@ def _parts_of(answer: variational.Solution, query: np.ndarray, known: Reference)
     )
 
 
+# Noisy data: function space against parameter space.
+
+
+def draw_smoothing(rng) -> Problem:
+    problem = draws.problem(rng, piecewise=True, most=8)
+    count = len(problem["x"])
+    ridge = draws.power_of_ten(rng, -4, 2)
+    if rng.random() < 0.5:
+        ridge = (ridge * 10 ** rng.uniform(-1, 1, count)).tolist()
+    if count > 1 and rng.random() < 0.3:
+        problem["x"][1] = problem["x"][0]
+    return problem | {"ridge": ridge}
+
+
+def run_smoothing(problem: Problem) -> Any:
+    x, y = draws.data_of(problem)
+    return variational.solve(x, y, ridge=problem["ridge"], **draws.model_of(problem))
+
+
+def check_smoothing(problem: Problem, answer: Any) -> str | None:
+    if answer.status.name != "CONVERGED":
+        return None
+    x, y = arrays(problem)
+    ridge, size = np.array(problem["ridge"]), np.abs(y).max()
+    if size and (is_infinite(problem) or has_no_minimiser(problem)):
+        return "CONVERGED where no minimiser exists"
+    met = answer.fitted + ridge * answer.multipliers
+    if fault := apart("h + R lambda", met, y, 1e-7 * size):
+        return fault
+    other = representation.solve(x, y, ridge=ridge, **draws.model_of(problem))
+    if other.status.name != "CONVERGED":
+        raise Unsure("representation.solve stalls")
+    query = np.append(x, x.mean())
+    return first_of(
+        apart("h", answer(query), other(query), 1e-6 * size),
+        apart("the cost", answer.cost, other.cost, 1e-5 * other.cost + 1e-300),
+    )
+
+
 def draw_neurons(rng) -> Problem:
     dimension, count = int(rng.integers(1, 4)), int(rng.integers(1, 7))
     n = int(draws.power_of_ten(rng, 0.7, 2.5))
