@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import reprlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,65 @@ def _checked(density: Any) -> Any:
 
 
 _QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+
+
+def of_sizes(name: str, law: Any) -> Any:
+    """Return a law of sizes, as of |w|, with `pdf` or `pmf`, `ppf`, `support` and `rvs`, or raise."""
+    if isinstance(law, type):
+        raise TypeError(f"{name} is the class {law.__name__}: give it its parameters.")
+    if hasattr(law, "icdf"):  # SciPy's newer distributions, which draw by another name
+        law = of(law)
+    methods = ("cdf", "ppf", "rvs", "support")
+    known = callable(getattr(law, "pdf", None)) or callable(getattr(law, "pmf", None))
+    if not known or not all(callable(getattr(law, method, None)) for method in methods):
+        raise TypeError(
+            f"{name} must be a frozen scipy.stats distribution of sizes above 0, such as "
+            f"stats.halfnorm(), got {law!r}."
+        )
+    try:
+        low, middle = float(law.support()[0]), float(law.ppf(0.9))
+    except TypeError:
+        raise TypeError(f"{name} must be a frozen distribution with its parameters.") from None
+    if not (low >= 0 and 0 < middle < 1e100):
+        raise ValueError(
+            f"{name} must be the law of a size, on [0, inf) and not 0 altogether, but its support "
+            f"begins at {low:g} and its 0.9 quantile is {middle:g}; for normal weights it is "
+            "stats.halfnorm()."
+        )
+    return law
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A distribution that equals every other one with the same definition."""
+
+    definition: Any
+    distribution: Any = field(compare=False)
+
+    def __repr__(self) -> str:
+        if not isinstance(self.definition, tuple):
+            return reprlib.repr(self.distribution)
+        name, _, args, *keywords = self.definition
+        shown = [f"{value!r}" for value in args] + [f"{key}={value!r}" for key, value in keywords]
+        return f"{name}({', '.join(shown)})"
+
+
+def defined(distribution: Any) -> Defined:
+    """Tell SciPy's own families by their name and parameters, anything else by its identity."""
+    family, given = getattr(distribution, "dist", None), getattr(distribution, "kwds", {})
+    name, args = str(getattr(family, "name", None)), getattr(distribution, "args", ())
+    if hasattr(family, "xk"):
+        name, bounds = "rv_discrete", (tuple(np.ravel(family.xk)), tuple(np.ravel(family.pk)))
+    elif type(family) is type(getattr(stats, name, distribution)):
+        bounds = getattr(family, "a", None), getattr(family, "b", None)
+    else:
+        return Defined(distribution, distribution)
+    definition = (name, bounds, tuple(args), *sorted(given.items()))
+    try:
+        hash(definition)
+    except TypeError:  # an array among the parameters
+        return Defined(distribution, distribution)
+    return Defined(definition, distribution)
 
 
 def _is_ones_own(density: Any) -> bool:
