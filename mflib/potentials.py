@@ -638,8 +638,8 @@ class Averaged(Potential):
     phi : Potential
         The function :math:`\varphi` that acts on the output weights.
     law : frozen scipy.stats distribution
-        Of the sizes :math:`\rho = |w|`: continuous with a bounded pdf, or discrete; ``stats.halfnorm()``
-        for normal weights.
+        Of the sizes :math:`\rho = |w|`: continuous with a bounded pdf, or discrete;
+        ``stats.halfnorm()`` for normal weights.
 
     Raises
     ------
@@ -705,6 +705,41 @@ class Averaged(Potential):
 
     def __repr__(self) -> str:
         return f"Averaged({self.phi!r}, {densities.defined(self.law)!r})"
+
+
+class Local(Potential):
+    r""":math:`\varphi(\tau x)/\tau^2`, with a :math:`\tau` for each entry of an array."""
+
+    def __init__(self, phi: Potential, tau: np.ndarray) -> None:
+        self.phi, self.tau = phi, tau
+
+    def value(self, x: Array) -> Array:
+        return self.phi.value(self.tau * x) / self.tau**2
+
+    def gradient(self, x: Array) -> Array:
+        return self.phi.gradient(self.tau * x) / self.tau
+
+    def hessian(self, x: Array) -> Array:
+        return self.phi.hessian(self.tau * x)
+
+    def inverse_gradient(self, z: Array) -> Array:
+        return self.phi.inverse_gradient(self.tau * z) / self.tau
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        return self.phi.bregman(self.tau * x, self.tau * y) / self.tau**2
+
+    def _gradient_at_zero(self) -> float:
+        return 0.0  # as that of an averaged potential
+
+
+def under(potential: Potential, density: Any) -> tuple[Potential, Any, Callable | None]:
+    """Return the potential, the density of the kinks, and a scale that depends on the place.
+
+    Of a layer whose kinks depend on its weights the potential is averaged; see :class:`Local`.
+    """
+    if not isinstance(density, densities.Layer):
+        return potential, densities.of(density), None
+    return Averaged(potential, density.law), density.kinks, density.scale
 
 
 @functools.lru_cache(maxsize=64)  # equal potentials share their tables

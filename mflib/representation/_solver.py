@@ -124,7 +124,8 @@ def solve(
         unscaled one.
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with w = ±1 with equal probability; uniform on [-1, 1] if
-        not given.
+        not given. Or of units whose kinks depend on their weights: `densities.normal_layer`,
+        `densities.linear_layer`.
     neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional
         Input weights and biases: instead of the density, the measure that puts 1/n on each. With a
         network's own this is the exact lazy limit *of that network*.
@@ -212,11 +213,12 @@ def kernel(
     points, _ = dataset(x, np.zeros(x.shape[:1]), distinct=False)
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
+    curvature = measure.potential.hessian(np.zeros(1))
     measure.potential = Quadratic()
     measure.adapt(np.eye(len(points)))
     nodes = measure.nodes()
     features = measure.features(nodes, measure.points)
-    return (features.T * nodes.mass) @ features / potential.hessian(np.zeros(1))
+    return (features.T * nodes.mass) @ features / curvature
 
 
 def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:

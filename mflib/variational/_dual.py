@@ -7,15 +7,16 @@ matrix, tridiagonal but for two rows and columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
 
-from mflib.potentials import Potential
+from mflib.potentials import Local, Potential
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
-from mflib.variational._quadrature import Level, Pieces, gauss_rule, split
+from mflib.variational._quadrature import GaussRule, Level, Pieces, gauss_rule, split
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,21 @@ class DiscreteDual:
     r"""max over xi of g(xi) = xi . targets - integral of phi*(z)  (theory: section 4).
 
     The coefficients xi belong to the hat functions of the interior data, in order, and then to the
-    global functions.
+    global functions. Where the size of a weight depends on its kink, scale says how.
     """
 
     def __init__(
-        self, x, y, slope: float, potential: Potential, density, *, far: bool = False
+        self,
+        x,
+        y,
+        slope: float,
+        potential: Potential,
+        density,
+        *,
+        scale: Callable | None = None,
+        far: bool = False,
     ) -> None:
+        self.scale = scale
         self.x, self.y, self.slope, self.potential, self.density = x, y, slope, potential, density
         self.panels = smooth_panels(density, far=far)
         reach = max(x[-1] - x[0], self.panels.spread)
@@ -105,6 +115,19 @@ class DiscreteDual:
         o = orientation
         return o.pieces(self.nodal_values(o, xi), o.left, o.right, o.element)
 
+    def potential_at(self, t: np.ndarray) -> Potential:
+        """The potential of units that turn at these places."""
+        return self.potential if self.scale is None else Local(self.potential, self.scale(t))
+
+    def coefficients(
+        self, o: Orientation, element: np.ndarray, rule: GaussRule
+    ) -> tuple[Potential, np.ndarray]:
+        """The potential at quadrature nodes, and alpha."""
+        if self.scale is None:
+            return self.potential, rule.alpha
+        phi = self.potential_at(o.grid[element] + rule.offset)
+        return phi, phi.inverse_mirror(rule.z)
+
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         """Assemble the dual's gradient and curvature, and the primal cost of its field."""
         cost, gradient, mass_matrices = 0.0, self.targets.copy(), []
@@ -112,11 +135,12 @@ class DiscreteDual:
             pieces = split(self.pieces(o, xi), self.potential, level)
             rule = gauss_rule(pieces, self.potential, level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            gradient -= self.against_basis(o, assembly.load_vector(rule.alpha))
-            divergence = self.potential.bregman(rule.alpha, np.zeros(1))
+            phi, alpha = self.coefficients(o, pieces.element, rule)
+            gradient -= self.against_basis(o, assembly.load_vector(alpha))
+            divergence = phi.bregman(alpha, np.zeros(1))
             cost += float((assembly.weights * divergence).sum())
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
-            mass_matrices.append(assembly.mass_matrix(1 / self.potential.hessian(rule.alpha)))
+            mass_matrices.append(assembly.mass_matrix(1 / phi.hessian(alpha)))
         return Evaluation(xi, cost, gradient, mass_matrices)
 
     def solve(

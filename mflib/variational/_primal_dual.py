@@ -33,15 +33,16 @@ _STEEP = 1e6  # growth of the mirror map over an octave: more than that of any p
 
 def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
     """Return coefficients near the dual's optimum, and how many linear systems that took."""
-    phi, grid, zero = dual.potential, _FixedNodes(dual, count), np.zeros(1)
+    grid, zero = _FixedNodes(dual, count), np.zeros(1)
+    phi = dual.potential_at(grid.places)
     # the quadratic problem, and the field that fits its solution where it is largest
-    curvature = float(phi.hessian(zero)[0])
+    curvature = float(dual.potential.hessian(zero)[0])
     xi = grid.solve(np.full(grid.weights.shape, 1 / curvature), dual.targets)
     alpha = grid.field(xi) / curvature
     largest = np.abs(alpha).max()
     if largest == 0:
         return xi, 1
-    size, half = phi.mirror(np.array([largest, 0.5 * largest]))
+    size, half = dual.potential.mirror(np.array([largest, 0.5 * largest]))
     gap, systems = np.inf, 1
     start = None
     if not (size <= _STEEP * half and np.isfinite(grid.sum(phi.bregman(alpha, zero)))):
@@ -127,12 +128,14 @@ class _FixedNodes:
     """Quadrature nodes that do not follow the field, all in one array, shape (count, K)."""
 
     def __init__(self, dual: DiscreteDual, count: int) -> None:
-        self.dual, self.assemblies = dual, []
+        self.dual, self.assemblies, places = dual, [], []
         for o in dual.orientations:
             zero = np.zeros(len(o.left))
             pieces = Pieces(o.left, o.right, zero, zero, o.element)
-            offset, _, weights = gauss_rule(pieces, dual.potential, count)
-            self.assemblies.append(Assembly.at(o, o.element, offset, weights))
+            rule = gauss_rule(pieces, dual.potential, count)
+            self.assemblies.append(Assembly.at(o, o.element, rule.offset, rule.weights))
+            places.append(o.grid[o.element] + rule.offset)
+        self.places = np.concatenate(places, axis=1)
         self.weights = np.concatenate([a.weights for a in self.assemblies], axis=1)
 
     def field(self, xi: np.ndarray) -> np.ndarray:

@@ -56,7 +56,8 @@ class GaussRule(NamedTuple):
     """Quadrature nodes of K pieces; each array has shape (nodes, K), weights include dt."""
 
     offset: np.ndarray  # from the element's left node
-    alpha: np.ndarray
+    z: np.ndarray
+    alpha: np.ndarray  # of a potential that is the same everywhere
     weights: np.ndarray
 
 
@@ -120,15 +121,16 @@ def gauss_rule(pieces: Pieces, potential: Potential, count: int) -> GaussRule:
     sizes = np.abs(z_left), np.abs(z_right)
     is_steep = 1.1 * np.minimum(*sizes) < np.maximum(*sizes)
     flat, steep = np.flatnonzero(~is_steep), np.flatnonzero(is_steep)
-    fraction, alpha, weights = np.empty((3, count, len(left)))
+    fraction, z, alpha, weights = np.empty((4, count, len(left)))
     if len(flat):
         fraction[:, flat], weights[:, flat] = x, w
-        alpha[:, flat] = potential.inverse_mirror(z_left[flat] + rise[flat] * x)
+        z[:, flat] = z_left[flat] + rise[flat] * x
+        alpha[:, flat] = potential.inverse_mirror(z[:, flat])
     if len(steep):
         start, rise = z_left[steep], rise[steep]
         a, b = potential.inverse_mirror(start), potential.inverse_mirror(z_right[steep])
         between = a + (b - a) * x
-        alpha[:, steep] = between
-        fraction[:, steep] = (potential.mirror(between) - start) / rise
+        alpha[:, steep], z[:, steep] = between, potential.mirror(between)
+        fraction[:, steep] = (z[:, steep] - start) / rise
         weights[:, steep] = potential.hessian(between) * (w * ((b - a) / rise))
-    return GaussRule(left + width * fraction, alpha, width * weights)
+    return GaussRule(left + width * fraction, z, alpha, width * weights)

@@ -8,9 +8,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflib import activations, densities
+from mflib import activations
 from mflib._validation import dataset
-from mflib.potentials import Potential, Quadratic, check_at_zero
+from mflib.potentials import Potential, Quadratic, check_at_zero, under
 from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import approximate
@@ -52,7 +52,8 @@ def solve(
         The scaled potential; ``Quadratic()`` if not given.
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
-        given.
+        given. Or of units whose kinks depend on their weights: `densities.normal_layer`,
+        `densities.linear_layer`.
 
     Returns
     -------
@@ -82,18 +83,19 @@ def solve(
     True
     """
     potential = Quadratic() if potential is None else potential
-    density = densities.of(density)
+    check_at_zero(potential)
+    potential, density, scale = under(potential, density)
     points, y = dataset(x, y)
-    sigma = _checked_model(points, activations.get(activation), potential, density)
+    sigma = _checked_model(points, activations.get(activation), density)
     order = np.argsort(points[:, 0])
     problem = points[order, 0], y[order], sigma.slope, potential, density
-    dual = DiscreteDual(*problem)
+    dual = DiscreteDual(*problem, scale=scale)
     _check_support_between(dual)
     with allow_overflow():
         at, level, iterations = _maximise(dual)
         tails = beyond(dual, at)
         if tails is Tails.CUT and moments_agree(dual):
-            dual = DiscreteDual(*problem, far=True)
+            dual = DiscreteDual(*problem, scale=scale, far=True)
             at, level, more = _maximise(dual)
             iterations, tails = iterations + more, beyond(dual, at)
         return _certified(dual, at, level, iterations, tails)
@@ -189,7 +191,7 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     return trial
 
 
-def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLinear:
+def _checked_model(points, sigma, density) -> activations.PiecewiseLinear:
     """Raise unless this solver serves the problem."""
     if points.shape[1] != 1:
         raise ValueError(
@@ -201,7 +203,6 @@ def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLi
             f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' "
             "or a leaky ReLU; use representation.solve."
         )
-    check_at_zero(potential)
     low, high = density.support()
     x = points[:, 0]
     outside = x[((x < low) | (x > high)) & ((x < -high) | (x > -low))]
