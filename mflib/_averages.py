@@ -207,8 +207,9 @@ class Table:
             pending = np.stack([pending[:, 0], middle, middle, pending[:, 1]], 1).reshape(-1, 2)
             if not len(pending):
                 break
-        ends, middle, scale, size = (np.concatenate(part) for part in list(zip(*found))[:4])
-        powers = np.concatenate([part[4] for part in found], axis=2)
+        ends, *rest, powers = zip(*found, strict=True)
+        ends, middle, scale, size = (np.concatenate(part) for part in (ends, *rest))
+        powers = np.concatenate(powers, axis=2)
         order = np.argsort(middle)
         edges = np.exp(np.append(ends[order, 0], ends[order, 1][-1:]))
         return _Segments(edges, middle[order], scale[order], size[order], powers[:, :, order])
@@ -242,7 +243,7 @@ class Table:
 def _joined(parts: list[_Segments]) -> _Segments:
     parts = [part for part in parts if len(part.middle)]
     edges = np.concatenate([*(part.edges[:-1] for part in parts), parts[-1].edges[-1:]])
-    rest = (np.concatenate(columns, axis=-1) for columns in list(zip(*parts))[1:])
+    rest = (np.concatenate(columns, axis=-1) for columns in list(zip(*parts, strict=True))[1:])
     return _Segments(edges, *rest)
 
 

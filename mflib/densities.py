@@ -135,7 +135,7 @@ _QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 
 
 def of_sizes(name: str, law: Any) -> Any:
-    """Return a law of sizes, as of |w|, with `pdf` or `pmf`, `ppf`, `support` and `rvs`, or raise."""
+    """Return a law of sizes, as of |w|, with a pdf or pmf, quantiles and `rvs`, or raise."""
     if isinstance(law, type):
         raise TypeError(f"{name} is the class {law.__name__}: give it its parameters.")
     if hasattr(law, "icdf"):  # SciPy's newer distributions, which draw by another name
@@ -425,7 +425,7 @@ class Layer:
 
     @property
     def kinks(self) -> Any:
-        r"""The distribution with density :math:`\tau^2 p`: kinks, weighed with their squared size."""
+        r"""The distribution with density :math:`\tau^2 p`: kinks, weighed by squared sizes."""
         if self.kind == "normal":
             return stats.t(3, scale=self.ratio / math.sqrt(3))
         return _FlatWithTails(self.ratio)
@@ -538,8 +538,8 @@ def linear_layer(weight: float = 1.0, bias: float = 1.0) -> Layer:
 
     independent of each other. ``torch.nn.Linear(1, n)`` has both bounds 1. With
     :math:`r = u_b/u_w` the kink t = b/w has the density
-    :math:`\frac{1}{4r} \min(1, r^2/t^2)`, and given t the size :math:`|w|` has a density that rises
-    in proportion to it up to :math:`u_w \min(1, r/|t|)`.
+    :math:`\frac{1}{4r} \min(1, r^2/t^2)`, and given t the size :math:`|w|` has a density that
+    rises in proportion to it up to :math:`u_w \min(1, r/|t|)`.
 
     Parameters
     ----------

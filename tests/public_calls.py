@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 
 import mflib
 from mflib import (
@@ -115,6 +116,7 @@ CALLS = REGISTERED | {
             "input_dim": 3,
             "seed": 3,
             "output_scale": 3.0,
+            "input_weight": stats.halfnorm(),
             "activation": "relu",
             "density": UNIFORM,
         },

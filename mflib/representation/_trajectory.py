@@ -177,9 +177,7 @@ def trajectory(
         if isinstance(potential, Quadratic):
             rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
             return _trajectory(model, stops, rows, [0.0])
-        return _trajectory(
-            model, stops, *_integrate(model, potential, stops, rtol, progress)
-        )
+        return _trajectory(model, stops, *_integrate(model, potential, stops, rtol, progress))
 
 
 def _checked_times(times: ArrayLike) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy import linalg
 from mflib.potentials import Local, Potential
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
-from mflib.variational._quadrature import GaussRule, Level, Pieces, gauss_rule, split
+from mflib.variational._quadrature import GaussRule, Level, Pieces, Varying, amid, gauss_rule, split
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class DiscreteDual:
         self.panels = smooth_panels(density, far=far)
         reach = max(x[-1] - x[0], self.panels.spread)
         self.grid = np.concatenate([[x[0] - reach], x, [x[-1] + reach]])
+        self.varying: Potential | Varying = potential
+        if scale is not None:
+            self.varying = Varying(potential, scale, self.grid)
         # both orientations of a kink of the absolute value are the same function
         facing: tuple[tuple[int, ...], ...] = ((1, -1),) if slope == -1 else ((1,), (-1,))
         self.orientations = [
@@ -119,23 +122,21 @@ class DiscreteDual:
         """The potential of units that turn at these places."""
         return self.potential if self.scale is None else Local(self.potential, self.scale(t))
 
-    def coefficients(
-        self, o: Orientation, element: np.ndarray, rule: GaussRule
-    ) -> tuple[Potential, np.ndarray]:
-        """The potential at quadrature nodes, and alpha."""
-        if self.scale is None:
+    def coefficients(self, pieces: Pieces, rule: GaussRule) -> tuple[Potential, np.ndarray]:
+        """The potential at quadrature nodes, and alpha; nodes know that of the middle."""
+        if not isinstance(self.varying, Varying):
             return self.potential, rule.alpha
-        phi = self.potential_at(o.grid[element] + rule.offset)
-        return phi, phi.inverse_mirror(rule.z)
+        phi = self.varying.at(pieces.element, rule.offset)
+        return phi, phi.inverse_mirror(amid(self.varying, pieces).mirror(rule.alpha))
 
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         """Assemble the dual's gradient and curvature, and the primal cost of its field."""
         cost, gradient, mass_matrices = 0.0, self.targets.copy(), []
         for o in self.orientations:
-            pieces = split(self.pieces(o, xi), self.potential, level)
-            rule = gauss_rule(pieces, self.potential, level.nodes)
+            pieces = split(self.pieces(o, xi), self.varying, level)
+            rule = gauss_rule(pieces, self.varying, level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            phi, alpha = self.coefficients(o, pieces.element, rule)
+            phi, alpha = self.coefficients(pieces, rule)
             gradient -= self.against_basis(o, assembly.load_vector(alpha))
             divergence = phi.bregman(alpha, np.zeros(1))
             cost += float((assembly.weights * divergence).sum())

@@ -161,8 +161,8 @@ class Solution:
         for o in self._dual.orientations:
             there = o.in_support(start, stop)  # elsewhere alpha may overflow
             pieces = self._pieces(o, start[there], stop[there], element[there])
-            rule = gauss_rule(pieces, self._dual.potential, self._level.nodes)
-            _, alpha = self._dual.coefficients(o, pieces.element, rule)
+            rule = gauss_rule(pieces, self._dual.varying, self._level.nodes)
+            _, alpha = self._dual.coefficients(pieces, rule)
             p = o.pdf(o.grid[pieces.element] + rule.offset)
             w = (1 - self._dual.slope) * rule.weights * alpha * p
             rise[there] += w.sum(axis=0)
@@ -175,7 +175,7 @@ class Solution:
         d = self._dual
         split_orientations, ends = [], [d.x]
         for o in d.orientations:
-            pieces = split(d.pieces(o, self._xi), d.potential, self._level)
+            pieces = split(d.pieces(o, self._xi), d.varying, self._level)
             split_orientations.append((o, pieces))
             for offset in (pieces.left, pieces.right):
                 # a data point is a knot already; as an element's right end it would be rounded anew
@@ -201,9 +201,9 @@ class Solution:
         total = 0.0
         for o, pieces in split_orientations:
             slope = self._dual.slope if o.signs[0] == 1 else -1.0
-            rule = gauss_rule(pieces, self._dual.potential, self._level.nodes)
+            rule = gauss_rule(pieces, self._dual.varying, self._level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            _, alpha = self._dual.coefficients(o, pieces.element, rule)
+            _, alpha = self._dual.coefficients(pieces, rule)
             total += slope * float(assembly.load_vector(alpha).sum())
         return total
 
