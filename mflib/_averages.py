@@ -23,7 +23,8 @@ _QUANTILES = np.array([1e-6, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1 - 1e-6])
 _TRIALS = 4.0 ** np.arange(-36, 37)  # fields, in units of one over the median
 _BELOW = 40.0  # e^-40 of the median and less: sizes that change nothing
 _MOST_ATOMS = 4096
-_TOLERANCE = 1e-15
+_MOST_ROUGH = 60  # panels at once: alpha is noise
+_TOLERANCE = 2e-15
 _STEEP = 8.0  # powers of the field by which alpha grows where the tail is looked at
 
 
@@ -35,16 +36,20 @@ class Sizes(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def sizes(law: Any, alpha: Callable[[np.ndarray], np.ndarray]) -> Sizes:
-    """Return a rule for averages of rho * alpha(rho * zeta), for every zeta, or raise."""
-    rule, is_cut = _atoms(law) if hasattr(law, "pmf") else _gauss(law, alpha)
-    zeta = _TRIALS / float(law.ppf(0.5) or rule.rho.max())
+def sizes(law: Any, alpha: Callable[[np.ndarray], np.ndarray], blur: float = 0.0) -> Sizes:
+    """Return a rule for averages of rho * alpha(rho * zeta), for every zeta, or raise.
+
+    blur : what rounding leaves unknown of a field, where phi'(0) is not 0.
+    """
+    zeta = _trials(alpha, float(law.ppf(0.5) or law.ppf(0.9)))
+    rule, is_cut = _atoms(law) if hasattr(law, "pmf") else _gauss(law, alpha, zeta, blur)
     terms = rule.mass[:, None] * rule.rho[:, None] * np.abs(alpha(rule.rho[:, None] * zeta))
     total = terms.sum(axis=0)
     if is_cut:  # what goes on beyond the last point must not matter
-        mild = _is_mild(alpha, zeta * float(law.ppf(0.5)))
+        mild = _growth(alpha, zeta * float(law.ppf(0.5))) < _STEEP
         last = rule.rho >= 0.5 * rule.rho.max()
-        if not (terms[last].sum(axis=0)[mild] <= 1e-13 * total[mild]).all():
+        small = (terms[last].sum(axis=0) <= 1e-13 * total) & np.isfinite(total)
+        if not small[mild].all():
             raise ValueError(
                 "law has tails too heavy for this potential: E[phi*(rho zeta)] is infinite, or "
                 "beyond double precision; choose lighter tails, as stats.halfnorm(), or a "
@@ -55,10 +60,16 @@ def sizes(law: Any, alpha: Callable[[np.ndarray], np.ndarray]) -> Sizes:
     return Sizes(rule.rho[matters], rule.mass[matters])
 
 
-def _is_mild(alpha: Callable, s: np.ndarray) -> np.ndarray:
-    """Where alpha grows like a low power: elsewhere double precision ends before the tail does."""
-    size = np.abs(alpha(np.append(s, 4 * s[-1])))
-    return np.diff(np.log(size)) / np.log(4) < _STEEP
+def _trials(alpha: Callable, median: float) -> np.ndarray:
+    """Fields that a rule is tried on: close to each other where alpha grows faster than a power."""
+    steep = _growth(alpha, _TRIALS) > 1.5
+    between = _TRIALS[steep, None] * 4.0 ** (np.arange(1, 32) / 32)
+    return np.union1d(_TRIALS, between) / median
+
+
+def _growth(alpha: Callable, s: np.ndarray) -> np.ndarray:
+    """The power of the field by which alpha grows there."""
+    return np.log(np.abs(alpha(4 * s) / alpha(s))) / np.log(4)
 
 
 def _atoms(law: Any) -> tuple[Sizes, bool]:
@@ -72,7 +83,7 @@ def _atoms(law: Any) -> tuple[Sizes, bool]:
     return Sizes(rho[mass > 0], mass[mass > 0]), rho[-1] < high
 
 
-def _gauss(law: Any, alpha: Callable) -> tuple[Sizes, bool]:
+def _gauss(law: Any, alpha: Callable, zeta: np.ndarray, blur: float) -> tuple[Sizes, bool]:
     """Gauss panels in log rho, halved until every trial field sees the same."""
     low, high = (float(end) for end in law.support())
     known = np.asarray(law.ppf(_QUANTILES), dtype=float)
@@ -81,7 +92,7 @@ def _gauss(law: Any, alpha: Callable) -> tuple[Sizes, bool]:
     stop = np.log(high) if np.isfinite(high) else np.log(_farthest(law, median))
     inner = np.log(known[known > 0])
     edges = np.unique([start, *inner[(start < inner) & (inner < stop)], stop])
-    zeta, total, done = _TRIALS / median, None, []
+    total, done = None, []
     pending = np.stack([edges[:-1], edges[1:]], axis=1)
     for _ in range(60):
         middle = pending.mean(axis=1)
@@ -92,9 +103,10 @@ def _gauss(law: Any, alpha: Callable) -> tuple[Sizes, bool]:
             total = np.append(parts[:, :-1].sum(axis=0), 1.0)
             seen = np.isfinite(total) & (total > 0)
         error = np.abs(whole - parts)[:, seen] / total[seen]
-        rough = ~(error <= _TOLERANCE).all(axis=1) & (pending[:, 1] - pending[:, 0] > 1e-13)
+        allowed = np.append(_TOLERANCE + blur / (zeta * median), _TOLERANCE)[seen]
+        rough = ~(error <= allowed).all(axis=1) & (pending[:, 1] - pending[:, 0] > 1e-13)
         done.append(pending[~rough])
-        if not rough.any():
+        if not rough.any() or rough.sum() > _MOST_ROUGH:
             break
         pending = halves.reshape(-1, 2, 2)[rough].reshape(-1, 2)
     rho, mass = _points(law, np.concatenate([*done, pending[rough]]))
@@ -142,7 +154,7 @@ _IN_POWERS = np.zeros((_DEGREE + 1, _DEGREE + 1))
 for _k, _row in enumerate(np.eye(_DEGREE + 1)):
     _IN_POWERS[: _k + 1, _k] = chebyshev.cheb2poly(_row[: _k + 1])
 _BLOCK = np.log(16.0)
-_DEEPEST = 10
+_DEEPEST = 7
 _TAIL = 1e-14  # of the last two Chebyshev coefficients, a hundredth of which is left out
 
 
@@ -162,11 +174,14 @@ class Table:
     Of the function itself the logarithm is interpolated. What has not been asked for yet is
     computed when it is, block by block.
 
-    function : of x, shape (N,), to shape (k, N); first : where it is neither 0 nor infinite.
+    function : of x, shape (N,), to shape (k, N); first : where it is neither 0 nor infinite;
+    blur : the relative error of the function is that over x.
     """
 
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray], first: float) -> None:
-        self.function = function
+    def __init__(
+        self, function: Callable[[np.ndarray], np.ndarray], first: float, blur: float = 0.0
+    ) -> None:
+        self.function, self.blur = function, blur
         block = int(np.floor(np.log(first) / _BLOCK))
         self._known = block, block + 1, self._compute(block, block + 1)
 
@@ -198,7 +213,9 @@ class Table:
             finite = np.isfinite(values).all(axis=0)
             terms = values @ _TO_CHEBYSHEV.T
             tail = np.abs(terms[:, :, -2:]).max(axis=(0, 2))
-            good = finite.all(axis=1) & ((tail <= _TAIL) | (depth == _DEEPEST))
+            good = finite.all(axis=1) & (
+                (tail <= _TAIL + self.blur / x[:, -1]) | (depth == _DEEPEST)
+            )
             # in powers only now: from values at once, rounding would be a thousand times as large
             powers = (terms[:, good] @ _IN_POWERS.T).transpose(0, 2, 1)
             found.append((pending[good], x[good, _MIDDLE], 1 / half[good, 0], size[good], powers))
@@ -262,9 +279,12 @@ class Average:
 
     @np.errstate(all="ignore")
     def __init__(self, phi: Any, law: Any) -> None:
-        self.phi, self.rule = phi, sizes(law, phi.inverse_mirror)
+        self.phi, blur = phi, 40 * np.finfo(float).eps * abs(float(phi.gradient(np.zeros(1))[0]))
+        blur = blur if np.isfinite(blur) else 0.0
+        self.rule = sizes(law, phi.inverse_mirror, blur)
         rho, mass = self.rule
-        self.second_moment = float(mass @ rho**2)
+        self.blur, self.second_moment = blur / float(mass @ rho), float(mass @ rho**2)
+        self.metric = float(phi.hessian(np.zeros(1))[0]) / self.second_moment
         trial = rho[:, None] * _TRIALS / rho.mean()
         there, back = phi.inverse_mirror(trial), phi.inverse_mirror(-trial)
         self.is_even = bool(np.array_equal(there, -back, equal_nan=True))
@@ -299,8 +319,9 @@ class _Side:
         while not 1e-100 < (x := float(self._at(np.array([zeta]))[0, 0])) < 1e100:
             zeta *= 0.25 if x >= 1e100 else 4.0
         self.first = zeta
-        self.inverse = Table(self._at, zeta)
-        self.forward = Table(self._forward, x)
+        blur = average.blur
+        self.inverse = Table(self._at, zeta, blur)
+        self.forward = Table(self._forward, x, blur / average.metric if blur else 0.0)
 
     def _at(self, zeta: np.ndarray, *, value: bool = False) -> np.ndarray:
         """Return F, the power of zeta by which it grows, and if asked for the value: (k, N)."""
@@ -313,7 +334,12 @@ class _Side:
             if value:
                 rows.append(phi.bregman(alpha, np.zeros(1)) @ mass)
             parts.append(np.stack(rows))
-        return np.concatenate(parts, axis=1)
+        result = np.concatenate(parts, axis=1)
+        if self.average.blur:  # beside a slope at 0, rounding hides small fields: there F is linear
+            linear = np.stack([zeta, np.ones_like(zeta) * self.average.metric, 0.5 * zeta**2])
+            hidden = self.average.blur > 1e-7 * zeta
+            result[:, hidden] = linear[: len(rows), hidden] / self.average.metric
+        return result
 
     def _forward(self, x: np.ndarray) -> np.ndarray:
         """Invert by the other table, and correct what it lacks."""

@@ -679,8 +679,7 @@ class Averaged(Potential):
         return self._of(x, lambda x, zeta, *_: zeta, 0.0)
 
     def hessian(self, x: Array) -> Array:
-        with np.errstate(divide="ignore"):
-            at_zero = float(self.phi.hessian(np.zeros(1))[0]) / self._average.second_moment
+        at_zero = self._average.metric
         return self._of(x, lambda x, zeta, _, power: power * zeta / x, at_zero)
 
     def inverse_gradient(self, z: Array) -> Array:
