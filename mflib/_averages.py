@@ -279,7 +279,7 @@ class Average:
 
     @np.errstate(all="ignore")
     def __init__(self, phi: Any, law: Any) -> None:
-        self.phi, blur = phi, 40 * np.finfo(float).eps * abs(float(phi.gradient(np.zeros(1))[0]))
+        self.phi, blur = phi, 100 * np.finfo(float).eps * abs(float(phi.gradient(np.zeros(1))[0]))
         blur = blur if np.isfinite(blur) else 0.0
         self.rule = sizes(law, phi.inverse_mirror, blur)
         rho, mass = self.rule
