@@ -188,7 +188,8 @@ class Table:
     def segments(self, least: float, most: float) -> _Segments:
         """Return polynomials that reach from one argument to the other, where there are any."""
         low, high, known = self._known
-        first, last = (int(np.floor(np.log(x) / _BLOCK)) for x in (0.999 * least, 1.001 * most))
+        ends = np.clip([0.999 * least, 1.001 * most], 5e-324, 1e308)
+        first, last = np.floor(np.log(ends) / _BLOCK).astype(int)
         if first < low or last >= high:
             parts = [known]
             if first < low:
