@@ -189,6 +189,16 @@ CALLS = REGISTERED | {
     ),
     "experiments.leave_one_out": (experiments.leave_one_out, {"fit": _straight, **DATA}),
     "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
+    **{
+        f"densities.{kind}": (
+            lambda make=make, **a: make(**a).kinks.pdf(QUERY),
+            {"weight": 2.0, "bias": 3.0},
+        )
+        for kind, make in (
+            ("normal_layer", densities.normal_layer),
+            ("linear_layer", densities.linear_layer),
+        )
+    },
     "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (
         experiments.lazy_limit,
