@@ -27,6 +27,7 @@ PARTICULAR: dict = {
     ("mirror_flow", "loss_target"): (0.5, {}),
     ("mirror_flow", "rtol"): (1e-3, {}),
     ("mirror_flow", "save_at"): ([1.0, 1.5], {}),
+    ("variational.solve", "ridge"): (0.3, {}),
     ("representation.solve", "neurons"): (NEURONS, {"density": None}),
     ("representation.kernel", "neurons"): (NEURONS, {"density": None}),
     ("representation.trajectory", "neurons"): (NEURONS, {"density": None}),
@@ -41,9 +42,6 @@ PARTICULAR: dict = {
     ("experiments.distance", "first"): (np.tan, {}),
     ("experiments.distance", "second"): (np.tan, {}),
     ("experiments.superposition_defect", "solve"): (lambda y: lambda t: y.sum() ** 4 + t, {}),
-    ("experiments.held_out", "fit"): (lambda x, y: lambda t: t, {}),
-    ("experiments.held_out", "taken"): ([0, 2, 3], {}),
-    ("experiments.leave_one_out", "fit"): (lambda x, y: lambda t: t, {}),
     ("experiments.lazy_limit", "net"): (mflib.ShallowNetwork(30, seed=1), {}),
     ("experiments.trial", "limit"): (np.cos, {}),
     ("experiments.split_error", "limit"): (np.cos, {}),
@@ -76,6 +74,15 @@ BY_NAME = {
     "input_weight": stats.uniform(0, 1),
     "output_scale": 0.5,
 }
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_results_print_in_a_few_lines(name):
+    call, good = CALLS[name]
+    result, of_torch = call(**good), torch.nn.Module | torch.optim.Optimizer
+    if type(result).__module__.startswith("mflib") and not isinstance(result, of_torch):
+        assert repr(result).count("\n") <= 3 and len(repr(result)) < 400
+    plt.close("all")
 
 
 def another(name, value):

@@ -11,12 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
-from mflib.potentials import Local, Potential
+from mflib.potentials import Potential, Quadratic
+from mflib.variational._banded import Arrow
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
-from mflib.variational._quadrature import GaussRule, Level, Pieces, Varying, amid, gauss_rule, split
+from mflib.variational._quadrature import (
+    Level,
+    Pieces,
+    Varying,
+    coefficients,
+    gauss_rule,
+    potential_at,
+    split,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Evaluation:
     xi: np.ndarray
     cost: float
     gradient: np.ndarray
+    load: np.ndarray  # the values of h at the data, combined: targets less gradient
     # for each orientation the mass matrix with weight 1/phi'': diagonal, off-diagonal
     mass_matrices: list[tuple[np.ndarray, np.ndarray]]
 
@@ -44,11 +53,10 @@ class DiscreteDual:
         slope: float,
         potential: Potential,
         density,
-        *,
         scale: Callable | None = None,
+        *,
         far: bool = False,
     ) -> None:
-        self.scale = scale
         self.x, self.y, self.slope, self.potential, self.density = x, y, slope, potential, density
         self.panels = smooth_panels(density, far=far)
         reach = max(x[-1] - x[0], self.panels.spread)
@@ -65,6 +73,11 @@ class DiscreteDual:
         self.n_interior = max(len(x) - 2, 0)
         self.targets = self.combine(y)
 
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether the mass matrices are the same everywhere, so that h is linear in y."""
+        return isinstance(self.potential, Quadratic)
+
     def combine(self, h: np.ndarray) -> np.ndarray:
         """Combine values at the data as the basis combines features.
 
@@ -79,13 +92,35 @@ class DiscreteDual:
         return np.concatenate([np.diff(slopes), [mean, 0.5 * (slopes[0] + slopes[-1])]])
 
     def separate(self, combined: np.ndarray) -> np.ndarray:
-        """Invert `combine`: sum the slope differences twice."""
+        """Invert `combine`, for one or several columns: sum the slope differences twice."""
         if len(combined) < 2:
             return combined
+        gaps = np.diff(self.x).reshape(-1, *(1,) * (combined.ndim - 1))
         changes, mean, slope = combined[:-2], combined[-2], combined[-1]
-        slopes = slope - 0.5 * changes.sum() + np.append(0.0, np.cumsum(changes))
-        rise = np.append(0.0, np.cumsum(slopes * np.diff(self.x)))
-        return mean + 0.25 * (self.x[-1] - self.x[0]) * changes.sum() - 0.5 * rise[-1] + rise
+        total, nothing = changes.sum(axis=0), np.zeros_like(combined[:1])
+        slopes = slope - 0.5 * total + np.concatenate([nothing, np.cumsum(changes, axis=0)])
+        rise = np.concatenate([nothing, np.cumsum(slopes * gaps, axis=0)])
+        return mean + 0.25 * (self.x[-1] - self.x[0]) * total - 0.5 * rise[-1] + rise
+
+    def multipliers(self, xi: np.ndarray) -> np.ndarray:
+        r"""The :math:`\lambda` of coefficients: the transpose of `combine`."""
+        if len(xi) < 2:
+            return xi
+        hats, mean, slope = xi[:-2], xi[-2], xi[-1]
+        lift = 0.25 * (self.x[-1] - self.x[0]) * mean
+        nodes = np.concatenate([[lift + 0.5 * slope], hats, [lift - 0.5 * slope]])
+        slopes = np.diff(nodes) / np.diff(self.x)
+        return np.diff(np.concatenate([[-0.5 * mean], slopes, [0.5 * mean]]))
+
+    def coefficients(self, multipliers: np.ndarray) -> np.ndarray:
+        """Invert `multipliers`: sum them twice."""
+        if len(multipliers) < 2:
+            return multipliers
+        gaps, mean = np.diff(self.x), multipliers.sum()
+        slopes = np.cumsum(multipliers[:-1]) - 0.5 * mean
+        slope = -(gaps @ slopes)
+        first = 0.25 * (self.x[-1] - self.x[0]) * mean + 0.5 * slope
+        return np.concatenate([first + np.cumsum((gaps * slopes)[:-1]), [mean, slope]])
 
     def error(self, combined: np.ndarray) -> float:
         """Largest |y - h| at the data, from its combination."""
@@ -120,34 +155,28 @@ class DiscreteDual:
 
     def potential_at(self, t: np.ndarray) -> Potential:
         """The potential of units that turn at these places."""
-        return self.potential if self.scale is None else Local(self.potential, self.scale(t))
-
-    def coefficients(self, pieces: Pieces, rule: GaussRule) -> tuple[Potential, np.ndarray]:
-        """The potential at quadrature nodes, and alpha; nodes know that of the middle."""
-        if not isinstance(self.varying, Varying):
-            return self.potential, rule.alpha
-        phi = self.varying.at(pieces.element, rule.offset)
-        return phi, phi.inverse_mirror(amid(self.varying, pieces).mirror(rule.alpha))
+        return potential_at(self.varying, t)
 
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         """Assemble the dual's gradient and curvature, and the primal cost of its field."""
         cost, gradient, mass_matrices = 0.0, self.targets.copy(), []
+        load = np.zeros_like(gradient)
         for o in self.orientations:
             pieces = split(self.pieces(o, xi), self.varying, level)
             rule = gauss_rule(pieces, self.varying, level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            phi, alpha = self.coefficients(pieces, rule)
-            gradient -= self.against_basis(o, assembly.load_vector(alpha))
+            phi, alpha = coefficients(self.varying, pieces, rule)
+            part = self.against_basis(o, assembly.load_vector(alpha))
+            gradient -= part
+            load += part
             divergence = phi.bregman(alpha, np.zeros(1))
             cost += float((assembly.weights * divergence).sum())
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
             mass_matrices.append(assembly.mass_matrix(1 / phi.hessian(alpha)))
-        return Evaluation(xi, cost, gradient, mass_matrices)
+        return Evaluation(xi, cost, gradient, load, mass_matrices)
 
-    def solve(
-        self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray
-    ) -> np.ndarray:
-        """Solve the arrow system: a tridiagonal solve for the hats, a 2 x 2 Schur complement."""
+    def newton_matrix(self, mass_matrices: list[tuple[np.ndarray, np.ndarray]]) -> Arrow:
+        """Assemble minus the Hessian of the dual from the mass matrices of the orientations."""
         n, interior, scale = self.n_interior, self.interior, 1 - self.slope
         corner = np.zeros((len(self.targets) - n,) * 2)
         border = np.zeros((n, len(corner)))
@@ -160,23 +189,10 @@ class DiscreteDual:
             border += scale * product[interior]
             beside = off[interior.start - 1 :][:n], off[interior][:n]
             bands += scale**2 * np.stack([beside[0], diagonal[interior], beside[1]])
-        if n == 0:
-            return _solve_small(corner, right)
-        try:
-            inner = linalg.solve_banded(
-                (1, 1), bands, np.column_stack([right[:n], border]), check_finite=False
-            )
-        except np.linalg.LinAlgError:  # where nothing is left of the curvature
-            return np.full_like(right, np.nan)
-        schur = corner - border.T @ inner[:, 1:]
-        outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
-        return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])
+        return Arrow(bands, border, corner)
 
-
-def _solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve a symmetric system of one or two unknowns, scaled to a unit diagonal."""
-    scale = 1 / np.sqrt(np.diag(matrix))
-    matrix = scale[:, None] * matrix * scale
-    if not np.isfinite(matrix).all():
-        return np.full_like(right, np.nan)
-    return scale * np.linalg.lstsq(matrix, scale * right, rcond=None)[0]
+    def solve(
+        self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray
+    ) -> np.ndarray:
+        """Solve for a Newton step."""
+        return self.newton_matrix(mass_matrices).solve(right)

@@ -68,16 +68,31 @@ class Varying(NamedTuple):
     scale: Callable[[np.ndarray], np.ndarray]
     grid: np.ndarray  # the elements' nodes
 
-    def at(self, element: np.ndarray, offset: np.ndarray) -> Potential:
-        return Local(self.potential, self.scale(self.grid[element] + offset))
+    def at(self, t: np.ndarray) -> Potential:
+        return Local(self.potential, self.scale(t))
+
+
+def potential_at(potential: Potential | Varying, t: np.ndarray) -> Potential:
+    """The potential of units that turn at these places."""
+    return potential.at(t) if isinstance(potential, Varying) else potential
 
 
 def amid(potential: Potential | Varying, pieces: Pieces, chosen=...) -> Potential:
     """The potential in the middle of each piece: all that choosing nodes needs of one."""
     if not isinstance(potential, Varying):
         return potential
-    middle = 0.5 * (pieces.left + pieces.right)
-    return potential.at(pieces.element[chosen], middle[chosen])
+    middle = potential.grid[pieces.element] + 0.5 * (pieces.left + pieces.right)
+    return potential.at(middle[chosen])
+
+
+def coefficients(
+    potential: Potential | Varying, pieces: Pieces, rule: GaussRule
+) -> tuple[Potential, np.ndarray]:
+    """The potential at quadrature nodes, and alpha; the nodes know that of the middle."""
+    if not isinstance(potential, Varying):
+        return potential, rule.alpha
+    phi = potential.at(potential.grid[pieces.element] + rule.offset)
+    return phi, phi.inverse_mirror(amid(potential, pieces).mirror(rule.alpha))
 
 
 def split(pieces: Pieces, potential: Potential | Varying, level: Level) -> Pieces:
