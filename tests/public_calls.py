@@ -195,16 +195,14 @@ CALLS = REGISTERED | {
         {"solve": lambda y: lambda t: y.sum() ** 2 + t, "parts": np.ones((2, 3))},
     ),
     "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
-    **{
-        f"densities.{kind}": (
-            lambda make=make, **a: make(**a).kinks.pdf(QUERY),
-            {"weight": 2.0, "bias": 3.0},
-        )
-        for kind, make in (
-            ("normal_layer", densities.normal_layer),
-            ("linear_layer", densities.linear_layer),
-        )
-    },
+    "densities.normal_layer": (
+        lambda **a: densities.normal_layer(**a).kinks.pdf(QUERY),
+        {"weight": 2.0, "bias": 3.0},
+    ),
+    "densities.linear_layer": (
+        lambda **a: densities.linear_layer(**a).kinks.pdf(QUERY),
+        {"weight": 2.0, "bias": 3.0},
+    ),
     "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (
         experiments.lazy_limit,

@@ -210,7 +210,7 @@ PARTICULAR = [
     ("ShallowNetwork", "input_weight", 1.0, (TypeError, "input_weight must be a frozen")),
     ("ShallowNetwork", "input_weight", stats.norm(), (ValueError, "input_weight must be the law")),
     ("ShallowNetwork", "density", densities.normal_layer(), (ValueError, "input_weight is given")),
-    ("ridges.stretched", "density", densities.normal_layer(), (TypeError, "its kink")),
+    ("ridges.grid", "density", densities.normal_layer(), (TypeError, "its kink")),
     ("potentials.Rescaled", "c", -1.0, (ValueError, "c must .* > 0 .*got -1.0")),
     ("potentials.Regularized", "psi", Entropy(), (ValueError, "psi Entropy.* is defined on")),
     ("potentials.Regularized", "psi", "power", (TypeError, "psi must be a Potential, got 'power'")),
