@@ -237,7 +237,7 @@ class Table:
 
         Ratios at 0 are those of the least argument in range.
         """
-        asked = x if xp is np else x.detach()  # of Torch's history only the result is a part
+        asked = x.detach() if hasattr(x, "detach") else x  # without Torch's history
         asked = asked[(asked > 0) & xp.isfinite(asked)]
         ends = (float(asked.min()), float(asked.max())) if len(asked) else (1.0, 1.0)
         known = self.segments(*ends) if len(asked) else self._known[2]
