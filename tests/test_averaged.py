@@ -387,10 +387,11 @@ def test_without_a_law_the_same_numbers_are_drawn_as_ever():
 def test_the_flow_ends_at_the_lazy_limit_of_these_units(start):
     """Nonlinearity, of order n^-2, is all that is left."""
     net = ShallowNetwork(3000, activation="abs", seed=1, **start)
-    run = mirror_flow(net, X, Y, potential=QUARTIC, scaled=True, loss_target=1e-12, rtol=1e-3)
+    y = 0.1 * Y  # for coefficients that leave small weights where they are
+    run = mirror_flow(net, X, y, potential=QUARTIC, scaled=True, loss_target=1e-14, rtol=1e-3)
     assert run.status.name == "CONVERGED"
-    lazy = experiments.lazy_limit(net, X, Y, potential=QUARTIC)
-    assert experiments.distance(run.network, lazy, grid=np.linspace(-1.1, 1.1, 45)) < 2e-3
+    lazy = experiments.lazy_limit(net, X, y, potential=QUARTIC)
+    assert experiments.distance(run.network, lazy, grid=np.linspace(-1.1, 1.1, 45)) < 1e-3
 
 
 @pytest.mark.parametrize("activation", ["abs", "relu"])
