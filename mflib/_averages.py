@@ -225,9 +225,9 @@ class Table:
             pending = np.stack([pending[:, 0], middle, middle, pending[:, 1]], 1).reshape(-1, 2)
             if not len(pending):
                 break
-        ends, *rest, powers = zip(*found, strict=True)
-        ends, middle, scale, size = (np.concatenate(part) for part in (ends, *rest))
-        powers = np.concatenate(powers, axis=2)
+        *spans, polynomials = zip(*found, strict=True)
+        ends, middle, scale, size = (np.concatenate(part) for part in spans)
+        powers = np.concatenate(polynomials, axis=2)
         order = np.argsort(middle)
         edges = np.exp(np.append(ends[order, 0], ends[order, 1][-1:]))
         return _Segments(edges, middle[order], scale[order], size[order], powers[:, :, order])
@@ -281,8 +281,8 @@ class Average:
 
     @np.errstate(all="ignore")
     def __init__(self, phi: Any, law: Any) -> None:
-        self.phi, blur = phi, 100 * np.finfo(float).eps * abs(float(phi.gradient(np.zeros(1))[0]))
-        blur = blur if np.isfinite(blur) else 0.0
+        self.phi, offset = phi, abs(float(phi.gradient(np.zeros(1))[0]))
+        blur = 100 * float(np.finfo(float).eps) * offset if np.isfinite(offset) else 0.0
         self.rule = sizes(law, phi.inverse_mirror, blur)
         rho, mass = self.rule
         self.blur, self.second_moment = blur / float(mass @ rho), float(mass @ rho**2)
