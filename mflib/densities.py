@@ -10,7 +10,9 @@ import contextlib
 import copyreg
 import itertools
 import math
+import reprlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from scipy.optimize import elementwise
 
 from mflib._validation import dataset, number, real_array
 
-__all__ = ["bend", "of"]
+__all__ = ["bend", "linear_layer", "normal_layer", "of"]
 
 _UNIFORM = stats.uniform(-1, 2)
 _METHODS = (
@@ -93,6 +95,11 @@ def of(density: Any = None, *, support: ArrayLike | None = None) -> Any:
     (0.166666666667, 0.5)
     """
     density = _UNIFORM if density is None else density
+    if isinstance(density, Layer):
+        raise TypeError(
+            f"density is {density!r}, which serves ShallowNetwork, variational and representation: "
+            "here the size of a weight must not depend on its kink."
+        )
     if isinstance(density, type):
         raise TypeError(f"density is the class {density.__name__}: give it its parameters.")
     if support is not None or not callable(getattr(density, "pdf", None)):
@@ -141,6 +148,65 @@ def _checked(density: Any) -> Any:
 
 
 _QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+
+
+def of_sizes(name: str, law: Any) -> Any:
+    """Return a law of sizes, as of |w|, with a pdf or pmf, quantiles and `rvs`, or raise."""
+    if isinstance(law, type):
+        raise TypeError(f"{name} is the class {law.__name__}: give it its parameters.")
+    if hasattr(law, "icdf"):  # SciPy's newer distributions, which draw by another name
+        law = of(law)
+    methods = ("cdf", "ppf", "rvs", "support")
+    known = callable(getattr(law, "pdf", None)) or callable(getattr(law, "pmf", None))
+    if not known or not all(callable(getattr(law, method, None)) for method in methods):
+        raise TypeError(
+            f"{name} must be a frozen scipy.stats distribution of sizes above 0, such as "
+            f"stats.halfnorm(), got {law!r}."
+        )
+    try:
+        low, middle = float(law.support()[0]), float(law.ppf(0.9))
+    except TypeError:
+        raise TypeError(f"{name} must be a frozen distribution with its parameters.") from None
+    if not (low >= 0 and 0 < middle < 1e100):
+        raise ValueError(
+            f"{name} must be the law of a size, on [0, inf) and not 0 altogether, but its support "
+            f"begins at {low:g} and its 0.9 quantile is {middle:g}; for normal weights it is "
+            "stats.halfnorm()."
+        )
+    return law
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A distribution that equals every other one with the same definition."""
+
+    definition: Any
+    distribution: Any = field(compare=False)
+
+    def __repr__(self) -> str:
+        if not isinstance(self.definition, tuple):
+            return reprlib.repr(self.distribution)
+        name, _, args, *keywords = self.definition
+        shown = [f"{value!r}" for value in args] + [f"{key}={value!r}" for key, value in keywords]
+        return f"{name}({', '.join(shown)})"
+
+
+def defined(distribution: Any) -> Defined:
+    """Tell SciPy's own families by their name and parameters, anything else by its identity."""
+    family, given = getattr(distribution, "dist", None), getattr(distribution, "kwds", {})
+    name, args = str(getattr(family, "name", None)), getattr(distribution, "args", ())
+    if hasattr(family, "xk"):
+        name, bounds = "rv_discrete", (tuple(np.ravel(family.xk)), tuple(np.ravel(family.pk)))
+    elif type(family) is type(getattr(stats, name, distribution)):
+        bounds = getattr(family, "a", None), getattr(family, "b", None)
+    else:
+        return Defined(distribution, distribution)
+    definition = (name, bounds, tuple(args), *sorted(given.items()))
+    try:
+        hash(definition)
+    except TypeError:  # an array among the parameters
+        return Defined(distribution, distribution)
+    return Defined(definition, distribution)
 
 
 def _is_ones_own(density: Any) -> bool:
@@ -348,6 +414,193 @@ class _ByPdf:
 
     def std(self) -> float:
         return math.sqrt(self.var())
+
+
+# Layers whose kinks depend on their weights.
+
+
+@dataclass(frozen=True)
+class Layer:
+    r"""Input weights and biases drawn independently of each other, for one input.
+
+    The kink t = b/w then says something about :math:`\rho = |w|`: given t, it is
+    :math:`\tau(t)\, R` with R independent of t and :math:`E[\tau^2] = 1`.
+
+    kind : "normal" or "linear"; weight, bias : standard deviations, or bounds.
+    """
+
+    kind: str
+    weight: float
+    bias: float
+
+    @property
+    def ratio(self) -> float:
+        return self.bias / self.weight
+
+    @property
+    def law(self) -> Any:
+        """The law of R, with the second moment of w."""
+        if self.kind == "normal":
+            return stats.rayleigh(scale=self.weight * math.sqrt(1 / 2))
+        return stats.powerlaw(2, scale=self.weight * math.sqrt(2 / 3))
+
+    def scale(self, t: np.ndarray) -> np.ndarray:
+        r""":math:`\tau(t)`."""
+        far = np.abs(t) / self.ratio
+        if self.kind == "normal":
+            return math.sqrt(2) / np.hypot(1.0, far)
+        return math.sqrt(1.5) / np.maximum(1.0, far)
+
+    @property
+    def kinks(self) -> Any:
+        r"""The distribution with density :math:`\tau^2 p`: kinks, weighed by squared sizes."""
+        if self.kind == "normal":
+            return stats.t(3, scale=self.ratio / math.sqrt(3))
+        return _FlatWithTails(self.ratio)
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return n input weights and biases."""
+        if self.kind == "normal":
+            w, b = rng.standard_normal((2, n))
+        else:
+            w, b = rng.uniform(-1, 1, (2, n))
+        return self.weight * w, self.bias * b
+
+    def __repr__(self) -> str:
+        return f"{self.kind}_layer({self.weight:g}, {self.bias:g})"
+
+
+@dataclass(frozen=True)
+class _FlatWithTails:
+    r"""The density :math:`\frac{3}{8r} \min(1, (r/|t|)^4)`."""
+
+    r: float
+
+    def pdf(self, t: ArrayLike) -> np.ndarray:
+        return 0.375 / self.r * np.maximum(1.0, np.abs(t) / self.r) ** -4.0
+
+    def cdf(self, t: ArrayLike) -> np.ndarray:
+        u = np.asarray(t) / self.r
+        tail = 0.125 * np.maximum(1.0, np.abs(u)) ** -3.0
+        outside = np.where(u > 0, 1 - tail, tail)
+        return np.where(np.abs(u) <= 1, 0.5 + 0.375 * u, outside)
+
+    def sf(self, t: ArrayLike) -> np.ndarray:
+        return self.cdf(-np.asarray(t))
+
+    def ppf(self, q: ArrayLike) -> np.ndarray:
+        q = np.asarray(q, dtype=float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = (8 * np.minimum(q, 1 - q)) ** (-1 / 3)
+            u = np.where(np.abs(q - 0.5) <= 0.375, (q - 0.5) / 0.375, np.sign(q - 0.5) * far)
+        return self.r * u
+
+    def isf(self, q: ArrayLike) -> np.ndarray:
+        return -self.ppf(q)
+
+    def rvs(self, size: Any = None, random_state: Any = None) -> np.ndarray:
+        return self.ppf(np.random.default_rng(random_state).uniform(size=size))
+
+    def support(self) -> tuple[float, float]:
+        return -math.inf, math.inf
+
+    def moment(self, order: int) -> float:
+        return [1.0, 0.0, self.r**2][order]
+
+    def mean(self) -> float:
+        return 0.0
+
+    def median(self) -> float:
+        return 0.0
+
+    def var(self) -> float:
+        return self.r**2
+
+    def std(self) -> float:
+        return self.r
+
+
+def normal_layer(weight: float = 1.0, bias: float = 1.0) -> Layer:
+    r"""Return the law of units with normal input weights and biases, independent of each other.
+
+    .. math:: w \sim N(0, s_w^2), \qquad b \sim N(0, s_b^2)
+
+    The kink t = b/w has a Cauchy density of scale :math:`s_b/s_w`, and given t the size
+    :math:`|w|` is Rayleigh's with scale :math:`(1/s_w^2 + t^2/s_b^2)^{-1/2}`: units that turn far
+    out are small.
+
+    Parameters
+    ----------
+    weight, bias : float
+        The standard deviations :math:`s_w, s_b > 0`.
+
+    Returns
+    -------
+    Layer
+        A ``density`` for :class:`~mflib.ShallowNetwork`, :mod:`mflib.variational` and
+        :mod:`mflib.representation`, of one input and a piecewise linear activation.
+
+    Raises
+    ------
+    ValueError
+        If a deviation is not a finite number above 0.
+
+    References
+    ----------
+    :ref:`initialization`; wide networks so drawn: :cite:t:`jacot2018ntk`.
+
+    Examples
+    --------
+    >>> from mflib import variational
+    >>> h = variational.solve([-0.5, 0.5], [2.0, 1.0], density=normal_layer(bias=0.3))
+    >>> h([-0.5, 0.5]).round(6).tolist(), h.status.name
+    ([2.0, 1.0], 'CONVERGED')
+    """
+    return _layer("normal", weight, bias)
+
+
+def linear_layer(weight: float = 1.0, bias: float = 1.0) -> Layer:
+    r"""Return the law of units as ``torch.nn.Linear`` draws them: weights and biases uniform.
+
+    .. math:: w \sim U(-u_w, u_w), \qquad b \sim U(-u_b, u_b)
+
+    independent of each other. ``torch.nn.Linear(1, n)`` has both bounds 1. With
+    :math:`r = u_b/u_w` the kink t = b/w has the density
+    :math:`\frac{1}{4r} \min(1, r^2/t^2)`, and given t the size :math:`|w|` has a density that
+    rises in proportion to it up to :math:`u_w \min(1, r/|t|)`.
+
+    Parameters
+    ----------
+    weight, bias : float
+        The bounds :math:`u_w, u_b > 0`.
+
+    Returns
+    -------
+    Layer
+        A ``density``, as that of :func:`normal_layer`.
+
+    Raises
+    ------
+    ValueError
+        If a bound is not a finite number above 0.
+
+    References
+    ----------
+    :ref:`initialization`
+
+    Examples
+    --------
+    >>> from mflib import ShallowNetwork
+    >>> net = ShallowNetwork(1000, density=linear_layer())
+    >>> bool((abs(net.input_weight) < 1).all() and (abs(net.input_bias) < 1).all())
+    True
+    """
+    return _layer("linear", weight, bias)
+
+
+def _layer(kind: str, weight: float, bias: float) -> Layer:
+    bounds = {"above": 0.0, "least": 1e-50, "most": 1e50, "cure": "it is a spread"}
+    return Layer(kind, number("weight", weight, **bounds), number("bias", bias, **bounds))
 
 
 def bend(x: ArrayLike, y: ArrayLike, floor: float):

@@ -2,8 +2,8 @@ r"""The shallow network and its initialization (eq. (2) of the paper).
 
 .. math:: f(x, \theta) = \sum_{k=1}^n a_k\, \sigma(w_k \cdot x - b_k) + d
 
-Input weights have length one at the start, so biases have the unit of the inputs. Outputs have that
-of the targets.
+Input weights have length one at the start, or sizes from a law, without a unit: so biases have that
+of the inputs. Outputs have that of the targets.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ class ShallowNetwork(torch.nn.Module):
     biases follow the density, and the output layer is Gaussian with standard deviation
     ``output_scale / sqrt(width)``, so that 0 gives the zero function.
 
+    With a law of the sizes :math:`|w|`, the direction of w stays uniform and the density is that of
+    the kinks: :math:`b = |w|\, t` with t from it, independent of w. A unit is then
+    :math:`|w|\, \sigma(\pm x - t)` for positively homogeneous activations, and
+    :class:`~mflib.potentials.Averaged` has the limit.
+
     Parameters
     ----------
     width : int
@@ -36,7 +41,11 @@ class ShallowNetwork(torch.nn.Module):
     activation : str or Activation
         A name or an object of :mod:`mflib.activations`.
     density : distribution, or what :func:`mflib.densities.of` takes, optional
-        Distribution of the input biases; uniform on [-1, 1] if not given.
+        Distribution of the input biases, of the kinks if there is an `input_weight`; uniform on
+        [-1, 1] if not given. Or, for one input, weights and biases of which kinks depend on the
+        weights: `densities.normal_layer`, `densities.linear_layer`.
+    input_weight : frozen scipy.stats distribution, optional
+        Law of the sizes :math:`|w|`, as ``stats.halfnorm()``; they are 1 if not given.
     output_scale : float
         Standard deviation of :math:`\sqrt n\, a_k` and :math:`\sqrt n\, d`.
     seed : int
@@ -53,7 +62,7 @@ class ShallowNetwork(torch.nn.Module):
     ------
     ValueError
         If width or input_dim is below 1, output_scale is negative, the activation is unknown or the
-        density has no finite variance.
+        density has no finite variance; if input_weight has mass below 0, or is given with a layer.
     TypeError
         If an argument is of the wrong kind.
 
@@ -75,21 +84,29 @@ class ShallowNetwork(torch.nn.Module):
         input_dim: int = 1,
         activation: str | activations.Activation = "relu",
         density=None,
+        input_weight=None,
         output_scale: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         n, dim = count("width", width), count("input_dim", input_dim)
         scale = number("output_scale", output_scale, least=0.0, cure="0 starts at zero")
-        density = densities.of(density)
+        density, law = _checked_start(density, input_weight, dim)
         self.activation = activations.get(activation)
         activations.check_activation(self.activation, activations.array_namespace(torch.zeros(1)))
         rng = np.random.default_rng(count("seed", seed, least=0, most=math.inf))
-        direction = rng.standard_normal((n, dim))
-        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        bias = density.rvs(size=n, random_state=rng)
+        if isinstance(density, densities.Layer):
+            weight, bias = density.draw(n, rng)
+            weight = weight[:, None]
+        else:
+            weight = rng.standard_normal((n, dim))
+            weight /= np.linalg.norm(weight, axis=1, keepdims=True)
+            bias = density.rvs(size=n, random_state=rng)
+        if law is not None:
+            size = np.asarray(law.rvs(size=n, random_state=rng), dtype=float)
+            weight, bias = size[:, None] * weight, size * bias
         output = scale * rng.standard_normal(n + 1) / np.sqrt(n)
-        self.input_weight = _parameter(direction)
+        self.input_weight = _parameter(weight)
         self.input_bias = _parameter(bias)
         self.output_weight = _parameter(output[:n])
         self.output_bias = _parameter(output[n])
@@ -129,6 +146,18 @@ class ShallowNetwork(torch.nn.Module):
                 "one row for each point."
             )
         return torch.addmm(-self.input_bias, x, weight.T)
+
+
+def _checked_start(density: Any, law: Any, dim: int) -> tuple[Any, Any]:
+    """Return what kinks, or weights and biases, are drawn from, and sizes of weights, or raise."""
+    if not isinstance(density, densities.Layer):
+        law = None if law is None else densities.of_sizes("input_weight", law)
+        return densities.of(density), law
+    if law is not None:
+        raise ValueError(f"input_weight is given, and density {density!r} draws weights itself.")
+    if dim > 1:
+        raise ValueError(f"density {density!r} serves one input, got input_dim={dim}.")
+    return density, None
 
 
 def _tensor(x: Any) -> torch.Tensor:

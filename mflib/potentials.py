@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from mflib import densities
+from mflib._averages import Average
 from mflib._validation import array_namespace, as_array, as_arrays, number
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Regularized",
     "Entropy",
     "Rescaled",
+    "Averaged",
 ]
 
 Array = Any  # a NumPy array or a Torch tensor; results are of the kind that came in
@@ -624,6 +627,137 @@ class Rescaled(Potential):
         return f"{self.phi!r}.at_scale({_short(self.c)})"
 
 
+class Averaged(Potential):
+    r"""The potential that input weights of random size leave, of their law and :math:`\varphi`.
+
+    A unit of size :math:`\rho = |w|` is :math:`\rho` times one of size 1. Where the sizes are
+    independent of the kinks, units with the same kink add up to one with the potential
+    :math:`\varphi_W`, given by its conjugate or its inverse mirror map:
+
+    .. math::
+
+        \varphi_W^*(\zeta) = E[\varphi^*(\rho\,\zeta)], \qquad
+        (\varphi_W')^{-1}(\zeta) = E\bigl[\rho\, (\varphi')^{-1}(\rho\,\zeta)\bigr] .
+
+    For :math:`x^2` that is :math:`x^2/E[\rho^2]`, for :math:`|x|^p` a multiple as well; for all
+    else the law matters. What is affine in :math:`\varphi` is left out, so that
+    :math:`\varphi_W(0) = \varphi_W'(0) = 0`. Gauss nodes in :math:`\log\rho` serve all
+    :math:`\zeta`; polynomials in :math:`\log\zeta` and :math:`\log x`, found where they are
+    asked for and kept, make up for their number.
+
+    Parameters
+    ----------
+    phi : Potential
+        The function :math:`\varphi` that acts on the output weights.
+    law : frozen scipy.stats distribution
+        Of the sizes :math:`\rho = |w|`: continuous with a bounded pdf, or discrete;
+        ``stats.halfnorm()`` for normal weights.
+
+    Raises
+    ------
+    TypeError
+        If phi is not a Potential, or law no distribution.
+    ValueError
+        If law has mass below 0, or tails so heavy that the expectations are infinite; if phi is not
+        defined on all of R.
+
+    References
+    ----------
+    :ref:`initialization`
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> phi = Averaged(Quadratic(), stats.halfnorm(scale=0.5))  # E[w^2] = 1/4
+    >>> round(float(phi.value(3.0)), 12), phi
+    (36.0, Averaged(Quadratic(), halfnorm(scale=0.5)))
+    """
+
+    def __init__(self, phi: Potential, law: Any) -> None:
+        if not isinstance(phi, Potential):
+            raise TypeError(f"phi must be a Potential, got {phi!r}; use e.g. Power(4).")
+        check_potential(phi)
+        self.phi, self.law = phi, densities.of_sizes("law", law)
+        _ = self._average  # which refuses heavy tails
+
+    @property
+    def _average(self) -> Average:
+        return _average(self.phi, densities.defined(self.law))
+
+    def value(self, x: Array) -> Array:
+        return self._of(x, lambda x, zeta, value, _: value * x * zeta, 0.0)
+
+    def gradient(self, x: Array) -> Array:
+        return self._of(x, lambda x, zeta, *_: zeta, 0.0)
+
+    def hessian(self, x: Array) -> Array:
+        at_zero = self._average.metric
+        return self._of(x, lambda x, zeta, _, power: power * zeta / x, at_zero)
+
+    def inverse_gradient(self, z: Array) -> Array:
+        z = as_array(z)
+        xp = array_namespace(z)
+        with np.errstate(all="ignore"):
+            return xp.astype(self._average.inverse(xp.astype(z, xp.float64), xp), z.dtype)
+
+    def _of(self, x: Array, combine: Callable, at_zero: float) -> Array:
+        x = as_array(x)
+        xp = array_namespace(x)
+        wide = xp.astype(x, xp.float64)
+        with np.errstate(all="ignore"):
+            result = combine(wide, *self._average.forward(wide, xp))
+        return xp.astype(xp.where(wide == 0, xp.full_like(wide, at_zero), result), x.dtype)
+
+    def _gradient_at_zero(self) -> float:
+        return 0.0
+
+    def _key(self) -> tuple:
+        return (type(self), self.phi, densities.defined(self.law))
+
+    def __repr__(self) -> str:
+        return f"Averaged({self.phi!r}, {densities.defined(self.law)!r})"
+
+
+class Local(Potential):
+    r""":math:`\varphi(\tau x)/\tau^2`, with a :math:`\tau` for each entry of an array."""
+
+    def __init__(self, phi: Potential, tau: np.ndarray) -> None:
+        self.phi, self.tau = phi, tau
+
+    def value(self, x: Array) -> Array:
+        return self.phi.value(self.tau * x) / self.tau**2
+
+    def gradient(self, x: Array) -> Array:
+        return self.phi.gradient(self.tau * x) / self.tau
+
+    def hessian(self, x: Array) -> Array:
+        return self.phi.hessian(self.tau * x)
+
+    def inverse_gradient(self, z: Array) -> Array:
+        return self.phi.inverse_gradient(self.tau * z) / self.tau
+
+    def bregman(self, x: Array, y: Array) -> Array:
+        return self.phi.bregman(self.tau * x, self.tau * y) / self.tau**2
+
+    def _gradient_at_zero(self) -> float:
+        return 0.0  # as that of an averaged potential
+
+
+def under(potential: Potential, density: Any) -> tuple[Potential, Any, Callable | None]:
+    """Return the potential, the density of the kinks, and a scale that depends on the place.
+
+    Of a layer whose kinks depend on its weights the potential is averaged; see :class:`Local`.
+    """
+    if not isinstance(density, densities.Layer):
+        return potential, densities.of(density), None
+    return Averaged(potential, density.law), density.kinks, density.scale
+
+
+@functools.lru_cache(maxsize=64)  # equal potentials share their tables
+def _average(phi: Potential, law: densities.Defined) -> Average:
+    return Average(phi, law.distribution)
+
+
 def _is_plain(value: Any) -> bool:
     """Whether equality and hash of an attribute are those of its content."""
     if isinstance(value, tuple):
@@ -659,6 +793,8 @@ def check_potential(potential: Any, xp: Any = np, *, everywhere: bool = True) ->
         return check_potential(potential.psi, xp)
     if type(potential) is Rescaled:
         return check_potential(potential.phi, xp, everywhere=everywhere)
+    if type(potential) is Averaged:  # phi has been tried
+        return None
     if type(potential) in (Quadratic, Power, Hypentropy, Entropy):
         return None
     probes, step = _probes(*potential.domain)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from mflib import activations, potentials
-from mflib.potentials import Entropy, Hypentropy, Power, Quadratic, Regularized, Rescaled
+from mflib.potentials import Averaged, Entropy, Hypentropy, Power, Quadratic, Regularized, Rescaled
 
 
 class Problem(NamedTuple):
@@ -120,6 +120,7 @@ POTENTIALS = {
     "power 4 alone": Power(4),
     "entropy": Entropy(),
     "rescaled": Rescaled(Regularized(Hypentropy(0.4), 0.5), 1.7),
+    "averaged": Averaged(Regularized(Power(4), 0.7), stats.halfnorm(scale=1.3)),
 }
 ACTIVATIONS = {
     "relu": activations.relu,

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 
 import mflib
 from mflib import (
@@ -111,6 +112,7 @@ CALLS = REGISTERED | {
             "input_dim": 3,
             "seed": 3,
             "output_scale": 3.0,
+            "input_weight": stats.halfnorm(),
             "activation": "relu",
             "density": UNIFORM,
         },
@@ -193,6 +195,14 @@ CALLS = REGISTERED | {
         {"solve": lambda y: lambda t: y.sum() ** 2 + t, "parts": np.ones((2, 3))},
     ),
     "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
+    "densities.normal_layer": (
+        lambda **a: densities.normal_layer(**a).kinks.pdf(QUERY),
+        {"weight": 2.0, "bias": 3.0},
+    ),
+    "densities.linear_layer": (
+        lambda **a: densities.linear_layer(**a).kinks.pdf(QUERY),
+        {"weight": 2.0, "bias": 3.0},
+    ),
     "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (
         experiments.lazy_limit,

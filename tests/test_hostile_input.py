@@ -17,6 +17,7 @@ import torch
 from scipy import stats
 
 import mflib
+from mflib import densities
 from mflib.potentials import Entropy, Power, Regularized
 from tests import hostile
 from tests.hostile import OWN
@@ -201,6 +202,15 @@ PARTICULAR = [
     # models
     ("variational.solve", "activation", "tanh", (ValueError, "activation tanh is not served")),
     ("potentials.Rescaled", "phi", "power", (TypeError, "phi must be a Potential, got 'power'")),
+    ("potentials.Averaged", "phi", "power", (TypeError, "phi must be a Potential, got 'power'")),
+    ("potentials.Averaged", "phi", Entropy(), (ValueError, "Entropy.* is defined on")),
+    ("potentials.Averaged", "law", "halfnorm", (TypeError, "law must be a frozen scipy.stats")),
+    ("potentials.Averaged", "law", stats.norm(), (ValueError, "law must be the law of a size")),
+    ("potentials.Averaged", "law", stats.halfcauchy(), (ValueError, "law has tails too heavy")),
+    ("ShallowNetwork", "input_weight", 1.0, (TypeError, "input_weight must be a frozen")),
+    ("ShallowNetwork", "input_weight", stats.norm(), (ValueError, "input_weight must be the law")),
+    ("ShallowNetwork", "density", densities.normal_layer(), (ValueError, "input_weight is given")),
+    ("ridges.grid", "density", densities.normal_layer(), (TypeError, "its kink")),
     ("potentials.Rescaled", "c", -1.0, (ValueError, "c must .* > 0 .*got -1.0")),
     ("potentials.Regularized", "psi", Entropy(), (ValueError, "psi Entropy.* is defined on")),
     ("potentials.Regularized", "psi", "power", (TypeError, "psi must be a Potential, got 'power'")),

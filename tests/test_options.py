@@ -33,6 +33,7 @@ PARTICULAR: dict = {
     ("representation.trajectory", "neurons"): (NEURONS, {"density": None}),
     ("representation.trajectory", "rtol"): (1e-6, BENT),
     ("representation.trajectory", "times"): ([1.0, 2.0], {}),
+    ("potentials.Averaged", "law"): (stats.uniform(0, 1), {}),
     ("activations.of", "function_of_torch"): (torch.nn.functional.silu, {}),
     ("functionals.relu_cost", "h"): (mflib.variational.solve(X, Y, activation="abs"), {}),
     ("functionals.relu_cost", "tilt"): ((0.1, 0.4), {}),
@@ -70,6 +71,7 @@ BY_NAME = {
     "grid": np.array([-0.31, 0.44]),
     "activation": "leaky_relu",
     "density": stats.norm(0.1, 0.7),
+    "input_weight": stats.uniform(0, 1),
     "output_scale": 0.5,
 }
 

@@ -26,6 +26,7 @@ def trial(
     limit: Callable[[np.ndarray], np.ndarray] | None = None,
     activation: str = "relu",
     density=None,
+    input_weight=None,
     output_scale: float = 0.0,
     grid: ArrayLike | None = None,
     **flow: Any,
@@ -41,7 +42,7 @@ def trial(
         The data.
     limit : callable, optional
         The function that the trained change f(x, theta) - f(x, initial theta) is compared with.
-    activation, density, output_scale
+    activation, density, input_weight, output_scale
         As in :class:`~mflib.networks.ShallowNetwork`.
     grid : array-like, shape (N,), optional
         As in :func:`distance`.
@@ -75,7 +76,12 @@ def trial(
     if limit is not None:
         exact = on_grid(limit, "limit", points)  # before the work, lest it be in vain
     net = ShallowNetwork(
-        width, activation=activation, density=density, output_scale=output_scale, seed=seed
+        width,
+        activation=activation,
+        density=density,
+        input_weight=input_weight,
+        output_scale=output_scale,
+        seed=seed,
     )
     run = mirror_flow(net, x, y, potential=potential, **flow)
     result: dict[str, Any] = {"status": run.status.name}

@@ -30,7 +30,7 @@ class Dual:
     def discretize(self, measure: Measure) -> Dual:
         """Take the nodes of a measure, and keep the basis."""
         nodes = measure.nodes()
-        self.potential, self.mass = measure.potential, nodes.mass
+        self.potential, self.mass = measure.potential_at(measure.places(nodes)), nodes.mass
         self.basis = measure.features(nodes, measure.points) @ self.from_basis
         return self
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike
 
-from mflib import activations, densities
+from mflib import activations
 from mflib._validation import finite_array
-from mflib.potentials import check_at_zero
+from mflib.potentials import Local, Potential, check_at_zero, under
 from mflib.representation._panels import (
     ENDS,
     MAX_REFINEMENTS,
@@ -77,9 +77,23 @@ class Measure:
         """Return sigma(w . x - b), shape (N, len(points))."""
         return self.sigma(nodes.weight @ points.T - nodes.bias[:, None])
 
+    def places(self, nodes: Nodes) -> np.ndarray | None:
+        """Return where units turn, if the potential is to be asked for there."""
+        return None
+
+    def potential_at(self, places: np.ndarray | None) -> Potential:
+        return self.potential
+
     def alpha(self, nodes: Nodes, multipliers: np.ndarray) -> np.ndarray:
         z = self.features(nodes, self.points) @ multipliers
-        return self.potential.inverse_mirror(z)
+        return self._potential_of(nodes, z).inverse_mirror(z)
+
+    def _potential_of(self, nodes: Nodes, values: np.ndarray) -> Potential:
+        """Return the potential of each node, for values of shape (N,) or (N, k)."""
+        places = self.places(nodes)
+        if places is not None and values.ndim > 1:
+            places = places[:, None]
+        return self.potential_at(places)
 
     # Several functions at once have multipliers of shape (m, k), one in each column.
 
@@ -87,9 +101,10 @@ class Measure:
         """Return the integral of the divergence of alpha from 0, shape () or (k,)."""
         nodes = self.nodes()
         alpha = self.alpha(nodes, multipliers)
-        divergence = self.potential.bregman(alpha, np.zeros(1))
+        phi = self._potential_of(nodes, alpha)
+        divergence = phi.bregman(alpha, np.zeros(1))
         # where a square overflows far out, with hardly any mass: it is at most alpha z
-        bound = alpha * self.potential.mirror(alpha)
+        bound = alpha * phi.mirror(alpha)
         return nodes.mass @ np.where(np.isfinite(divergence), divergence, bound)
 
     def evaluate(self, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
@@ -148,14 +163,15 @@ class Biases(Measure):
     r"""w = ±1 and b from a density: Gauss panels in the place t = wb at which a unit turns.
 
     With these, :math:`\sigma(wx - b) = \sigma(w(x - t))`: data far from zero beside their spread
-    and the density's cost no digits if x and t are measured from an origin among them.
+    and the density's cost no digits if x and t are measured from an origin among them. Where the
+    size of a weight depends on its kink, scale says how.
     """
 
     edges: list[np.ndarray]  # places of w = 1 and of w = -1, increasing
     _present: Nodes | None  # the nodes of these panels, once they are known
 
-    def __init__(self, x, sigma, potential, density) -> None:
-        self.density, self.unit = density, float(density.std())
+    def __init__(self, x, sigma, potential, density, scale: Callable | None = None) -> None:
+        self.density, self.unit, self.scale = density, float(density.std()), scale
         grid = grid_of(density, self.unit)
         middle, near = 0.5 * (x.min() + x.max()), 10 * (np.ptp(x) + self.unit)
         apart = abs(abs(middle) - abs(np.median(grid.edges)))
@@ -165,6 +181,14 @@ class Biases(Measure):
         self.beyond = self._both(grid.beyond)
         self.is_open = [grid.is_open, grid.is_open[::-1]]
         self.outermost = grid.outermost
+
+    def places(self, nodes: Nodes) -> np.ndarray | None:
+        return None if self.scale is None else nodes.weight[:, 0] * nodes.bias + self.origin
+
+    def potential_at(self, places: np.ndarray | None) -> Potential:
+        if places is None or self.scale is None:
+            return self.potential
+        return Local(self.potential, self.scale(places))
 
     def _both(self, b: np.ndarray) -> list[np.ndarray]:
         """Return the places, from the origin, of units with these biases and w = 1, w = -1."""
@@ -263,6 +287,9 @@ class Biases(Measure):
         features, p = self.features(nodes, self.points), self.unit * pdf_at(self.density, b)
         z = (features @ several).reshape(4, 3, -1)
         size = (np.abs(features) @ np.abs(several)).reshape(4, 3, -1)
+        if self.scale is not None:
+            tau = self.scale(b)
+            p, z, size = p / tau**2, z * tau[:, :, None], size * tau[:, :, None]
         tails = np.flatnonzero(np.isfinite(b).all(axis=1))
         return np.array(
             [
@@ -331,7 +358,8 @@ class Biases(Measure):
         """Return what rounding in z and in the pdf does to the mass of alpha, shape (n, k)."""
         features = np.abs(self.features(self._nodes(panels, NODES, masses), self.points))
         blur = 1e-15 * (features @ np.abs(several)).reshape(alpha.shape)
-        blur = np.einsum("pn,pnk->pk", masses, blur / self.potential.hessian(alpha))
+        phi = self.potential_at((panels.places(NODES) + self.origin)[:, :, None])
+        blur = np.einsum("pn,pnk->pk", masses, blur / phi.hessian(alpha))
         low, high = panels.low + self.origin, panels.high + self.origin
         steep = rounding(masses, low, high, self.unit)
         return blur + steep[:, None] * np.abs(alpha).max(axis=1)
@@ -380,8 +408,13 @@ def _described(points, sigma, potential, density, neurons) -> Measure:
             f"x has {points.shape[1]} inputs per data point; a density serves one only. Draw "
             "neurons, e.g. from a ShallowNetwork, and pass them as neurons=(w, b)."
         )
-    density = densities.of(density)
-    return Biases(points[:, 0], sigma, potential, density)
+    potential, density, scale = under(potential, density)
+    if scale is not None and not isinstance(sigma, activations.PiecewiseLinear):
+        raise ValueError(
+            f"activation {sigma!r} is not piecewise linear, so kinks and sizes of weights do not "
+            "say what a unit does; use 'relu', 'abs' or a leaky ReLU, or pass neurons=(w, b)."
+        )
+    return Biases(points[:, 0], sigma, potential, density, scale)
 
 
 def out_of_reach(measure: Measure, y: np.ndarray, *, exactly: bool = True) -> str | None:

@@ -162,7 +162,8 @@ def solve(
         unscaled one.
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with w = ±1 with equal probability; uniform on [-1, 1] if
-        not given.
+        not given. Or of units whose kinks depend on their weights: `densities.normal_layer`,
+        `densities.linear_layer`.
     neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional
         Input weights and biases: instead of the density, the measure that puts 1/n on each. With a
         network's own this is the exact lazy limit *of that network*.
@@ -203,7 +204,7 @@ def solve(
     if fault := out_of_reach(measure, targets, exactly=not root.size):
         raise ValueError(fault)
     rows = np.atleast_2d(targets.T)
-    together = [rows] if isinstance(potential, Quadratic) else rows[:, None]
+    together = [rows] if isinstance(measure.potential, Quadratic) else rows[:, None]
     with np.errstate(all="ignore"):  # what is not finite in the end is not converged
         parts = [_solve(copy.copy(measure), group, root) for group in together]
     return _joined(parts, single=targets.ndim == 1)
@@ -260,10 +261,10 @@ def kernel(
     points, _ = dataset(x, np.zeros(x.shape[:1]), distinct=False)
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
+    curvature = measure.potential.hessian(np.zeros(1))
     measure.potential = Quadratic()
     measure.adapt(np.eye(len(points)))
     _check_integrable(measure)
-    curvature = potential.hessian(np.zeros(1))
     if x2 is not None:  # with alpha = sigma(w . x_i - b), the function h is the row of x_i
         return measure.evaluate(2 * np.eye(len(points)), _checked_second(x2, x)).T / curvature
     nodes = measure.nodes()

@@ -155,6 +155,7 @@ def trajectory(
     # products of small matrices: more threads would only wait for each other
     with threadpool_limits(limits=1, user_api="blas"):
         model = _Model(measure, targets, stops)
+        potential = measure.potential  # of a layer, averaged
         if isinstance(potential, Quadratic):
             rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
             return _trajectory(model, stops, rows, [0.0])

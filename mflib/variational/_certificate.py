@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mflib.potentials import Potential
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._finite_elements import Orientation
 from mflib.variational._panels import Tail
@@ -66,21 +65,22 @@ def _follow(dual, at: Evaluation, o, nodal, tail: Tail, sign: int, element: int)
     offset = sign * tail.t - o.grid[element]
     step = nodal[element + 1] - nodal[element]
     z = nodal[element] + step * (offset / o.widths[element])
-    alpha = _invert(dual.potential, z)
+    alpha = _invert(dual, sign * tail.t, z)
     offset = offset[: len(alpha)]
     mass = 0.5 * tail.p[: len(alpha)] * np.abs(offset)  # of an octave
-    cost = mass * dual.potential.bregman(alpha, np.zeros(1))
+    phi = dual.potential_at(sign * tail.t[: len(alpha)])
+    cost = mass * phi.bregman(alpha, np.zeros(1))
     load = mass * np.abs(alpha * offset)
     small = (cost <= _SHARE * at.cost) & (load <= _SHARE * np.abs(dual.y).max())
     # a slope that is rounding only, as of an odd solution, would go on for ever
     if np.abs(step) <= 1e-13 * np.abs(nodal).max():
         return Tails.NEGLIGIBLE if small[:1].all() or not nodal.any() else Tails.CUT
-    if _outgrows(dual.potential, float(np.sign(z[-1])), tail):
+    if _outgrows(dual, float(np.sign(z[-1])), tail):
         return Tails.DIVERGENT
     return Tails.NEGLIGIBLE if small.all() else Tails.CUT
 
 
-def _outgrows(potential: Potential, sign: float, tail: Tail) -> bool:
+def _outgrows(dual: DiscreteDual, sign: float, tail: Tail) -> bool:
     """Whether z alpha p has no integral for any field with a slope, however small.
 
     With d log alpha / d log z = a ~ z^d, and the like for the tail, the larger order wins; powers
@@ -88,7 +88,8 @@ def _outgrows(potential: Potential, sign: float, tail: Tail) -> bool:
     """
     if not np.isfinite(tail.order):
         return False
-    alpha = np.abs(_invert(potential, sign * 4.0 ** np.arange(80)))
+    t = 4.0 ** np.arange(80)
+    alpha = np.abs(_invert(dual, t, sign * t))
     slopes = np.diff(np.log(alpha[(alpha > 0) & (alpha < 1e300)])) / np.log(4)
     if len(slopes) < 2:
         return True
@@ -98,11 +99,11 @@ def _outgrows(potential: Potential, sign: float, tail: Tail) -> bool:
     return bool(slopes[-1] > tail.exponent - 2 - 1e-6)
 
 
-def _invert(potential: Potential, z: np.ndarray) -> np.ndarray:
+def _invert(dual: DiscreteDual, t: np.ndarray, z: np.ndarray) -> np.ndarray:
     """The inverse mirror map of the first z, up to where an inverse without a formula gives up."""
     while len(z):
         try:
-            return potential.inverse_mirror(z)
+            return dual.potential_at(t[: len(z)]).inverse_mirror(z)
         except ValueError:
             z = z[: len(z) // 2]
     return z

@@ -8,6 +8,7 @@ matrix, tridiagonal but for two rows and columns.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,15 @@ from mflib.potentials import Potential, Quadratic
 from mflib.variational._banded import Arrow
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
-from mflib.variational._quadrature import Level, Pieces, gauss_rule, split
+from mflib.variational._quadrature import (
+    Level,
+    Pieces,
+    Varying,
+    coefficients,
+    gauss_rule,
+    potential_at,
+    split,
+)
 
 
 @dataclass(frozen=True)
@@ -35,16 +44,27 @@ class DiscreteDual:
     r"""max over xi of g(xi) = xi . targets - integral of phi*(z)  (theory: section 4).
 
     The coefficients xi belong to the hat functions of the interior data, in order, and then to the
-    global functions.
+    global functions. Where the size of a weight depends on its kink, scale says how.
     """
 
     def __init__(
-        self, x, y, slope: float, potential: Potential, density, *, far: bool = False
+        self,
+        x,
+        y,
+        slope: float,
+        potential: Potential,
+        density,
+        scale: Callable | None = None,
+        *,
+        far: bool = False,
     ) -> None:
         self.x, self.y, self.slope, self.potential, self.density = x, y, slope, potential, density
         self.panels = smooth_panels(density, far=far)
         reach = max(x[-1] - x[0], self.panels.spread)
         self.grid = np.concatenate([[x[0] - reach], x, [x[-1] + reach]])
+        self.varying: Potential | Varying = potential
+        if scale is not None:
+            self.varying = Varying(potential, scale, self.grid)
         # both orientations of a kink of the absolute value are the same function
         facing: tuple[tuple[int, ...], ...] = ((1, -1),) if slope == -1 else ((1,), (-1,))
         self.orientations = [
@@ -145,21 +165,26 @@ class DiscreteDual:
         o = orientation
         return o.pieces(self.nodal_values(o, xi), o.left, o.right, o.element)
 
+    def potential_at(self, t: np.ndarray) -> Potential:
+        """The potential of units that turn at these places."""
+        return potential_at(self.varying, t)
+
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         """Assemble the dual's gradient and curvature, and the primal cost of its field."""
         cost, gradient, mass_matrices = 0.0, self.targets.copy(), []
         load = np.zeros_like(gradient)
         for o in self.orientations:
-            pieces = split(self.pieces(o, xi), self.potential, level)
-            rule = gauss_rule(pieces, self.potential, level.nodes)
+            pieces = split(self.pieces(o, xi), self.varying, level)
+            rule = gauss_rule(pieces, self.varying, level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            part = self.against_basis(o, assembly.load_vector(rule.alpha))
+            phi, alpha = coefficients(self.varying, pieces, rule)
+            part = self.against_basis(o, assembly.load_vector(alpha))
             gradient -= part
             load += part
-            divergence = self.potential.bregman(rule.alpha, np.zeros(1))
+            divergence = phi.bregman(alpha, np.zeros(1))
             cost += float((assembly.weights * divergence).sum())
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
-            mass_matrices.append(assembly.mass_matrix(1 / self.potential.hessian(rule.alpha)))
+            mass_matrices.append(assembly.mass_matrix(1 / phi.hessian(alpha)))
         return Evaluation(xi, cost, gradient, load, mass_matrices)
 
     def newton_matrix(self, mass_matrices: list[tuple[np.ndarray, np.ndarray]]) -> Arrow:

@@ -2,14 +2,14 @@ r"""Panels on which a density is smooth, found once for each density, and what t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
-from scipy import integrate, stats
+from scipy import integrate
 
+from mflib.densities import Defined, defined
 from mflib.variational._quadrature import gauss
 
 _NODES, _WEIGHTS = gauss(16)
@@ -45,29 +45,6 @@ class Panels:
     tails: tuple[Tail, ...]
 
 
-@dataclass(frozen=True)
-class _Defined:
-    """A density that equals every other one with the same definition."""
-
-    definition: Any
-    density: Any = field(compare=False)
-
-
-def _defined(density) -> _Defined:
-    """Tell SciPy's own families by their name and parameters, anything else by its identity."""
-    family, parameters = getattr(density, "dist", None), getattr(density, "kwds", {})
-    name = str(getattr(family, "name", None))
-    bounds = getattr(family, "a", None), getattr(family, "b", None)
-    if type(family) is not type(getattr(stats, name, density)):
-        return _Defined(density, density)
-    definition = (name, *bounds, density.args, *sorted(parameters.items()))
-    try:
-        hash(definition)
-    except TypeError:  # an array among the parameters
-        return _Defined(density, density)
-    return _Defined(definition, density)
-
-
 def smooth_panels(density, *, far: bool = False) -> Panels:
     r"""Find panels on which 16 Gauss nodes integrate the density to machine precision.
 
@@ -83,13 +60,13 @@ def smooth_panels(density, *, far: bool = False) -> Panels:
         Cut tails only where the pdf almost underflows, and resolve them to a fraction of
         themselves: for integrands that grow faster than a square.
     """
-    return _smooth_panels(_defined(density), far)
+    return _smooth_panels(defined(density), far)
 
 
 @lru_cache(maxsize=64)  # the same density serves many problems, often frozen anew
 @np.errstate(all="ignore")
-def _smooth_panels(defined: _Defined, far: bool) -> Panels:
-    density = defined.density
+def _smooth_panels(given: Defined, far: bool) -> Panels:
+    density = given.distribution
     centre, spread = float(density.median()), float(density.std())
     ends, tails = [float(end) for end in density.support()], []
     steep = np.zeros(2, dtype=bool)

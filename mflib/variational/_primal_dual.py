@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -131,14 +130,15 @@ class FixedNodes:
     """Quadrature nodes that do not follow the field, all in one array, shape (count, K)."""
 
     def __init__(self, dual: DiscreteDual, count: int) -> None:
-        self.dual, self.assemblies = dual, []
-        self.potential: Any = dual.potential
+        self.dual, self.assemblies, places = dual, [], []
         self.targets = dual.targets
         for o in dual.orientations:
             zero = np.zeros(len(o.left))
             pieces = Pieces(o.left, o.right, zero, zero, o.element)
-            offset, _, weights = gauss_rule(pieces, dual.potential, count)
-            self.assemblies.append(Assembly.at(o, o.element, offset, weights))
+            rule = gauss_rule(pieces, dual.potential, count)
+            self.assemblies.append(Assembly.at(o, o.element, rule.offset, rule.weights))
+            places.append(o.grid[o.element] + rule.offset)
+        self.potential = dual.potential_at(np.concatenate(places, axis=1))
         self.weights = np.concatenate([a.weights for a in self.assemblies], axis=1)
 
     def field(self, state: np.ndarray) -> np.ndarray:

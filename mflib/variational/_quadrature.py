@@ -9,13 +9,14 @@ on each piece is the work of `_panels`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 
-from mflib.potentials import Potential
+from mflib.potentials import Local, Potential
 
 gauss = lru_cache(leggauss)
 
@@ -60,7 +61,41 @@ class GaussRule(NamedTuple):
     weights: np.ndarray
 
 
-def split(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
+class Varying(NamedTuple):
+    r"""A potential that depends on the place: :math:`\varphi(\tau(t) x)/\tau(t)^2`."""
+
+    potential: Potential
+    scale: Callable[[np.ndarray], np.ndarray]
+    grid: np.ndarray  # the elements' nodes
+
+    def at(self, t: np.ndarray) -> Potential:
+        return Local(self.potential, self.scale(t))
+
+
+def potential_at(potential: Potential | Varying, t: np.ndarray) -> Potential:
+    """The potential of units that turn at these places."""
+    return potential.at(t) if isinstance(potential, Varying) else potential
+
+
+def amid(potential: Potential | Varying, pieces: Pieces, chosen=...) -> Potential:
+    """The potential in the middle of each piece: all that choosing nodes needs of one."""
+    if not isinstance(potential, Varying):
+        return potential
+    middle = potential.grid[pieces.element] + 0.5 * (pieces.left + pieces.right)
+    return potential.at(middle[chosen])
+
+
+def coefficients(
+    potential: Potential | Varying, pieces: Pieces, rule: GaussRule
+) -> tuple[Potential, np.ndarray]:
+    """The potential at quadrature nodes, and alpha; the nodes know that of the middle."""
+    if not isinstance(potential, Varying):
+        return potential, rule.alpha
+    phi = potential.at(potential.grid[pieces.element] + rule.offset)
+    return phi, phi.inverse_mirror(amid(potential, pieces).mirror(rule.alpha))
+
+
+def split(pieces: Pieces, potential: Potential | Varying, level: Level) -> Pieces:
     """Split pieces at the zeros of z, then geometrically in alpha towards those zeros."""
     left, right, z_left, z_right, element = pieces
     crosses = np.sign(z_left) * np.sign(z_right) < 0
@@ -76,13 +111,14 @@ def split(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     return _graded(pieces, potential, level) if level.cuts else pieces
 
 
-def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
+def _graded(pieces: Pieces, potential: Potential | Varying, level: Level) -> Pieces:
     """Cut each piece where alpha has fallen by the level's ratio, again and again."""
     left, right, z_left, z_right, element = pieces
     outward = np.abs(z_right) >= np.abs(z_left)
     t_outer, t_inner = np.where(outward, right, left), np.where(outward, left, right)
     z_outer, z_inner = np.where(outward, z_right, z_left), np.where(outward, z_left, z_right)
-    outer, inner = potential.inverse_mirror(z_outer), potential.inverse_mirror(z_inner)
+    phi = amid(potential, pieces)
+    outer, inner = phi.inverse_mirror(z_outer), phi.inverse_mirror(z_inner)
     size, smallest = (np.log(np.maximum(np.abs(alpha), 1e-300)) for alpha in (outer, inner))
     reach = (size - smallest) / np.log(level.ratio)
     cuts = np.fmin(np.fmax(np.ceil(reach - 1e-9) - 1, 0), level.cuts)  # none of what is no number
@@ -90,7 +126,7 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     piece = np.repeat(np.arange(len(left)), count + 1)
     first = np.cumsum(count + 1) - count - 1
     cut = np.arange(len(piece)) - first[piece]  # 0, ..., count within each piece
-    z = potential.mirror(outer[piece] * level.ratio ** -cut.astype(float))
+    z = amid(potential, pieces, piece).mirror(outer[piece] * level.ratio ** -cut.astype(float))
     z = np.where(cut == 0, z_outer[piece], z)
     rise = (z_outer - z_inner)[piece]
     fraction = np.divide(z - z_inner[piece], rise, out=np.ones_like(z), where=rise != 0)
@@ -108,7 +144,7 @@ def _graded(pieces: Pieces, potential: Potential, level: Level) -> Pieces:
     )
 
 
-def gauss_rule(pieces: Pieces, potential: Potential, count: int) -> GaussRule:
+def gauss_rule(pieces: Pieces, potential: Potential | Varying, count: int) -> GaussRule:
     r"""Gauss nodes on pieces where z keeps its sign.
 
     Where z varies by less than a tenth, :math:`(\varphi')^{-1}` is smooth and t is the
@@ -123,12 +159,13 @@ def gauss_rule(pieces: Pieces, potential: Potential, count: int) -> GaussRule:
     fraction, alpha, weights = np.empty((3, count, len(left)))
     if len(flat):
         fraction[:, flat], weights[:, flat] = x, w
-        alpha[:, flat] = potential.inverse_mirror(z_left[flat] + rise[flat] * x)
+        phi = amid(potential, pieces, flat)
+        alpha[:, flat] = phi.inverse_mirror(z_left[flat] + rise[flat] * x)
     if len(steep):
-        start, rise = z_left[steep], rise[steep]
-        a, b = potential.inverse_mirror(start), potential.inverse_mirror(z_right[steep])
+        start, rise, phi = z_left[steep], rise[steep], amid(potential, pieces, steep)
+        a, b = phi.inverse_mirror(start), phi.inverse_mirror(z_right[steep])
         between = a + (b - a) * x
         alpha[:, steep] = between
-        fraction[:, steep] = (potential.mirror(between) - start) / rise
-        weights[:, steep] = potential.hessian(between) * (w * ((b - a) / rise))
+        fraction[:, steep] = (phi.mirror(between) - start) / rise
+        weights[:, steep] = phi.hessian(between) * (w * ((b - a) / rise))
     return GaussRule(left + width * fraction, alpha, width * weights)

@@ -22,7 +22,7 @@ from mflib.variational._banded import RidgeSystem
 from mflib.variational._data import Data
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._finite_elements import Orientation
-from mflib.variational._quadrature import Level, gauss_rule, split
+from mflib.variational._quadrature import Level, Varying, coefficients, gauss_rule, split
 
 _CHUNK = 4_000_000  # entries of the derivative that are computed at once
 
@@ -155,11 +155,15 @@ class Sensitivity:
         some = right > left
         index, left, right = index[some], left[some], right[some]
         pieces = o.pieces(self.dual.nodal_values(o, self.xi), left, right, ramp.element[index])
-        pieces = split(pieces._replace(element=index), self.dual.potential, self.level)
-        offset, alpha, weights = gauss_rule(pieces, self.dual.potential, self.level.nodes)
+        varying = self.dual.varying
+        if isinstance(varying, Varying):
+            varying = varying._replace(grid=o.grid[ramp.element])  # by what pieces call elements
+        pieces = split(pieces._replace(element=index), varying, self.level)
+        rule = gauss_rule(pieces, varying, self.level.nodes)
+        offset, (phi, alpha) = rule.offset, coefficients(varying, pieces, rule)
         index, element = pieces.element, ramp.element[pieces.element]
         b = o.grid[element] + offset
-        weights = weights * o.pdf(b) / self.dual.potential.hessian(alpha)
+        weights = rule.weights * o.pdf(b) / phi.hessian(alpha)
         weights *= ramp.slope[index] * (b - ramp.origin[index])
         nodal, width = np.zeros((count, len(o.grid))), len(o.grid)
         for shift, shape in enumerate(o.shape_functions(offset, element)):

@@ -185,7 +185,7 @@ class _Slack(FixedNodes):
         self.problem, self.root = problem, np.sqrt(problem.ridge)
         self.inner, self.shape = self.weights.size, self.weights.shape
         self.weights = np.concatenate([self.weights.ravel(), np.ones(len(self.root))])
-        self.potential = _WithSlack(problem.dual.potential, self.inner)
+        self.potential = _WithSlack(self.potential, self.inner, self.shape)
         self.targets = problem.dual.y
 
     def parts(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,13 +221,13 @@ class _Slack(FixedNodes):
 class _WithSlack:
     """A potential for the first entries of an array, and half the square for the others."""
 
-    def __init__(self, potential: Potential, count: int) -> None:
-        self.potential, self.count = potential, count
+    def __init__(self, potential: Potential, count: int, shape: tuple[int, ...]) -> None:
+        self.potential, self.count, self.shape = potential, count, shape
 
     def _apply(self, function, slack, *arrays) -> np.ndarray:
-        heads = (array[: self.count] for array in arrays)
+        heads = (a[: self.count].reshape(self.shape) if len(a) > 1 else a for a in arrays)
         tails = (array[self.count :] if len(array) > 1 else array for array in arrays)
-        return np.concatenate([function(*heads), slack(*tails)])
+        return np.concatenate([function(*heads).ravel(), slack(*tails)])
 
     def hessian(self, alpha: np.ndarray) -> np.ndarray:
         return self._apply(self.potential.hessian, np.ones_like, alpha)

@@ -14,7 +14,7 @@ from mflib.potentials import Quadratic
 from mflib.variational._data import Data
 from mflib.variational._dual import DiscreteDual
 from mflib.variational._finite_elements import Assembly, Orientation
-from mflib.variational._quadrature import Level, Pieces, gauss, gauss_rule, split
+from mflib.variational._quadrature import Level, Pieces, coefficients, gauss, gauss_rule, split
 from mflib.variational._sensitivity import Sensitivity
 from mflib.variational._smoothing import Point
 
@@ -220,7 +220,7 @@ class Solution:
             there = p > 0  # elsewhere alpha may overflow
             t = flat[there]
             pieces = self._pieces(o, t, t, np.searchsorted(self._dual.x, t))
-            alpha = self._dual.potential.inverse_mirror(pieces.z_left)
+            alpha = self._dual.potential_at(t).inverse_mirror(pieces.z_left)
             total[there] += (1 - self._dual.slope) * alpha * p[there]
         return total.reshape(x.shape)
 
@@ -265,10 +265,12 @@ class Solution:
         for o in self._dual.orientations:
             there = o.in_support(start, stop)  # elsewhere alpha may overflow
             pieces = self._pieces(o, start[there], stop[there], element[there])
-            offset, alpha, w = gauss_rule(pieces, self._dual.potential, self._level.nodes)
-            w = (1 - self._dual.slope) * w * alpha * o.pdf(o.grid[pieces.element] + offset)
+            rule = gauss_rule(pieces, self._dual.varying, self._level.nodes)
+            _, alpha = coefficients(self._dual.varying, pieces, rule)
+            p = o.pdf(o.grid[pieces.element] + rule.offset)
+            w = (1 - self._dual.slope) * rule.weights * alpha * p
             rise[there] += w.sum(axis=0)
-            moment[there] += np.einsum("nk,nk->k", w, pieces.right - offset)
+            moment[there] += np.einsum("nk,nk->k", w, pieces.right - rule.offset)
         return rise, moment
 
     @cached_property
@@ -277,7 +279,7 @@ class Solution:
         d = self._dual
         split_orientations, ends = [], [d.x]
         for o in d.orientations:
-            pieces = split(d.pieces(o, self._point.at.xi), d.potential, self._level)
+            pieces = split(d.pieces(o, self._point.at.xi), d.varying, self._level)
             split_orientations.append((o, pieces))
             for offset in (pieces.left, pieces.right):
                 # a data point is a knot already; as an element's right end it would be rounded anew
@@ -305,10 +307,10 @@ class Solution:
         total = 0.0
         for o, pieces in split_orientations:
             slope = self._dual.slope if o.signs[0] == 1 else -1.0
-            offset, alpha, w = gauss_rule(pieces, self._dual.potential, self._level.nodes)
-            total += slope * float(
-                Assembly.at(o, pieces.element, offset, w).load_vector(alpha).sum()
-            )
+            rule = gauss_rule(pieces, self._dual.varying, self._level.nodes)
+            assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
+            _, alpha = coefficients(self._dual.varying, pieces, rule)
+            total += slope * float(assembly.load_vector(alpha).sum())
         return total
 
     @allow_overflow()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflib import activations, densities
-from mflib.potentials import Potential, Quadratic, check_at_zero
+from mflib.potentials import Potential, Quadratic, check_at_zero, under
 from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._data import Data, dataset_with_ridge
 from mflib.variational._dual import DiscreteDual, Evaluation
@@ -69,7 +69,8 @@ def solve(
         The scaled potential; ``Quadratic()`` if not given.
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
-        given.
+        given. Or of units whose kinks depend on their weights: `densities.normal_layer`,
+        `densities.linear_layer`.
     ridge : float or array-like of shape (m,) or "gcv"
         :math:`R \ge 0`, one number for all data or one for each; 0 interpolates. Data that count w
         times as much have R / w. It has the unit of :math:`y^2` over that of the cost. "gcv"
@@ -109,7 +110,8 @@ def solve(
     [0.23, 0.591, 0.591, 0.295]
     """
     potential = Quadratic() if potential is None else potential
-    density = densities.of(density)
+    if not isinstance(density, densities.Layer):
+        density = densities.of(density)
     data = dataset_with_ridge(x, y, ridge)
     model = checked_model(data, activations.get(activation), potential, density)
     with allow_overflow():
@@ -270,13 +272,14 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
 
 
 def checked_model(data: Data, sigma, potential, density) -> tuple:
-    """Return slope, potential and density, or raise unless this solver serves the problem."""
+    """Return what a `DiscreteDual` takes after the data, or raise unless it serves the problem."""
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(
             f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' "
             "or a leaky ReLU; use representation.solve."
         )
     check_at_zero(potential)
+    potential, density, scale = under(potential, density)
     x = data.x[data.ridge == 0]  # others may be missed
     low, high = density.support()
     outside = x[((x < low) | (x > high)) & ((x < -high) | (x > -low))]
@@ -294,7 +297,7 @@ def checked_model(data: Data, sigma, potential, density) -> tuple:
             f" are negative for every b in the support [{low:g}, {high:g}], so h is 0 there. Let "
             "the density begin below, or shift x."
         )
-    return sigma.slope, potential, density
+    return sigma.slope, potential, density, scale
 
 
 def _check_support_between(dual: DiscreteDual) -> None:

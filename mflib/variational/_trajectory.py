@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from mflib import activations, densities
+from mflib import activations
 from mflib._collocation import NoConvergence, TrajectoryStatus
 from mflib._validation import count, dataset, finite_array, flag, number, stopping_times
-from mflib.potentials import Potential, Quadratic
+from mflib.potentials import Potential, Quadratic, check_at_zero
 from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._contour import ContourPath
 from mflib.variational._data import Data
@@ -280,12 +280,13 @@ def trajectory(
     rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     probes = probes if probes is None else count("probes", probes, least=0)
     progress, scaled = flag("progress", progress), flag("scaled", scaled)
-    potential, density = Quadratic() if potential is None else potential, densities.of(density)
+    potential = Quadratic() if potential is None else potential
+    check_at_zero(potential)
     # every datum is missed at any time, as with a ridge
     data = Data.merged(points[:, 0], targets, np.ones(len(targets)))
-    slope, *_ = checked_model(data, activations.get(activation), potential, density)
     clock = stops if scaled else 2 * stops / float(potential.hessian(np.zeros(1))[0])
-    model = slope, potential if scaled else Quadratic(), density
+    followed = potential if scaled else Quadratic()
+    model = checked_model(data, activations.get(activation), followed, density)
     # products of small matrices: more threads would only wait for each other
     with threadpool_limits(limits=1, user_api="blas"), allow_overflow():
         path, states, cut = _follow(Model(data, *model), clock, rtol, progress)

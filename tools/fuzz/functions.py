@@ -194,6 +194,7 @@ def draw_network(rng) -> Problem:
         "activation": draws.activation(rng),
         "density": draws.density(rng),
         "points": rng.normal(size=(3, 4)).tolist(),
+        "sizes": draws.choose(rng, [None, "halfnorm", "rayleigh", "expon"]),
     }
 
 
@@ -201,6 +202,7 @@ def run_network(problem: Problem) -> Any:
     made = {
         "activation": draws.make_activation(problem["activation"]),
         "density": draws.make_density(problem["density"]),
+        "input_weight": getattr(stats, problem["sizes"])() if problem["sizes"] else None,
     }
     names = ("width", "input_dim", "seed", "output_scale")
     net = mflib.ShallowNetwork(**{name: problem[name] for name in names}, **made)
@@ -215,12 +217,16 @@ def check_network(problem: Problem, answer: Any) -> str | None:
     frozen = draws.make_density(problem["density"])
     low, high = frozen.support()
     size = (np.abs(hidden) @ np.abs(a)).max() + abs(float(d))
-    inside = (b >= low).all() and (b <= high).all()
-    p = stats.kstest(b, frozen.cdf).pvalue if len(b) > 20 else 1.0
+    lengths = np.linalg.norm(w, axis=1)
+    kinks, slack = b / lengths, 1e-12 * np.abs(b / lengths)
+    inside = (kinks + slack >= low).all() and (kinks - slack <= high).all()
+    p = stats.kstest(kinks, frozen.cdf).pvalue if len(b) > 20 else 1.0
+    sizes = stats.kstest(lengths, problem["sizes"]).pvalue if problem["sizes"] else 1.0
     return first_of(
         apart("the outputs", outputs, hidden @ a + float(d), 1e-12 * size),
-        apart("the lengths of input weights", np.linalg.norm(w, axis=1), np.ones(len(b)), 1e-14),
-        None if inside and p > 1e-7 else f"the biases do not follow the density: p = {p:.1e}",
+        None if problem["sizes"] else apart("the lengths", lengths, np.ones(len(b)), 1e-14),
+        None if len(b) < 20 or sizes > 1e-7 else f"the lengths do not follow: p = {sizes:.1e}",
+        None if inside and p > 1e-7 else f"the kinks do not follow the density: p = {p:.1e}",
         None if problem["output_scale"] or not outputs.any() else "the start is not zero",
     )
 
