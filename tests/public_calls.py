@@ -133,6 +133,12 @@ CALLS = REGISTERED | {
     ),
     "variational.solve": (variational.solve, {**DATA, **MODEL, "activation": "relu"}),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.trajectory": (
+        variational.trajectory,
+        {**DATA, "times": [1.0, 3.0], **MODEL, "activation": "relu", "rtol": 3.0}
+        | {"scaled": False, "probes": 3},
+    ),
+    "variational.Trajectory": (variational.trajectory(X, Y, [1.0, 3.0]), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},

@@ -150,7 +150,8 @@ def outcome(expected) -> str:
 
 TEXTS = pd.DataFrame({"width": ["1", "2"], "error": [1.0, 2.0], "kind": ["a", "a"]})
 STALLED, CONVERGED, NO_STATUS = "STALLED", "CONVERGED", {"no status"}
-SOLVERS = ("variational.solve", "representation.solve", "representation.trajectory", "mirror_flow")
+PATHS = ("representation.trajectory", "variational.trajectory")
+SOLVERS = ("variational.solve", "representation.solve", *PATHS, "mirror_flow")
 OVERFLOW = (ValueError, "y reaches .*square overflows; rescale")
 PARTICULAR = [
     # shapes
@@ -168,7 +169,7 @@ PARTICULAR = [
     *((f, ("x", "y"), ([0.3], [2]), {"CONVERGED", "MAX_TIME", "COMPLETED"}) for f in SOLVERS),
     ("variational.solve", "x", [0.1] * 5, (ValueError, "x contains 0.1 more than once; average")),
     ("representation.solve", ("x", "ridge"), ([0.1] * 5, 0.0), (ValueError, "x contains 0.1 more")),
-    ("representation.trajectory", "x", [0.1] * 5, {"COMPLETED"}),
+    *((f, "x", [0.1] * 5, {"COMPLETED"}) for f in PATHS),
     ("mirror_flow", ("x", "max_time"), ([0.1] * 5, 1e9), {"STALLED"}),
     ("variational.solve", ("x", "y"), ([0.1, np.nextafter(0.1, 1), 0.5], [1, 2, 3]), {STALLED}),
     ("representation.solve", ("x", "ridge"), (1e-100 * X, 0), {STALLED}),
@@ -247,8 +248,12 @@ PARTICULAR = [
     ("mirror_flow", "save_at", [2.0, 1.0], (ValueError, "save_at must be increasing")),
     ("mirror_flow", "save_at", "now", (TypeError, "save_at must be an array of real")),
     ("mirror_flow", "max_time", 0, (ValueError, r"max_time must .* > 0 \(math.inf sets no limit")),
-    ("representation.trajectory", "times", [], (ValueError, "times must be increasing")),
-    ("representation.trajectory", "times", None, (TypeError, "times must be an array of real")),
+    *((f, "times", [], (ValueError, "times must be increasing")) for f in PATHS),
+    *((f, "times", None, (TypeError, "times must be an array of real")) for f in PATHS),
+    ("variational.trajectory", "scaled", "no", (TypeError, "scaled must be True or False")),
+    ("variational.trajectory", "probes", -1, (ValueError, "probes must be at least 0")),
+    ("variational.trajectory", "probes", 1, (ValueError, "probes must be 0 or at least 2")),
+    ("variational.trajectory", "activation", "tanh", (ValueError, "activation tanh is not served")),
     ("representation.solve", "ridge", -1.0, (ValueError, "ridge has the negative eigenvalue")),
     ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number, have")),
     ("representation.solve", "ridge", "much", (TypeError, "ridge must be an array of real")),
