@@ -131,7 +131,10 @@ CALLS = REGISTERED | {
         | {"loss_target": 1e-7, "rtol": 3.0, "learning_rate": 3.0, "max_time": 3.0}
         | {"save_at": [1.0, 2.0]},
     ),
-    "variational.solve": (variational.solve, {**DATA, **MODEL, "activation": "relu"}),
+    "variational.solve": (
+        variational.solve,
+        {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
+    ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
     "variational.trajectory": (
         variational.trajectory,

@@ -54,7 +54,7 @@ OF_A_NETWORK = {"experiments.trial", "experiments.split_error", "experiments.sam
 OF_A_MAP = {"potentials.Potential", "mirror_maps.MirrorMap", "mirror_maps.mirror_map"}
 OTHERS = {*ELEMENTWISE, *((f, "y") for f in REGISTERED), *OF_A_SHAPE, *OF_A_NETWORK, *OF_A_MAP}
 ARRAYS = where(lambda v: isinstance(v, np.ndarray), OTHERS)
-MORE_THAN_NUMBERS = {("representation.solve", "ridge"), ("plotting.power_law", "exponent")}
+MORE_THAN_NUMBERS = {*((f, "ridge") for f in CALLS), ("plotting.power_law", "exponent")}
 NUMBERS = where(lambda v: isinstance(v, float), MORE_THAN_NUMBERS)
 MORE_THAN_COUNTS = {("MirrorDescent", "width"), ("plotting.slider", "start")}
 COUNTS = where(lambda v: isinstance(v, int) and not isinstance(v, bool), MORE_THAN_COUNTS)
@@ -254,6 +254,24 @@ PARTICULAR = [
     ("variational.trajectory", "probes", -1, (ValueError, "probes must be at least 0")),
     ("variational.trajectory", "probes", 1, (ValueError, "probes must be 0 or at least 2")),
     ("variational.trajectory", "activation", "tanh", (ValueError, "activation tanh is not served")),
+    ("variational.solve", "ridge", -1.0, (ValueError, "ridge contains -1; it must be at least 0")),
+    ("variational.solve", "ridge", [1.0, 2.0], (ValueError, r"or have shape \(5,\), one for each")),
+    ("variational.solve", "ridge", np.nan, (ValueError, "ridge contains nan")),
+    ("variational.solve", "ridge", 1e-200, {CONVERGED, STALLED}),
+    ("variational.solve", "ridge", 1e100, {CONVERGED}),
+    ("variational.solve", "ridge", 1e101, (ValueError, "ridge reaches 1e.101, beside which")),
+    (
+        "variational.solve",
+        "ridge",
+        "gvc",
+        (ValueError, "ridge must be 'gcv' or numbers, got 'gvc'"),
+    ),
+    ("variational.solve", "ridge", None, (TypeError, "ridge must be an array of real")),
+    ("variational.solve", "ridge", 1j, (TypeError, "ridge must be an array of real")),
+    ("variational.solve", ("x", "ridge"), ([0.1] * 5, 1e-3), {CONVERGED}),
+    ("variational.solve", ("x", "ridge"), (3 * X, 0.1), {CONVERGED}),
+    ("variational.solve", ("x", "y", "ridge"), ([0.1, 0.2], [1.0, 2.0], 0.1), {CONVERGED}),
+    ("variational.solve", ("x", "y", "ridge"), ([0.1], [1.0], 0.1), {CONVERGED}),
     ("representation.solve", "ridge", -1.0, (ValueError, "ridge has the negative eigenvalue")),
     ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number, have")),
     ("representation.solve", "ridge", "much", (TypeError, "ridge must be an array of real")),

@@ -27,6 +27,7 @@ PARTICULAR: dict = {
     ("mirror_flow", "loss_target"): (0.5, {}),
     ("mirror_flow", "rtol"): (1e-3, {}),
     ("mirror_flow", "save_at"): ([1.0, 1.5], {}),
+    ("variational.solve", "ridge"): (0.3, {}),
     ("representation.solve", "neurons"): (NEURONS, {"density": None}),
     ("representation.kernel", "neurons"): (NEURONS, {"density": None}),
     ("representation.trajectory", "neurons"): (NEURONS, {"density": None}),

@@ -9,7 +9,8 @@ time,
 
 The implicit Euler method needs a system with a ridge for each step. Over each step of the path it
 is repeated with 1, 2, 3, ... steps and extrapolated in 1/steps until the last two agree in what
-they say about h. Only coefficients of fields are kept, :math:`S = C^\top\Xi`, since nothing else enters.
+they say about h. Only coefficients of fields are kept, :math:`S = C^\top\Xi`: nothing else
+enters.
 """
 
 from __future__ import annotations

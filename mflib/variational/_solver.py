@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from mflib.potentials import Potential, Quadratic, check_at_zero
 from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._data import Data, dataset_with_ridge
 from mflib.variational._dual import DiscreteDual, Evaluation
+from mflib.variational._gcv import choose
 from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
 from mflib.variational._smoothing import Point, Ridged, smooth
@@ -28,7 +30,7 @@ def solve(
     activation: str | activations.Activation = "relu",
     potential: Potential | None = None,
     density=None,
-    ridge: ArrayLike = 0.0,
+    ridge: ArrayLike | Literal["gcv"] = 0.0,
 ) -> Solution:
     r"""Find the function that mirror flow on an infinitely wide network learns, or a smoother one.
 
@@ -65,9 +67,11 @@ def solve(
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
         given.
-    ridge : float or array-like of shape (m,)
+    ridge : float or array-like of shape (m,) or "gcv"
         :math:`R \ge 0`, one number for all data or one for each; 0 interpolates. Data that count w
-        times as much have R / w. It has the unit of :math:`y^2` over that of the cost.
+        times as much have R / w. It has the unit of :math:`y^2` over that of the cost. "gcv"
+        chooses the number for which generalized cross-validation, the `gcv` of the solution, is
+        least [2]_.
 
     Returns
     -------
@@ -88,6 +92,7 @@ def solve(
     References
     ----------
     .. [1] :cite:t:`liang2025implicit`
+    .. [2] :cite:t:`craven1979smoothing`
 
     Examples
     --------
@@ -106,6 +111,8 @@ def solve(
     model = checked_model(data, activations.get(activation), potential, density)
     solver = _smoothed if data.ridge.any() else _interpolated
     with allow_overflow():
+        if isinstance(ridge, str):
+            data = data.times(choose(data, DiscreteDual(data.x, data.y, *model)))
         return solver(data, model)
 
 

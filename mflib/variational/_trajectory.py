@@ -73,6 +73,7 @@ class Trajectory:
     >>> y = np.sin(4 * x) + 0.3 * rng.standard_normal(300)
     >>> path = trajectory(x, y, [1e2, 1e4, 1e8])
     >>> path.degrees_of_freedom.round(1).tolist(), path.times[path.gcv.argmin()].item()
+    ([2.3, 5.5, 45.9], 10000.0)
     """
 
     times: np.ndarray = field(repr=False)
@@ -246,7 +247,7 @@ def trajectory(
     probes : int, optional
         Random directions, seeded, for the degrees of freedom of other potentials than the
         quadratic; 0 is without chance, at O(m²) a step. If not given that is done up to 300
-        distinct inputs, and 64 are drawn beyond. `degrees_of_freedom_error` says what they leave open.
+        distinct inputs, and 64 are drawn beyond. `degrees_of_freedom_error` says how sure that is.
     progress : bool
         Whether to print time and loss every ten steps.
 
