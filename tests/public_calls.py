@@ -232,7 +232,7 @@ def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
-    if isinstance(result, representation.Trajectory):
+    if isinstance(result, representation.Trajectory | variational.Trajectory):
         return np.append(result(QUERY), result.loss)
     if isinstance(result, mflib.Flow):
         return np.append(numbers(result.network), [result.loss, result.time])

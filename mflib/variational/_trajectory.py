@@ -143,7 +143,7 @@ class Trajectory:
         return result.reshape(len(self.times), *x.shape, -1)
 
     def _each(self, of: Callable, x: ArrayLike) -> np.ndarray:
-        nothing = np.full(np.shape(x), np.nan)
+        nothing = np.full_like(finite_array("x", x), np.nan)
         return np.array([nothing if row is None else of(row) for row in self._rows])
 
     @cached_property
