@@ -106,7 +106,8 @@ class RadauPath(Walk):
         step = 0.1 * float(model.dual.potential.hessian(np.zeros(1))[0]) / (2 * rate)
         size = float(self._size(line[None])[0]) or 1.0
         super().__init__(np.zeros(2 * self.n), step, size, rtol)
-        self.level, self.taken, self.defect = 0, [], 0.0
+        self.level, self.defect = 0, 0.0
+        self.taken: list[Step] = []
         self.at = model.evaluate(self.xi, self.level)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -128,13 +129,13 @@ class Trajectory:
         x, path = finite_array("x", x), self._path
         flat, counts = x.ravel(), path.model.counts
         result = np.full((len(self.times), x.size, len(counts)), np.nan)
-        responses = None if isinstance(path, ContourPath) else self._responses(np.eye(len(counts)))
+        responses = self._responses(np.eye(len(counts)))
         for k, (time, row) in enumerate(zip(self._clock, self._rows, strict=True)):
             if row is None:
                 break
             at, level = row._point.at, row._level
             values, loads = Sensitivity(row._data, row._dual, at, level).functional(flat)
-            if responses is None:
+            if isinstance(path, ContourPath):
                 result[k] = path.jacobian(time, values, loads)
             else:
                 h, xi, _ = next(responses)
@@ -173,7 +174,7 @@ class Trajectory:
 
         Third is how far those of h may be wrong.
         """
-        path = self._path
+        path = cast(RadauPath, self._path)
         response = Response(path.model, targets, max(0.1 * path.rtol, tolerance))
         steps, time = iter(path.taken), 0.0
         for stop, row in zip(self._clock, self._rows, strict=True):
