@@ -132,6 +132,14 @@ def number(
     return result
 
 
+def stopping_times(times: ArrayLike) -> np.ndarray:
+    """Return times as a new array of one dimension, increasing and not negative, or raise."""
+    result = finite_array("times", times)
+    if result.ndim != 1 or not result.size or (np.diff(result) <= 0).any() or result[0] < 0:
+        raise ValueError(f"times must be increasing and not negative, got {times!r}.")
+    return result
+
+
 def limit(name: str, value: Any) -> float:
     """Return value as a positive float, infinite if it sets no limit, or raise."""
     array = _floats(value)
@@ -177,9 +185,9 @@ def values_at(name: str, f: Callable, points: np.ndarray) -> np.ndarray:
 
 
 def dataset(
-    x: ArrayLike, y: ArrayLike, *, distinct: bool = True, several: bool = False
+    x: ArrayLike, y: ArrayLike, *, distinct: bool = True, columns: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs (m, D) and targets (m,), or raise.
+    """Return inputs (m, D) and targets (m,) or (m, k), or raise.
 
     Parameters
     ----------
@@ -189,16 +197,16 @@ def dataset(
         Targets.
     distinct : bool
         Whether repeated inputs are an error: two targets at one input cannot both be interpolated.
-    several : bool
-        Whether y may have shape (m, k), for k targets.
+    columns : bool
+        Whether y may have shape (m, k), too.
     """
     x, y = finite_array("x", x), finite_array("y", y)
     if x.ndim == 1:
         x = x[:, None]
-    if x.ndim != 2 or y.ndim not in ((1, 2) if several else (1,)):
-        shapes = "(m,) or (m, k)" if several else "(m,)"
+    if x.ndim != 2 or y.ndim not in ((1, 2) if columns else (1,)):
         raise ValueError(
-            f"x must have shape (m,) or (m, D) and y shape {shapes}, got {x.shape} and {y.shape}."
+            f"x must have shape (m,) or (m, D) and y shape (m,){' or (m, k)' * columns}, got "
+            f"{x.shape} and {y.shape}."
         )
     if len(x) != len(y):
         raise ValueError(
@@ -207,7 +215,7 @@ def dataset(
     if x.size == 0:
         raise ValueError("x is empty: give at least one data point.")
     if y.size == 0:
-        raise ValueError(f"y has shape {y.shape}: give at least one target.")
+        raise ValueError(f"y has shape {y.shape}, and no targets in it: give at least one column.")
     for name, values in (("x", x), ("y", y)):
         if (largest := np.abs(values).max()) > 1e150:
             raise ValueError(f"{name} reaches {largest:g}, whose square overflows; rescale it.")

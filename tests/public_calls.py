@@ -31,10 +31,6 @@ MODEL = {"potential": Quadratic(), "density": UNIFORM}
 ONE = np.ones(5)
 
 
-def _straight(x, y):
-    return lambda t: np.interp(t, np.sort(x), y)
-
-
 def _optimizer(**arguments):
     arguments = {"params": [torch.nn.Parameter(torch.ones(3, dtype=torch.float64))]} | arguments
     return mflib.MirrorDescent(**arguments)
@@ -136,18 +132,29 @@ CALLS = REGISTERED | {
         {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
     ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
-    "variational.Solutions": (variational.solve(X, np.stack([Y, Y**2], 1)), {"x": QUERY}),
+    "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
     ),
     "representation.Representation": (representation.solve(X, Y), {"x": QUERY}),
-    "representation.kernel": (representation.kernel, {"x": X, **MODEL, "activation": "relu"}),
+    "representation.Representation.derivative": (
+        representation.solve(X, Y).derivative,
+        {"x": QUERY},
+    ),
+    "representation.kernel": (
+        representation.kernel,
+        {"x": X, "x2": QUERY, **MODEL, "activation": "relu"},
+    ),
     "representation.trajectory": (
         representation.trajectory,
         {**DATA, "times": [1.0, 3.0], **MODEL, "activation": "relu", "rtol": 3.0},
     ),
     "representation.Trajectory": (representation.trajectory(X, Y, [1.0, 3.0]), {"x": QUERY}),
+    "representation.Trajectory.derivative": (
+        representation.trajectory(X, Y, [1.0, 3.0]).derivative,
+        {"x": QUERY},
+    ),
     "functionals.share_curvature": (
         functionals.share_curvature,
         {"bend": X, "tilt": Y, "right": ONE, "left": ONE, "potential": Quadratic()},
@@ -185,11 +192,6 @@ CALLS = REGISTERED | {
         experiments.superposition_defect,
         {"solve": lambda y: lambda t: y.sum() ** 2 + t, "parts": np.ones((2, 3))},
     ),
-    "experiments.held_out": (
-        experiments.held_out,
-        {"fit": _straight, **DATA, "taken": [0, 1, 3]},
-    ),
-    "experiments.leave_one_out": (experiments.leave_one_out, {"fit": _straight, **DATA}),
     "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
     "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (
@@ -225,10 +227,10 @@ CALLS = REGISTERED | {
 
 def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
+    if isinstance(result, variational.Solutions):
+        return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
-    if isinstance(result, variational.Solutions) and len(result.columns) == 1:
-        return numbers(result.columns[0])
     if isinstance(result, representation.Trajectory):
         return np.append(result(QUERY), result.loss)
     if isinstance(result, mflib.Flow):

@@ -41,9 +41,6 @@ PARTICULAR: dict = {
     ("experiments.distance", "first"): (np.tan, {}),
     ("experiments.distance", "second"): (np.tan, {}),
     ("experiments.superposition_defect", "solve"): (lambda y: lambda t: y.sum() ** 4 + t, {}),
-    ("experiments.held_out", "fit"): (lambda x, y: lambda t: t, {}),
-    ("experiments.held_out", "taken"): ([0, 2, 3], {}),
-    ("experiments.leave_one_out", "fit"): (lambda x, y: lambda t: t, {}),
     ("experiments.lazy_limit", "net"): (mflib.ShallowNetwork(30, seed=1), {}),
     ("experiments.trial", "limit"): (np.cos, {}),
     ("experiments.split_error", "limit"): (np.cos, {}),
@@ -75,6 +72,15 @@ BY_NAME = {
     "density": stats.norm(0.1, 0.7),
     "output_scale": 0.5,
 }
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_results_print_in_a_few_lines(name):
+    call, good = CALLS[name]
+    result, of_torch = call(**good), torch.nn.Module | torch.optim.Optimizer
+    if type(result).__module__.startswith("mflib") and not isinstance(result, of_torch):
+        assert repr(result).count("\n") <= 3 and len(repr(result)) < 400
+    plt.close("all")
 
 
 def another(name, value):

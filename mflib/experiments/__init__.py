@@ -1,18 +1,21 @@
-"""Sweeps over widths, seeds and potentials, the exponents they show, and tests on held-out data.
+"""Sweeps over widths, seeds and potentials, and the exponents they show.
 
 Distances and errors of functions have the unit of the targets; exponents and defects have none.
 """
 
 import warnings
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mflib import densities
-from mflib.experiments._distances import GRID, distance, superposition_defect
+from mflib.experiments import _held_out
+from mflib.experiments._distances import GRID, distance, rms, superposition_defect
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
-from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
-from mflib.experiments._held_out import held_out, leave_one_out, rms
 from mflib.experiments._sweep import sweep
-from mflib.experiments._trials import trial
+
+if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
+    from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
+    from mflib.experiments._trials import trial
 
 __all__ = [
     "GRID",
@@ -21,9 +24,7 @@ __all__ = [
     "distance",
     "exponent_interval",
     "fit_exponent",
-    "held_out",
     "lazy_limit",
-    "leave_one_out",
     "rms",
     "sampling_law",
     "split_error",
@@ -32,13 +33,31 @@ __all__ = [
     "trial",
 ]
 
+# What has networks in it needs Torch, and is imported on first use.
+_MODULE = {
+    **dict.fromkeys(("lazy_limit", "sampling_law", "split_error"), "_finite_width"),
+    "trial": "_trials",
+}
+
+
+# names that go in version 1.0, and what to use
+_FORMER = {
+    "bend_density": (densities.bend, "densities.bend"),
+    "held_out": (_held_out.held_out, "sklearn.model_selection.cross_val_predict"),
+    "leave_one_out": (_held_out.leave_one_out, "sklearn.model_selection.LeaveOneOut"),
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "bend_density":
-        warnings.warn(
-            "experiments.bend_density is now densities.bend, and goes in version 1.0",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return densities.bend
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _MODULE:
+        return getattr(import_module(f"mflib.experiments.{_MODULE[name]}"), name)
+    if name not in _FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value, instead = _FORMER[name]
+    message = f"experiments.{name} goes in version 1.0; use {instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

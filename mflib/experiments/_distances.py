@@ -1,19 +1,22 @@
-"""How far functions are apart, at the points of a grid."""
+"""How far functions are apart at the points of a grid, and sizes of errors."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from mflib import activations
 from mflib._validation import finite_array, function, values_at
-from mflib.experiments._pool import one_thread
-from mflib.networks import ShallowNetwork
+from mflib.experiments._pool import no_gradients, one_thread
 
-__all__ = ["GRID", "distance", "grid_points", "on_grid", "superposition_defect"]
+if TYPE_CHECKING:
+    from mflib.networks import ShallowNetwork
+
+__all__ = ["GRID", "distance", "grid_points", "on_grid", "rms", "superposition_defect"]
 
 #: The points on which functions are compared, shape (501,): the interval [-1.5, 1.5].
 GRID = np.linspace(-1.5, 1.5, 501)
@@ -74,9 +77,11 @@ def on_grid(f: Callable, name: str, grid: np.ndarray) -> np.ndarray:
 
     The parts of a network stay in the processor's cache.
     """
-    with torch.no_grad(), one_thread():
+    networks = sys.modules.get("mflib.networks")  # not imported, Torch may be missing: f is none
+    with no_gradients(), one_thread():
         if (
-            isinstance(f, ShallowNetwork)
+            networks
+            and isinstance(f, networks.ShallowNetwork)
             and len(f.input_weight.T) == 1
             and isinstance(f.activation, activations.PiecewiseLinear)
         ):
@@ -163,3 +168,36 @@ def superposition_defect(
         )
     whole = values_for(parts.sum(axis=0), "parts.sum(axis=0)")
     return float(np.abs(whole - sum(values)).max()) / size
+
+
+def rms(errors: ArrayLike) -> float:
+    """Return the root mean square.
+
+    Parameters
+    ----------
+    errors : array-like, any shape
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If there are no errors.
+
+    References
+    ----------
+    Used in :ref:`real-data`.
+
+    Examples
+    --------
+    >>> rms([3.0, -4.0, 0.0, 0.0])
+    2.5
+    """
+    values = finite_array("errors", errors)
+    if not values.size:
+        raise ValueError("errors is empty: give at least one.")
+    _, exponent = np.frexp(np.abs(values).max())  # a power of two: scaling by it does not round
+    scaled = np.ldexp(values, -exponent)  # whose squares neither overflow nor vanish
+    return float(np.ldexp(np.sqrt(np.mean(np.square(scaled))), exponent))

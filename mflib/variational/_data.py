@@ -83,7 +83,7 @@ def dataset_with_ridge(x: ArrayLike, y: ArrayLike, ridge: ArrayLike | str) -> Da
         raise ValueError(
             f"ridge reaches {largest:g}, beside which the data are nothing; rescale it or y."
         )
-    points, y = dataset(x, y, distinct=False, several=True)
+    points, y = dataset(x, y, distinct=False, columns=True)
     if points.shape[1] != 1:
         raise ValueError(
             f"x must have one input per data point, got {points.shape[1]}; "

@@ -74,7 +74,7 @@ class DiscreteDual:
         return np.concatenate([np.diff(slopes, axis=0), ends])
 
     def separate(self, combined: np.ndarray) -> np.ndarray:
-        """Invert `combine`: sum the slope differences twice."""
+        """Invert `combine`, for one or several columns: sum the slope differences twice."""
         if len(combined) < 2:
             return combined
         changes, mean, slope = combined[:-2], combined[-2], combined[-1]

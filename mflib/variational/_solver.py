@@ -18,9 +18,9 @@ from mflib.variational._gcv import choose
 from mflib.variational._linear import Several
 from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
+from mflib.variational._several import Solutions
 from mflib.variational._smoothing import Point, Ridged, smooth
 from mflib.variational._solution import Solution, Status, allow_overflow
-from mflib.variational._solutions import Solutions
 
 _MAX_ITERATIONS = 60
 
@@ -78,8 +78,9 @@ def solve(
 
     Returns
     -------
-    Solution, or for y of shape (m, k) Solutions
-        The function h, with its certificate: `residual`, `gap` and `status`.
+    Solution
+        The function h, with its certificate: `residual`, `gap` and `status`. For several targets
+        :class:`Solutions`, which is called alike.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def solve(
     potential = Quadratic() if potential is None else potential
     density = densities.of(density)
     data = dataset_with_ridge(x, y, ridge)
-    model = _checked_model(data, activations.get(activation), potential, density)
+    model = checked_model(data, activations.get(activation), potential, density)
     with allow_overflow():
         if data.y.ndim > 1:  # types know no shapes: annotated is what one target gives
             return cast(Solution, _solve_columns(data, model, ridge))
@@ -232,6 +233,8 @@ def _newton(
             break
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
         new = _damped(dual, at, step, level, tries=1 if close else 60)
+        if new is at:  # and so it would be for ever
+            break
         last, error_new = error, dual.error(new.gradient)
         if error_new < last or not close:
             at, error = new, error_new
@@ -244,7 +247,8 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
 
     Slopes are compared, not values, which no longer differ near the optimum. Where a few large
-    terms cancel in the slope, rounding hides the others: then the residual has to fall.
+    terms cancel in the slope, rounding hides the others: then the residual has to fall. Where no
+    length of several serves, the step is not taken.
     """
     initial, t = at.gradient @ step, 1.0
     clear = initial > 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
@@ -258,13 +262,15 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
         fall = dual.error(trial.gradient) / dual.error(at.gradient)
         if clear and trial.gradient @ step >= -0.5 * initial:
             break
-        if fall <= (0.25 if clear else 1 - 0.25 * t):
+        if fall < (0.25 if clear else 1 - 0.25 * t):
             break
         t *= 0.4
+    else:
+        return trial if tries == 1 else at
     return trial
 
 
-def _checked_model(data: Data, sigma, potential, density) -> tuple:
+def checked_model(data: Data, sigma, potential, density) -> tuple:
     """Return slope, potential and density, or raise unless this solver serves the problem."""
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(
