@@ -145,7 +145,9 @@ def _scaling(name: str, series: list[dict[str, Any]]) -> Row:
         last["last_exponent"] = fitted_exponent(m[-2:], seconds[-2:])
         last["error"] = max(measured["residual"] for measured in done)
     time_bar = ("time", "<=", 5 if problem.endswith("x2") else 30)
-    bars = ("exponent", "<=", 1.1), time_bar, ("error", "<=", 1e-9)
+    # no residual can be asked for that rounding of the data's slopes alone exceeds
+    least = max(1e-9, last.get("rounding", 0.0))
+    bars = ("exponent", "<=", 1.1), time_bar, ("error", "<=", least)
     row = _row("Scaling", f"{_size(last, 'm')}, {noise}, {PROBLEMS[problem]}", last, None, *bars)
     if "exponent" in last:
         at_last = f"{last['last_exponent']:.2f} from {m[-2]:,} points"

@@ -157,6 +157,17 @@ def test_every_case_reaches_the_table_and_names_a_function():
     assert sum(len(row["bars"]) for row in rows) == 6 + 2 + 1 + 4 + 5 + 15 + 24 + 2 + 2 + 12 + 2 + 2
 
 
+def test_residuals_are_judged_by_the_rounding_of_slopes():
+    found = made_up(Options())
+    found["points/abs-x4/noisy/100000"] |= {"residual": 3e-9, "rounding": 2e-9}
+    found["points/abs-x2/noisy/100000"] |= {"residual": 3e-9, "rounding": 4e-9}
+    rows = {row["work"]: row for row in report.rows(found)}
+    met = [rows[f"100,000 points, noisy, |·|, {name}"]["bars"][2] for name in ("x⁴ + x²", "x²")]
+    assert [bar["met"] for bar in met] == [False, True]
+    rough, smooth = (functions.solve_many("abs", 2, s, 50, Options(quick=True)) for s in (1.0, 0))
+    assert rough["residual"] <= rough["rounding"] and rough["rounding"] > 5 * smooth["rounding"]
+
+
 def test_smoothing_is_compared_with_the_spline_of_the_same_size():
     found = made_up(Options())
     found["ridge/relu-x4/100000"]["seconds"] = 5.0

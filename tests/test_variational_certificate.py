@@ -395,12 +395,6 @@ def test_a_density_that_rounding_blurs_is_no_convergence():
     assert sol.status is Status.STALLED
 
 
-@pytest.mark.parametrize("shape", [(5, 1), (5, 1000), (1, 5)])
-def test_targets_in_columns_are_refused(shape):
-    with pytest.raises(ValueError, match=r"y shape \(m,\), got .* and \(\d+, \d+\)"):
-        variational.solve(X, np.ones(shape))
-
-
 # The status, and what a result says of itself.
 
 

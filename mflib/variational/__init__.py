@@ -10,8 +10,8 @@ Inputs and biases have one unit, h and the targets another; `residual` has that 
 """
 
 from mflib._collocation import TrajectoryStatus
+from mflib.variational._several import Solutions
 from mflib.variational._solution import Solution, Status
-from mflib.variational._solutions import Solutions
 from mflib.variational._solver import solve
 from mflib.variational._trajectory import Trajectory, trajectory
 

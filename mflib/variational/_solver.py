@@ -18,9 +18,9 @@ from mflib.variational._gcv import choose
 from mflib.variational._linear import Several
 from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
+from mflib.variational._several import Solutions
 from mflib.variational._smoothing import Point, Ridged, smooth
 from mflib.variational._solution import Solution, Status, allow_overflow
-from mflib.variational._solutions import Solutions
 
 _MAX_ITERATIONS = 60
 
@@ -79,8 +79,9 @@ def solve(
 
     Returns
     -------
-    Solution, or for y of shape (m, k) Solutions
-        The function h, with its certificate: `residual`, `gap` and `status`.
+    Solution
+        The function h, with its certificate: `residual`, `gap` and `status`. For several targets
+        :class:`Solutions`, which is called alike.
 
     Raises
     ------

@@ -228,7 +228,10 @@ def check_smoothing(problem: Problem, answer: Any) -> str | None:
     met = answer.fitted + ridge * answer.multipliers
     if fault := apart("h + R lambda", met, y, 1e-7 * size):
         return fault
-    other = representation.solve(x, y, ridge=ridge, **draws.model_of(problem))
+    try:
+        other = representation.solve(x, y, ridge=ridge, **draws.model_of(problem))
+    except ValueError as refusal:  # of a density with heavy tails
+        raise Unsure(str(refusal)) from refusal
     if other.status.name != "CONVERGED":
         raise Unsure("representation.solve stalls")
     query = np.append(x, x.mean())
