@@ -218,14 +218,16 @@ class RidgeSystem:
             where = slice(max(k, 0), size + min(k, 0))
             row = slice(max(-k, 0), size + min(-k, 0))
             bands[6 - k, where] *= self._rows[row]
-        self._factors, self._pivots, info = lapack.dgbtrf(bands, 3, 3, overwrite_ab=True)
+        (factorize,) = lapack.get_lapack_funcs(("gbtrf",), (bands,))
+        self._factors, self._pivots, info = factorize(bands, 3, 3, overwrite_ab=True)
         self._singular = info != 0
 
     def _banded_solve(self, right: np.ndarray) -> np.ndarray:
         right = self._rows[:, None] * right.reshape(len(self._rows), -1)
         if self._singular or not np.isfinite(right).all():
             return np.full_like(right, np.nan)
-        return lapack.dgbtrs(self._factors, 3, 3, right, self._pivots)[0]
+        (solve,) = lapack.get_lapack_funcs(("gbtrs",), (self._factors,))  # which no pickle could hold
+        return solve(self._factors, 3, 3, right, self._pivots)[0]
 
     def _multipliers(self, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
         half = 0.5 * outer[:1]

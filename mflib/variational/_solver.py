@@ -108,7 +108,7 @@ def solve(
     potential = Quadratic() if potential is None else potential
     density = densities.of(density)
     data = dataset_with_ridge(x, y, ridge)
-    model = _checked_model(data, activations.get(activation), potential, density)
+    model = checked_model(data, activations.get(activation), potential, density)
     solver = _smoothed if data.ridge.any() else _interpolated
     with allow_overflow():
         if isinstance(ridge, str):
@@ -232,7 +232,7 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     return trial
 
 
-def _checked_model(data: Data, sigma, potential, density) -> tuple:
+def checked_model(data: Data, sigma, potential, density) -> tuple:
     """Return slope, potential and density, or raise unless this solver serves the problem."""
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(
