@@ -226,7 +226,9 @@ class RidgeSystem:
         right = self._rows[:, None] * right.reshape(len(self._rows), -1)
         if self._singular or not np.isfinite(right).all():
             return np.full_like(right, np.nan)
-        (solve,) = lapack.get_lapack_funcs(("gbtrs",), (self._factors,))  # which no pickle could hold
+        (solve,) = lapack.get_lapack_funcs(
+            ("gbtrs",), (self._factors,)
+        )  # which no pickle could hold
         return solve(self._factors, 3, 3, right, self._pivots)[0]
 
     def _multipliers(self, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:

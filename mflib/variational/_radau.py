@@ -192,4 +192,3 @@ class RadauPath(Walk):
         finer = min(self.level + 1, len(LEVELS) - 1)
         h = [self.model.values(self.model.evaluate(xi, finer)) for xi in states]
         return float(np.abs(moved - (self.model.means - _WEIGHTS @ np.array(h))).max())
-
