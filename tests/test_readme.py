@@ -4,7 +4,6 @@ import numpy as np
 
 from tools.readme_figure import ROOT, first_figure
 
-
 EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
 
 
