@@ -6,9 +6,11 @@ The browser tests (tests/browser) say so if a newer version is no longer mended.
 
 import html
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from fontTools import subset
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -29,6 +31,13 @@ ICON = re.compile(
     r'(?:"([\w-]+)"|([\w$]+)):\[\d+,\d+,\[([^\]]*)\],"\w+",(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?'
 )
 ICONS_AT_MOST = 100_000  # bytes: the script itself, and some forty icons
+STYLE_OF_ICON = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}')
+STYLES_AT_MOST = 320_000  # bytes of the theme's style sheet without the icons' 88 KB
+CHARACTER = re.compile(r"\\(f[0-9a-f]{3})\b")
+FONT = re.compile(r'src:url\([^)]*\.woff2\) format\("woff2"\),')
+SEARCH = re.compile(
+    r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>'
+)
 REDIRECT = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -46,8 +55,10 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     pages = [path for path in root.rglob("*.html") if "_static" not in path.parts]
     for page in pages:
         repair(page)
-    keep_icons(root, pages)
+        if page.name != "search.html":  # 150 KB that only the page of results reads
+            page.write_text(SEARCH.sub("", page.read_text("utf-8")), "utf-8")
     shorten_styles(root)
+    keep_icons(root, pages)
     if app.config.root_doc != "index":
         first, title = f"{app.config.root_doc}.html", html.escape(app.config.html_title)
         Path(root, "index.html").write_text(REDIRECT.format(page=first, title=title), "utf-8")
@@ -67,20 +78,43 @@ def unbroken(formula: re.Match[str]) -> str:
 
 
 def keep_icons(root: Path, pages: list[Path]) -> None:
-    """Drop from the theme's 1.5 MB of icons those that no page and no script names."""
+    """Drop the theme's icons that no page and no script names: 1.5 MB of drawings, and a font."""
     target = Path(root, "_static/scripts/fontawesome.js")
     scripts = [path for path in root.glob("_static/**/*.js") if path != target]
     texts = (path.read_text("utf-8") for path in [*pages, *scripts])
     used = {name for text in texts for name in re.findall(r"\bfa-([a-z0-9-]+)", text)}
 
-    def kept(icon: re.Match[str]) -> str:
+    def drawing(icon: re.Match[str]) -> str:
         names = {icon[1] or icon[2], *re.findall(r'"([^"]+)"', icon[3])}
         return icon[0] if names & used else ""
 
-    slim = ICON.sub(kept, target.read_text("utf-8"))
-    if len(slim) > ICONS_AT_MOST:
-        raise ExtensionError(f"ICON no longer fits the theme's icons: {len(slim)} bytes stay")
-    target.write_text(slim, "utf-8")
+    def style(icon: re.Match[str]) -> str:
+        return icon[0] if used.intersection(re.findall(r"\.fa-([\w-]+)", icon[1])) else ""
+
+    slim(target, ICON, drawing, ICONS_AT_MOST)
+    sheet = Path(root, "_static/styles/pydata-sphinx-theme.css")
+    slim(sheet, STYLE_OF_ICON, style, STYLES_AT_MOST)
+    sheet.write_text(FONT.sub("src:", sheet.read_text("utf-8")), "utf-8")
+    styles = (path.read_text("utf-8") for path in root.glob("_static/**/*.css"))
+    keep_glyphs(root, {int(code, 16) for text in styles for code in CHARACTER.findall(text)})
+
+
+def slim(path: Path, pattern: re.Pattern[str], kept: Callable[..., str], at_most: int) -> None:
+    text = pattern.sub(kept, path.read_text("utf-8"))
+    if len(text) > at_most:
+        raise ExtensionError(f"{path.name} no longer looks as it did: {len(text)} bytes stay")
+    path.write_text(text, "utf-8")
+
+
+def keep_glyphs(root: Path, characters: Iterable[int]) -> None:
+    """Drop from the fonts of icons what no style sheet asks for, and their compressed copies."""
+    for font in root.glob("_static/vendor/fontawesome/webfonts/*.ttf"):
+        small = subset.Subsetter()
+        small.populate(unicodes=characters)
+        whole = subset.load_font(str(font), subset.Options())
+        small.subset(whole)
+        whole.save(font)
+        font.with_suffix(".woff2").unlink(missing_ok=True)
 
 
 def shorten_styles(root: Path) -> None:

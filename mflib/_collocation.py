@@ -57,6 +57,9 @@ class TrajectoryStatus(enum.Enum):
         "rtol, shorter times or lighter tails"
     )
 
+    def __repr__(self) -> str:
+        return f"TrajectoryStatus.{self.name}"  # the explanation has several lines
+
 
 class NoConvergence(Exception):
     """Newton's method does not meet the stages: take a shorter step."""

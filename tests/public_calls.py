@@ -132,17 +132,29 @@ CALLS = REGISTERED | {
         {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
     ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
     ),
     "representation.Representation": (representation.solve(X, Y), {"x": QUERY}),
-    "representation.kernel": (representation.kernel, {"x": X, **MODEL, "activation": "relu"}),
+    "representation.Representation.derivative": (
+        representation.solve(X, Y).derivative,
+        {"x": QUERY},
+    ),
+    "representation.kernel": (
+        representation.kernel,
+        {"x": X, "x2": QUERY, **MODEL, "activation": "relu"},
+    ),
     "representation.trajectory": (
         representation.trajectory,
         {**DATA, "times": [1.0, 3.0], **MODEL, "activation": "relu", "rtol": 3.0},
     ),
     "representation.Trajectory": (representation.trajectory(X, Y, [1.0, 3.0]), {"x": QUERY}),
+    "representation.Trajectory.derivative": (
+        representation.trajectory(X, Y, [1.0, 3.0]).derivative,
+        {"x": QUERY},
+    ),
     "functionals.share_curvature": (
         functionals.share_curvature,
         {"bend": X, "tilt": Y, "right": ONE, "left": ONE, "potential": Quadratic()},
@@ -215,6 +227,8 @@ CALLS = REGISTERED | {
 
 def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
+    if isinstance(result, variational.Solutions):
+        return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
     if isinstance(result, representation.Trajectory):

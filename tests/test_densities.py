@@ -1,5 +1,9 @@
 """Densities against their definition."""
 
+import copy
+import pickle
+
+import cloudpickle
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -177,9 +181,16 @@ def test_networks_draw_their_biases_from_any_density():
     assert stats.kstest(net.input_bias.detach().numpy(), GIVEN["kernels"][2][0]).pvalue > 1e-3
 
 
+def test_what_scipy_wraps_around_a_circle_is_drawn_from_its_density():
+    given = stats.vonmises_line(1.9, loc=1.0, scale=2.0)  # SciPy's own rvs are in [-pi, pi]
+    net = mflib.ShallowNetwork(500, density=given, seed=3)
+    assert stats.kstest(net.input_bias.detach().numpy(), given.cdf).pvalue > 1e-3
+
+
 @pytest.mark.parametrize(
     ("given", "support", "kind", "words"),
     [
+        (stats.vonmises(1.0), None, ValueError, "use stats.vonmises_line"),
         ("normal", None, TypeError, "must be a distribution such as"),
         (stats.poisson(3), None, TypeError, "must be a distribution such as"),
         (stats.Normal, None, TypeError, "is the class Normal: give it its parameters"),
@@ -210,3 +221,15 @@ def test_what_lacks_a_method_is_no_distribution():
 
     with pytest.raises(TypeError, match="Half object .* has no cdf, sf, ppf"):
         densities.of(Half())
+
+
+def test_a_normal_of_scipy_is_pickled_as_what_it_is():
+    """Alone and in a mixture, by value and by deepcopy; in worker processes, too."""
+    t, normal = np.linspace(-2, 2, 9), stats.Normal(mu=-0.5, sigma=0.4)
+    mixture = stats.Mixture([normal, stats.Normal(mu=0.4, sigma=0.3)])
+    for density in (normal, mixture, stats.truncate(normal, -1, 1), stats.Normal()):
+        for again in (pickle.loads(pickle.dumps(density)), copy.deepcopy(density)):
+            np.testing.assert_array_equal(again.pdf(t), density.pdf(t))
+    again = pickle.loads(pickle.dumps(densities.of(mixture)))
+    np.testing.assert_array_equal(again.pdf(t), mixture.pdf(t))
+    np.testing.assert_array_equal(pickle.loads(cloudpickle.dumps(mixture)).pdf(t), mixture.pdf(t))

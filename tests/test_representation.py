@@ -10,9 +10,10 @@ from scipy import integrate, optimize, stats
 
 import mflib
 from mflib import activations, representation, variational
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
 from mflib.representation import Status, _solver
 from mflib.representation._measures import measure_on
+from mflib.representation._tails import diverges, thirds
 from tests.problems import DENSITIES, LIMITS, SCALED, UNIFORM, X, Y
 from tests.strategies import data, potentials, repeatable, sigmas
 
@@ -482,9 +483,23 @@ def test_one_datum_has_a_closed_form_under_any_tail(name):
     assert representation.kernel([x], **options)[0, 0] == pytest.approx(second / 2, rel=1e-9)
 
 
+class Stated:
+    """A distribution whose deviation is not that of its pdf."""
+
+    def __init__(self, density):
+        self.density = density
+
+    def __getattr__(self, name):
+        return getattr(self.density, name)
+
+    def std(self):
+        return 1.1
+
+
 def test_a_pdf_that_does_not_fit_its_moments_is_refused():
-    with pytest.raises(ValueError, match=r"density's mass is missed by .*its pdf does not fit"):
-        representation.solve([0.3], [1.0], density=stats.vonmises(2.0))
+    density = Stated(stats.norm())
+    with pytest.raises(ValueError, match=r"density's second moment is missed by .*does not fit"):
+        representation.solve([0.3], [1.0], density=density)
 
 
 @pytest.mark.parametrize("y", [0.1, 10.0])
@@ -495,6 +510,87 @@ def test_where_there_is_no_minimiser_nobody_says_converged(density, y):
     assert representation.solve([0.3], [y], **model).status is Status.STALLED
     path = representation.trajectory([0.3], [y], [1.0], rtol=1e-5, **model)
     assert path.status is representation.TrajectoryStatus.STALLED
+
+
+@pytest.mark.parametrize("size", [0.01, 30.0])
+@pytest.mark.parametrize(
+    ("density", "exists"),
+    [
+        (stats.weibull_min(0.6), False),
+        (stats.weibull_max(0.8), False),
+        (stats.gennorm(0.9), False),
+        (stats.exponweib(2, 0.7), False),
+        (stats.gengamma(6, 0.5), False),
+        (stats.gennorm(1.1), True),
+        (stats.gumbel_r(), True),
+        (stats.moyal(), True),
+        (stats.hypsecant(0.5, 2.0), True),
+        (stats.pearson3(1.315), True),
+    ],
+)
+def test_order_of_the_tail_decides_whether_hypentropy_has_a_minimiser(density, exists, size):
+    """-log p ~ |b|^c: cosh of any field with a slope has an integral for c >= 1, none below.
+
+    Where the pdf underflows a field of small targets has not begun to grow: nodes see nothing.
+    """
+    model = {"activation": "abs", "potential": Hypentropy(1.0), "density": density}
+    rep = representation.solve([0.3, 1.2], [size, -0.5 * size], **model)
+    assert rep.status is (Status.CONVERGED if exists else Status.STALLED)
+    path = representation.trajectory([0.3], [size], [1.0], rtol=1e-5, **model)
+    assert (path.status is representation.TrajectoryStatus.COMPLETED) == exists
+
+
+@pytest.mark.parametrize("q", [1.0, 2.0])
+@pytest.mark.parametrize("exponent", [2.0, 4.0, 1.5])
+@pytest.mark.parametrize("excess", [-0.02, 0.02])
+def test_powers_are_compared_by_their_exponents(q, exponent, excess):
+    """z alpha p ~ r^(q s) r^-e with s = 1 + 1/(p - 1): no integral from e = 1 + q s on."""
+    r = thirds(1e40)
+    e = 1 + q * (1 + 1 / (exponent - 1)) + excess
+    p, z = 1e30 * r**-e, 2.0 - 0.5 * r**q
+    assert diverges(p, z, Power(exponent), np.abs(z)) == (excess < 0)
+    assert not diverges(p, z, Power(exponent), 1e14 * np.abs(z))  # a slope of rounding only
+    assert not diverges(p, z[-1:] * [1, 1, 1], Power(exponent), np.abs(z))
+
+
+class Bounded(Potential):
+    """sqrt(1 + x^2), whose gradient stays in (-1, 1)."""
+
+    def value(self, x):
+        return (1 + x**2) ** 0.5
+
+    def gradient(self, x):
+        return x * (1 + x**2) ** -0.5
+
+    def hessian(self, x):
+        return (1 + x**2) ** -1.5
+
+
+def test_a_bounded_gradient_has_no_integral_where_the_field_grows():
+    z, p = 3 * thirds(30.0), np.exp(-(thirds(30.0) ** 2) / 2)
+    assert diverges(p, z, Bounded(), z)
+    assert not diverges(p, z, Regularized(Bounded(), 0.1), z)
+
+
+class Squares(activations.Activation):
+    def __call__(self, u):
+        return u**2
+
+    def derivative(self, u):
+        return 2 * u
+
+
+@pytest.mark.parametrize("nu", [3.0, 3.95, 4.5])
+def test_a_kernel_without_an_integral_is_refused(nu):
+    """E[(x -+ B)^4] = x^4 + 6 x^2 E[B^2] + E[B^4], and no E[B^4] up to four degrees of freedom."""
+    model = {"activation": Squares(), "density": stats.t(nu)}
+    if nu < 4:
+        with pytest.raises(ValueError, match="the square of activation .* has no integral"):
+            representation.kernel([0.3], **model)
+    else:
+        second, fourth = nu / (nu - 2), 3 * nu**2 / ((nu - 2) * (nu - 4))
+        moment = 0.3**4 + 6 * 0.3**2 * second + fourth
+        assert representation.kernel([0.3], **model)[0, 0] == pytest.approx(moment / 2, rel=1e-8)
 
 
 @pytest.mark.parametrize("y", [1.0, 30.0])
@@ -532,13 +628,11 @@ def test_a_datum_that_no_unit_sees_is_named(x, options, point):
     y = np.arange(1.0, len(x) + 1)
     for call in (
         lambda: representation.solve(x, y, **options),
+        lambda: representation.solve(x, y, ridge=1e-3, **options),
         lambda: representation.trajectory(x, y, [1.0], **options),
     ):
         with pytest.raises(ValueError, match=f"x contains {point}, where no unit responds"):
             call()
-    rep = representation.solve(x, y, ridge=1e-3, **options)
-    assert rep.status is Status.STALLED
-    assert rep.residual < 1e-8  # though the ridge has its solution
     seen = np.diag(representation.kernel(x, **options)) > 0
     assert representation.solve(x, np.where(seen, y, 0.0), ridge=1e-3, **options).status is (
         Status.CONVERGED
@@ -548,11 +642,11 @@ def test_a_datum_that_no_unit_sees_is_named(x, options, point):
 def test_data_on_one_side_of_all_kinks_must_be_on_a_line():
     x, y = [-0.5, 1947.0, 1950.0, 1962.0], np.array([0.1, 1.0, 2.0, 3.0])
     message = "x contains 1947, 1950, 1962 on one side of all kinks.*not on a line"
-    with pytest.raises(ValueError, match=message):
-        representation.solve(x, y)
+    for ridge in (0.0, 1e-6):
+        with pytest.raises(ValueError, match=message):
+            representation.solve(x, y, ridge=ridge)
     with pytest.raises(ValueError, match=message):
         representation.trajectory(x, y, [1.0])
-    assert representation.solve(x, y, ridge=1e-6).status is Status.STALLED
     assert representation.solve([-0.5, 1.5, 2.0, 3.0], y[[0, 0, 0, 0]]).status is Status.CONVERGED
 
 
@@ -568,9 +662,115 @@ def test_inputs_far_from_zero_cost_no_digits(span):
     np.testing.assert_allclose(late(grid)[0], sol(grid), rtol=0, atol=1e-9)
 
 
-def test_targets_in_columns_are_refused_before_anything_is_built():
-    with pytest.raises(ValueError, match=r"y shape \(m,\), got \(15, 1\) and \(15, 1000\)"):
-        representation.solve(np.linspace(-0.9, 0.9, 15), np.ones((15, 1000)), ridge=1.0)
+# Several targets at once.
+
+
+def columns(k: int) -> np.ndarray:
+    """Targets whose sizes differ by ten orders, one column of them zero."""
+    targets = np.random.default_rng(5).standard_normal((len(X), k)) * 10.0 ** np.arange(k)
+    targets[:, 2] = 0
+    return targets
+
+
+@pytest.mark.parametrize("scaled", ["quadratic", "power 3", "lopsided"])
+@pytest.mark.parametrize("model", [{}, {"activation": "tanh", "density": DENSITIES["student"]}])
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_several_targets_are_as_many_problems(scaled, model, ridge):
+    targets, model = columns(4), model | {"potential": SCALED[scaled], "ridge": ridge}
+    several = representation.solve(X, targets, **model)
+    assert several.status is Status.CONVERGED
+    assert several(QUERY).shape == several.derivative(QUERY).shape == (len(QUERY), 4)
+    assert several(0.1).shape == several.cost.shape == (4,)
+    for j, y in enumerate(targets.T):
+        one, size = representation.solve(X, y, **model), np.abs(y).max()
+        np.testing.assert_allclose(several(QUERY)[:, j], one(QUERY), rtol=0, atol=1e-8 * size)
+        np.testing.assert_allclose(
+            several.multipliers[:, j], one.multipliers, atol=1e-6 * np.abs(one.multipliers).max()
+        )
+        assert several.cost[j] == pytest.approx(one.cost, rel=1e-8)
+        assert several.residual[j] <= 1e-8 * size
+        assert several.gap[j] <= 1e-8 * several.cost[j]
+
+
+def test_one_column_is_a_table_of_one():
+    rep = representation.solve(X, Y[:, None])
+    np.testing.assert_array_equal(rep(QUERY)[:, 0], representation.solve(X, Y)(QUERY))
+    assert rep.multipliers.shape == (5, 1) and rep.residual.shape == (1,)
+
+
+def test_targets_in_several_columns_are_met_in_the_plane():
+    rng = np.random.default_rng(3)
+    neurons = rng.standard_normal((200, 2)), rng.uniform(-1, 1, 200)
+    x, targets = rng.uniform(-1, 1, (5, 2)), columns(3)
+    rep = representation.solve(x, targets, neurons=neurons)
+    np.testing.assert_allclose(rep(x), targets, atol=1e-8 * np.abs(targets).max())
+    assert rep.derivative(x).shape == (5, 2, 3)
+
+
+def test_one_target_that_stalls_is_told_from_the_others():
+    """sin(w x - b) spans two functions, so of three data some columns can be met."""
+    x = X[:3]
+    targets = np.column_stack([np.sin(x), [1.0, -1.0, 1.0], np.cos(x)])
+    rep = representation.solve(x, targets, activation="sine")
+    assert rep.status is Status.STALLED
+    assert (rep.residual < 1e-8).tolist() == [True, False, True]
+
+
+def test_a_target_out_of_reach_is_found_in_any_column():
+    density = stats.uniform(0.5, 1)
+    targets = np.array([[0.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
+    with pytest.raises(ValueError, match=r"x contains 0.1, where no unit .*the target is 3"):
+        representation.solve([-0.2, 0.1, 0.9], targets, density=density)
+    beyond = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.5]])
+    with pytest.raises(ValueError, match="targets of these 3 points are not on a line"):
+        representation.solve([1.0, 2.0, 3.0], beyond, density=UNIFORM)
+    line = representation.solve([1.0, 2.0, 3.0], beyond[:, :1], density=UNIFORM)
+    assert line.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("shape", [(5, 0), (5, 2, 1)])
+def test_targets_are_columns_or_nothing(shape):
+    with pytest.raises(ValueError, match=r"y (has )?shape .*\(5, "):
+        representation.solve(X, np.ones(shape))
+
+
+# Derivatives.
+
+
+@pytest.mark.parametrize("name", ["relu", "abs", "elu", "tanh"])
+@pytest.mark.parametrize("scaled", ["quadratic", "power 4", "hypentropy"])
+def test_the_derivative_is_the_slope_of_the_function(name, scaled):
+    """Also outside of the support, at data and at the ends, where h' is continuous."""
+    rep = representation.solve(X, Y, activation=name, potential=SCALED[scaled])
+    t, step = np.array([*QUERY, *X, -1.0, 1.0, 2.5]), 1e-6
+    slope = (rep(t + step) - rep(t - step)) / (2 * step)
+    np.testing.assert_allclose(rep.derivative(t), slope, rtol=0, atol=1e-3 * np.abs(slope).max())
+    assert rep.derivative(0.3).shape == ()
+    middle = np.linspace(-0.02, 0.02, 5)  # where h is smooth: the order is two
+    slope = (rep(middle + step) - rep(middle - step)) / (2 * step)
+    np.testing.assert_allclose(rep.derivative(middle), slope, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaled", ["quadratic", "power 3"])
+def test_both_solvers_agree_on_the_derivative(scaled):
+    model = {"potential": SCALED[scaled], "density": DENSITIES["truncated"]}
+    rep, sol = (s.solve(X, Y, **model) for s in (representation, variational))
+    expected = sol.derivative(QUERY)
+    np.testing.assert_allclose(
+        rep.derivative(QUERY), expected, rtol=0, atol=1e-7 * np.abs(expected).max()
+    )
+
+
+def test_gradients_in_the_plane():
+    rng = np.random.default_rng(3)
+    neurons = rng.standard_normal((200, 2)), rng.uniform(-1, 1, 200)
+    x, query, step = rng.uniform(-1, 1, (5, 2)), rng.uniform(-1, 1, (7, 2)), 1e-6
+    rep = representation.solve(x, Y, activation="tanh", neurons=neurons)
+    path = representation.trajectory(x, Y, [1.0, 9.0], activation="tanh", neurons=neurons)
+    for h, gradient in ((rep, rep.derivative(query)), (path, path.derivative(query))):
+        for d, e in enumerate(np.eye(2)):
+            slope = (h(query + step * e) - h(query - step * e)) / (2 * step)
+            np.testing.assert_allclose(gradient[..., d], slope, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize(("off", "status"), [(0.9e-8, "CONVERGED"), (1.1e-8, "STALLED")])
@@ -592,9 +792,12 @@ def test_results_compare_and_hash_by_identity_and_print_shortly():
     assert first == first and first != second and len({first, second}) == 2
     many = representation.trajectory(np.linspace(-0.9, 0.9, 40), np.ones(40), np.arange(1.0, 99.0))
     assert many == many and hash(many) == hash(many)
-    for result in (first, many):
-        assert repr(result).count("\n") < 4
-        assert len(repr(result)) < 600
+    several = representation.solve(X, np.random.default_rng(0).standard_normal((5, 1000)))
+    for result in (first, many, several):
+        assert repr(result).count("\n") == 0
+        assert len(repr(result)) < 200
+    assert repr(first).startswith("Representation(cost=") and "1000 targets" in repr(several)
+    assert repr(many).endswith("status=TrajectoryStatus.COMPLETED)")
 
 
 def test_between_data_far_apart_smooth_units_are_seen_to_turn():

@@ -4,15 +4,18 @@ Distances and errors of functions have the unit of the targets; exponents and de
 """
 
 import warnings
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mflib import densities
 from mflib.experiments import _held_out
 from mflib.experiments._distances import GRID, distance, rms, superposition_defect
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
-from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
 from mflib.experiments._sweep import sweep
-from mflib.experiments._trials import trial
+
+if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
+    from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
+    from mflib.experiments._trials import trial
 
 __all__ = [
     "GRID",
@@ -30,6 +33,12 @@ __all__ = [
     "trial",
 ]
 
+# What has networks in it needs Torch, and is imported on first use.
+_MODULE = {
+    **dict.fromkeys(("lazy_limit", "sampling_law", "split_error"), "_finite_width"),
+    "trial": "_trials",
+}
+
 
 # names that go in version 1.0, and what to use
 _FORMER = {
@@ -40,9 +49,15 @@ _FORMER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULE:
+        return getattr(import_module(f"mflib.experiments.{_MODULE[name]}"), name)
     if name not in _FORMER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value, instead = _FORMER[name]
     message = f"experiments.{name} goes in version 1.0; use {instead}"
     warnings.warn(message, DeprecationWarning, stacklevel=2)
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,31 +41,37 @@ class Status(enum.Enum):
         "`residual` and `gap` say by how much. Likely causes: fewer neurons that respond than data "
         "points, data points almost on top of each other, a potential nearly flat or nearly "
         "singular at these magnitudes, or with a conjugate that has no integral under the "
-        "density's tails (then the infimum is not attained); with a ridge, a point where no unit "
-        "responds, or three beyond all kinks and not on a line"
+        "density's tails (then the infimum is not attained). Widen the density or add neurons, "
+        "merge such points, use potentials.Regularized or another scale, lighter tails"
     )
 
+    def __repr__(self) -> str:
+        return f"Status.{self.name}"  # the explanation has several lines
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Representation:
     r"""The trained change h as an integral over neurons, with its certificate.
 
     Calling it evaluates :math:`h(x) = \int \alpha(w, b)\, \sigma(w\cdot x - b)\, d\mu` for inputs
-    of shape (k,) or (k, D), and returns shape (k,).
+    of shape (n,) or (n, D), and returns shape (n,); `derivative` returns h' in that shape, or
+    gradients, shape (n, D). Of k targets at once each result has a last axis of length k, as those
+    of SciPy's splines.
 
     Attributes
     ----------
-    cost : float
+    cost : float, or ndarray of shape (k,)
         :math:`\int D_\varphi(\alpha, 0)\, d\mu`; without a ridge the minimum of problem (P).
-    gap : float
+    gap : float, or ndarray of shape (k,)
         Distance of the cost, with a ridge that of cost and misfit together, from the dual value.
-    residual : float
+    residual : float, or ndarray of shape (k,)
         Largest :math:`|h(x_i) - y_i|`, with a ridge :math:`|h(x_i) + (R\lambda)_i - y_i|`.
-    multipliers : ndarray, shape (m,)
+    multipliers : ndarray, shape (m,) or (m, k)
         The optimal :math:`\lambda`, in the order of the data.
     iterations : int
         Newton steps.
     status : Status
+        CONVERGED if all targets are.
 
     References
     ----------
@@ -73,19 +82,45 @@ class Representation:
     >>> rep = solve([-0.5, 0.5], [2.0, 1.0])
     >>> rep([-0.5, 0.5]).round(6).tolist(), rep.multipliers.shape
     ([2.0, 1.0], (2,))
+    >>> several = solve([-0.5, 0.5], [[2.0, 0.0], [1.0, 3.0]])
+    >>> several(0.5).round(6).tolist(), several.derivative([0.1, 0.2, 0.3]).shape
+    ([1.0, 3.0], (3, 2))
     """
 
-    cost: float
-    gap: float
-    residual: float
-    multipliers: np.ndarray = field(repr=False)
+    cost: Any
+    gap: Any
+    residual: Any
+    multipliers: np.ndarray
     iterations: int
     status: Status
-    _measure: Measure = field(repr=False)
+    _measures: tuple[Measure, ...]  # one for all targets, or one for each
 
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h."""
-        return self._measure.evaluate(self.multipliers, x)
+        return self._evaluate(Measure.evaluate, x)
+
+    def derivative(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h'; for D > 1 its gradient."""
+        return self._evaluate(Measure.derivative, x)
+
+    def _evaluate(self, method: Callable, x: ArrayLike) -> np.ndarray:
+        if len(self._measures) == 1:
+            return method(self._measures[0], self.multipliers, x)
+        columns = zip(self._measures, self.multipliers.T, strict=True)
+        return np.stack([method(measure, column, x) for measure, column in columns], axis=-1)
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in ("cost", "gap", "residual", "iterations")}
+        entries = [f"{name}={_short(value)}" for name, value in shown.items()]
+        targets = f"{self.multipliers.shape[1]} targets, " if self.multipliers.ndim > 1 else ""
+        return f"Representation({targets}{', '.join(entries)}, status={self.status!r})"
+
+
+def _short(value: Any) -> str:
+    """Show a number, and of several the least and the largest."""
+    if np.ndim(value) == 0:
+        return f"{value:.6g}"
+    return f"{value.min():.3g}…{value.max():.3g}"
 
 
 def solve(
@@ -111,11 +146,14 @@ def solve(
     At the optimum :math:`r = R\lambda`, so the dual is that of (P) less
     :math:`\tfrac12 \lambda^\top R \lambda`, and :math:`R = 0` is (P) itself.
 
+    Several targets, one in each column of y, are several problems. For the quadratic they are one
+    linear system; else each has its own Newton iteration, which takes some hundredths of a second.
+
     Parameters
     ----------
     x : array-like, shape (m,) or (m, D)
         Distinct inputs, unless there is a ridge; D > 1 needs `neurons`.
-    y : array-like, shape (m,)
+    y : array-like, shape (m,) or (m, k)
         Targets, less the network's output at initialization.
     activation : str or Activation
         Any activation.
@@ -141,9 +179,9 @@ def solve(
     ValueError
         If the data are empty, of different lengths, repeated or not finite; if density and neurons
         are both given or do not fit the data; if the nodes miss the density's moments, its tails
-        being too heavy for double precision; if without a ridge a target is out of reach, no unit
-        responding there or all kinks being elsewhere; if the potential's Hessian at 0 is zero or
-        infinite; if the ridge is not positive semidefinite, or of another shape.
+        being too heavy for double precision; if a target is out of reach, no unit responding there
+        or all kinks being elsewhere; if the potential's Hessian at 0 is zero or infinite; if the
+        ridge is not positive semidefinite, or of another shape.
     TypeError
         If an argument is of the wrong kind.
 
@@ -158,19 +196,22 @@ def solve(
     ([1.0], 'CONVERGED')
     """
     ridge = finite_array("ridge", ridge)
-    points, targets = dataset(x, y, distinct=not ridge.any())
+    points, targets = dataset(x, y, distinct=not ridge.any(), columns=True)
     root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    fault = out_of_reach(measure, targets)
-    if fault and not root.size:
+    if fault := out_of_reach(measure, targets):
         raise ValueError(fault)
+    rows = np.atleast_2d(targets.T)
+    together = [rows] if isinstance(potential, Quadratic) else rows[:, None]
     with np.errstate(all="ignore"):  # what is not finite in the end is not converged
-        return _solve(measure, targets, root, reachable=not fault)
+        parts = [_solve(copy.copy(measure), group, root) for group in together]
+    return _joined(parts, single=targets.ndim == 1)
 
 
 def kernel(
     x: ArrayLike,
+    x2: ArrayLike | None = None,
     *,
     activation: str | activations.Activation = "relu",
     potential: Potential | None = None,
@@ -182,32 +223,38 @@ def kernel(
     .. math::
 
         H_{ij} = \frac{1}{\varphi''(0)}
-        \int \sigma(w \cdot x_i - b)\, \sigma(w \cdot x_j - b)\, d\mu(w, b)
+        \int \sigma(w \cdot x_i - b)\, \sigma(w \cdot x'_j - b)\, d\mu(w, b)
 
     Parameters
     ----------
     x : array-like, shape (m,) or (m, D)
         Inputs; repeated ones are allowed.
+    x2 : array-like, shape (n,) or (n, D), optional
+        The inputs :math:`x'_j`; those of x if not given. The work grows with m², and linearly
+        with n: let x be the smaller set.
     activation, potential, density, neurons
         As in :func:`solve`.
 
     Returns
     -------
-    ndarray, shape (m, m)
+    ndarray, shape (m, m), or (m, n) with x2
 
     Raises
     ------
     ValueError, TypeError
-        As in :func:`solve`.
+        As in :func:`solve`; and if the activation's square has no integral under the tails.
 
     References
     ----------
-    :cite:t:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
+    The kernel of random features :cite:p:`rahimi2007random`, which is the output layer's part of
+    the neural tangent kernel :cite:p:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
 
     Examples
     --------
     >>> kernel([0.0, 1.0]).round(6).tolist()  # ReLU, x^2
     [[0.083333, 0.104167], [0.104167, 0.333333]]
+    >>> kernel([0.0, 1.0], [0.0, 0.5, 2.0]).shape
+    (2, 3)
     """
     x = finite_array("x", x)
     points, _ = dataset(x, np.zeros(x.shape[:1]), distinct=False)
@@ -215,9 +262,33 @@ def kernel(
     measure = measure_on(points, activation, potential, density, neurons)
     measure.potential = Quadratic()
     measure.adapt(np.eye(len(points)))
+    _check_integrable(measure)
+    curvature = potential.hessian(np.zeros(1))
+    if x2 is not None:  # with alpha = sigma(w . x_i - b), the function h is the row of x_i
+        return measure.evaluate(2 * np.eye(len(points)), _checked_second(x2, x)).T / curvature
     nodes = measure.nodes()
     features = measure.features(nodes, measure.points)
-    return (features.T * nodes.mass) @ features / potential.hessian(np.zeros(1))
+    return (features.T * nodes.mass) @ features / curvature
+
+
+def _check_integrable(measure: Measure) -> None:
+    """Raise if a kernel is infinite, or rests on what is further out than nodes are."""
+    nodes, unit = measure.nodes(), np.eye(len(measure.points))
+    squares = nodes.mass @ measure.features(nodes, measure.points) ** 2
+    if not (measure.tail(unit) <= 1e-9 * squares.max()).all():
+        raise ValueError(
+            f"density has tails under which the square of activation {measure.sigma!r} has no "
+            "integral, or none to double precision; choose lighter tails, or pass neurons=(w, b)."
+        )
+
+
+def _checked_second(x2: ArrayLike, x: np.ndarray) -> np.ndarray:
+    second = finite_array("x2", x2)
+    if second.ndim != x.ndim or second.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f"x2 must have the shape of x but for its length, got {second.shape} beside {x.shape}."
+        )
+    return second
 
 
 def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
@@ -239,29 +310,65 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool) -> Representation:
-    """Newton's method on the dual; refine the measure until it makes no difference."""
-    multipliers, total = np.zeros(len(y)), 0
+class _Part(NamedTuple):
+    """The solution for g targets on one measure; each array has a row or number for each."""
+
+    measure: Measure
+    multipliers: np.ndarray  # (g, m)
+    cost: np.ndarray
+    gap: np.ndarray
+    residual: np.ndarray
+    converged: np.ndarray
+    iterations: int
+
+
+def _solve(measure: Measure, rows: np.ndarray, root: np.ndarray) -> _Part:
+    """Maximise the dual for targets (g, m); refine the measure until it makes no difference.
+
+    Several targets are for the quadratic only.
+    """
+    multipliers, total = np.zeros_like(rows), 0
     for _ in range(MAX_REFINEMENTS):
-        multipliers, iterations = _newton(Dual(measure, y, root), multipliers)
+        if len(rows) == 1:
+            multipliers[0], iterations = _newton(Dual(measure, rows[0], root), multipliers[0])
+        else:
+            multipliers, iterations = _linear(Dual(measure, rows, root))
         total += iterations
         if not measure.adapt(multipliers):
             break
-    h = measure.integrate(multipliers, measure.points)
-    errors = y - h - root.T @ (root @ multipliers)
-    residual, cost = float(np.abs(errors).max()), measure.cost(multipliers)
-    size = np.abs(y).max()
-    converged = reachable and residual <= 1e-8 * size and np.isfinite(cost)
+    h = measure.integrate(multipliers.T, measure.points).T
+    errors = rows - h - (multipliers @ root.T) @ root
+    size, cost = np.abs(rows).max(axis=1), measure.cost(multipliers.T)
+    residual = np.abs(errors).max(axis=1)
+    converged = (residual <= 1e-8 * size) & np.isfinite(cost)
     converged &= measure.tail(multipliers) <= 1e-12 * size
+    gap = np.abs((multipliers * errors).sum(axis=1))
+    return _Part(measure, multipliers, cost, gap, residual, converged, total)
+
+
+def _joined(parts: list[_Part], *, single: bool) -> Representation:
+    numbers = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("cost", "gap", "residual")
+    }
+    multipliers = np.concatenate([part.multipliers for part in parts])
+    converged = all(part.converged.all() for part in parts)
     return Representation(
-        cost=cost,
-        gap=float(abs(multipliers @ errors)),
-        residual=residual,
-        multipliers=multipliers,
-        iterations=total,
+        **{name: float(array[0]) if single else array for name, array in numbers.items()},
+        multipliers=multipliers[0] if single else multipliers.T,
+        iterations=sum(part.iterations for part in parts),
         status=Status.CONVERGED if converged else Status.STALLED,
-        _measure=measure,
+        _measures=tuple(part.measure for part in parts),
     )
+
+
+def _linear(dual: Dual) -> tuple[np.ndarray, int]:
+    """Solve the linear equations of the quadratic for all targets; refine the solution once."""
+    xi, steps = np.zeros_like(dual.right), 2
+    for _ in range(steps):
+        alpha, gradient = dual.evaluate(xi)
+        xi = xi + dual.step(alpha[0], gradient.T).T
+    return xi @ dual.from_basis.T, steps
 
 
 def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:

@@ -25,7 +25,8 @@ _CROWDED = 2.0  # nodes are begun anew when there are more than so many times a 
 class Trajectory:
     r"""The trained change h of an infinitely wide network at several times.
 
-    Calling it evaluates h for inputs of shape (k,) or (k, D), and returns shape (times, k).
+    Calling it evaluates h for inputs of shape (k,) or (k, D), and returns shape (times, k);
+    `derivative` evaluates h'.
 
     Attributes
     ----------
@@ -67,6 +68,10 @@ class Trajectory:
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h at all times."""
         return np.array([row.measure.evaluate(row.multipliers, x) for row in self._rows])
+
+    def derivative(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h' at all times; for D > 1 the gradient, shape (times, k, D)."""
+        return np.array([row.measure.derivative(row.multipliers, x) for row in self._rows])
 
 
 def trajectory(
@@ -201,7 +206,7 @@ class _Model:
         _, gradient = dual.evaluate(xi)
         multipliers = dual.from_basis @ xi
         residual = self.unreachable + (dual.sizes * gradient) @ dual.rows
-        loss, cost = float((residual**2).mean()), measure.cost(multipliers)
+        loss, cost = float((residual**2).mean()), float(measure.cost(multipliers))
         return _Row(measure, multipliers, self.y - residual, loss, cost)
 
 

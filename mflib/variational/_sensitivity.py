@@ -92,7 +92,7 @@ class Sensitivity:
         return values - self.system.solve(right, -loads.T)[1].T
 
     def functional(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return f and b, (len(t), n): the derivative of h(t) is f.dh + b.dxi, with dh at the data."""
+        """Return f and b, (len(t), n): h(t) changes by f.dh + b.dxi, with dh at the data."""
         values, loads, ramps = (self._from_data if len(self.data.x) > 1 else self._from_kernel)(t)
         for o, ramp in ramps:
             nodal = self._integrals(o, ramp, len(t))

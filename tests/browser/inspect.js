@@ -28,6 +28,8 @@
       "mjx-container [fill=red], mjx-container [stroke=red]"
     ).map((element) => element.closest("mjx-container")?.textContent.trim() + " " +
       (element.dataset.mjxError ?? "in red")),
+    stops: all("mjx-container[tabindex], .math[tabindex]")
+      .filter((element) => element.scrollWidth <= element.clientWidth + 1).map(start),
     figures: all("figure", article).map((figure) => ({
       id: figure.id,
       number: figure.querySelector(".caption-number")?.textContent ?? "",

@@ -19,6 +19,7 @@ CHECKS = {
     "failed": "every file that the page loads is there",
     "equations": "every equation is typeset",
     "cut": "nothing is cut at the edge of the text on a desktop",
+    "stops": "no formula that fits its place is a stop of the tab key",
     "sliders": "every slider moves by mouse and by keyboard, and moves its picture",
     "figures": "every figure has alternative text, a caption and a number",
     "light": "axe-core finds no fault",

@@ -16,6 +16,7 @@ FIGURE = f"""<figure id="one"><img src="{PNG}" alt="a dot"><figcaption>
 </figcaption></figure>"""
 SOUND = rf"""<!DOCTYPE html><html lang="en"><head><title>t</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width">
+<script>MathJax = {{ options: {{ enableMenu: false }} }};</script>
 <script defer src="MATHJAX"></script></head><body><main><h1>A page</h1>
 <p>Let \(x^2\), as <a href="#one">the figure</a> shows.</p>{FIGURE}{SLIDER}
 <pre style="overflow: auto">short</pre></main></body></html>"""
@@ -26,6 +27,7 @@ FAULTS = {
     "failed": (PNG, "nowhere.png"),
     "equations": ("x^2", r"\undefined{x}"),
     "cut": ("short", "wide " * 400),
+    "stops": ("enableMenu: false", "enableMenu: true"),
     "figures": ('alt="a dot"', 'alt="_images/dot.png"'),
     "light": ('<label for="a">size</label>', "size"),
     "dark": ("<p>", "<style>@media (prefers-color-scheme: dark) {p {color: #eee}}</style><p>"),

@@ -66,6 +66,10 @@ LOST = """() => [...document.querySelectorAll(":is(article, main) :is(svg, img, 
     }
   }).map((part) => `${part.tagName} in ${part.closest("p, li, dd, div, section").outerHTML}`
     .slice(0, 200))"""
+SET = """(input, value) => {
+  input.value = value;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
 AT_END = "(input) => Number(input.value) * 2 > Number(input.min) + Number(input.max)"
 
 
@@ -184,6 +188,7 @@ def note_contents(seen: Visit, found: dict) -> None:
     seen.citations = {link["url"] for link in found["links"] if link["cites"]}
     seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
     seen.complain("cut", found["cut"])
+    seen.complain("stops", found["stops"])
     for picture in found["pictures"]:
         name = Path(unquote(urlsplit(picture["src"]).path)).name
         if not picture["alt"] or name in picture["alt"] or "_images" in picture["alt"]:
@@ -196,18 +201,24 @@ def note_contents(seen: Visit, found: dict) -> None:
 
 
 async def move_sliders(seen: Visit, page: Page) -> None:
-    """Click at the far end of each slider, then press an arrow key: the picture must follow."""
+    """Click at the far end of each slider, then press an arrow key: the picture must follow.
+
+    Then each goes back to where it was: at an exponent of 8 another slider may change nothing.
+    """
     for slider in await page.locator("input[type=range]").all():
         seen.sliders += 1
         name = await slider.get_attribute("id") or "a slider"
+        start = await slider.input_value()
         for way in (click, press):
             before = await slider.evaluate(PICTURE), await slider.input_value()
             await way(slider)
+            await page.evaluate(FRAMES)  # a live picture is drawn with the next one
             after = await slider.evaluate(PICTURE), await slider.input_value()
             if before[1] == after[1]:
                 seen.complain("sliders", [f"{name} does not {way.__name__}"])
             if before[0] == after[0]:
                 seen.complain("sliders", [f"{name}: {way.__name__} leaves its picture as it was"])
+        await slider.evaluate(SET, start)
 
 
 async def click(slider) -> None:
