@@ -133,6 +133,12 @@ CALLS = REGISTERED | {
     ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
     "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
+    "variational.trajectory": (
+        variational.trajectory,
+        {**DATA, "times": [1.0, 3.0], **MODEL, "activation": "relu", "rtol": 3.0}
+        | {"scaled": False, "probes": 3},
+    ),
+    "variational.Trajectory": (variational.trajectory(X, Y, [1.0, 3.0]), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
@@ -231,7 +237,7 @@ def numbers(result) -> np.ndarray:
         return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
-    if isinstance(result, representation.Trajectory):
+    if isinstance(result, representation.Trajectory | variational.Trajectory):
         return np.append(result(QUERY), result.loss)
     if isinstance(result, mflib.Flow):
         return np.append(numbers(result.network), [result.loss, result.time])

@@ -105,6 +105,8 @@ def rows():
         good = CALLS[function][1][argument]
         yield function, argument, "of NumPy", np.int64(good), SAME
         for kind, make in hostile.NO_INTEGERS.items():
+            if argument == "probes" and kind == "none":
+                continue  # the default
             expected = TypeError, f"{argument} must be an integer, got"
             yield function, argument, kind, make(good), expected
         yield (
@@ -152,7 +154,8 @@ def outcome(expected) -> str:
 
 TEXTS = pd.DataFrame({"width": ["1", "2"], "error": [1.0, 2.0], "kind": ["a", "a"]})
 STALLED, CONVERGED, NO_STATUS = "STALLED", "CONVERGED", {"no status"}
-SOLVERS = ("variational.solve", "representation.solve", "representation.trajectory", "mirror_flow")
+PATHS = ("representation.trajectory", "variational.trajectory")
+SOLVERS = ("variational.solve", "representation.solve", *PATHS, "mirror_flow")
 OVERFLOW = (ValueError, "y reaches .*square overflows; rescale")
 PARTICULAR = [
     # shapes
@@ -176,7 +179,7 @@ PARTICULAR = [
     *((f, ("x", "y"), ([0.3], [2]), {"CONVERGED", "MAX_TIME", "COMPLETED"}) for f in SOLVERS),
     ("variational.solve", "x", [0.1] * 5, (ValueError, "x contains 0.1 more than once; average")),
     ("representation.solve", ("x", "ridge"), ([0.1] * 5, 0.0), (ValueError, "x contains 0.1 more")),
-    ("representation.trajectory", "x", [0.1] * 5, {"COMPLETED"}),
+    *((f, "x", [0.1] * 5, {"COMPLETED"}) for f in PATHS),
     ("mirror_flow", ("x", "max_time"), ([0.1] * 5, 1e9), {"STALLED"}),
     ("variational.solve", ("x", "y"), ([0.1, np.nextafter(0.1, 1), 0.5], [1, 2, 3]), {STALLED}),
     ("representation.solve", ("x", "ridge"), (1e-100 * X, 0), {STALLED}),
@@ -255,8 +258,12 @@ PARTICULAR = [
     ("mirror_flow", "save_at", [2.0, 1.0], (ValueError, "save_at must be increasing")),
     ("mirror_flow", "save_at", "now", (TypeError, "save_at must be an array of real")),
     ("mirror_flow", "max_time", 0, (ValueError, r"max_time must .* > 0 \(math.inf sets no limit")),
-    ("representation.trajectory", "times", [], (ValueError, "times must be increasing")),
-    ("representation.trajectory", "times", None, (TypeError, "times must be an array of real")),
+    *((f, "times", [], (ValueError, "times must be increasing")) for f in PATHS),
+    *((f, "times", None, (TypeError, "times must be an array of real")) for f in PATHS),
+    ("variational.trajectory", "scaled", "no", (TypeError, "scaled must be True or False")),
+    ("variational.trajectory", "probes", -1, (ValueError, "probes must be at least 0")),
+    ("variational.trajectory", "probes", 1, (ValueError, "probes must be 0 or at least 2")),
+    ("variational.trajectory", "activation", "tanh", (ValueError, "activation tanh is not served")),
     ("variational.solve", "ridge", -1.0, (ValueError, "ridge contains -1; it must be at least 0")),
     ("variational.solve", "ridge", [1.0, 2.0], (ValueError, r"or have shape \(5,\), one for each")),
     ("variational.solve", "ridge", np.nan, (ValueError, "ridge contains nan")),

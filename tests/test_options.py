@@ -33,6 +33,9 @@ PARTICULAR: dict = {
     ("representation.trajectory", "neurons"): (NEURONS, {"density": None}),
     ("representation.trajectory", "rtol"): (1e-6, BENT),
     ("representation.trajectory", "times"): ([1.0, 2.0], {}),
+    ("variational.trajectory", "rtol"): (1e-6, {**BENT, "scaled": True}),
+    ("variational.trajectory", "times"): ([1.0, 2.0], {}),
+    ("variational.trajectory", "scaled"): (True, BENT),
     ("activations.of", "function_of_torch"): (torch.nn.functional.silu, {}),
     ("functionals.relu_cost", "h"): (mflib.variational.solve(X, Y, activation="abs"), {}),
     ("functionals.relu_cost", "tilt"): ((0.1, 0.4), {}),
@@ -60,6 +63,10 @@ PARTICULAR: dict = {
 ELSEWHERE = {
     ("mirror_flow", "progress"): "test_flow.py",
     ("representation.trajectory", "progress"): "test_trajectory.py",
+    **{
+        ("variational.trajectory", a): "test_variational_trajectory.py"
+        for a in ("progress", "probes")
+    },
     **{("experiments.sweep", a): "test_sweep.py" for a in ("executor", "progress")},
     **{("experiments.sweep", a): "test_sweep.py" for a in ("cache", "version")},
     ("ShallowNetwork.forward", "x"): "test_networks.py",

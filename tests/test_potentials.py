@@ -664,6 +664,9 @@ NEEDS_R = {
     "representation.trajectory": lambda phi: representation.trajectory(
         [0.1], [1.0], [1.0], potential=phi
     ),
+    "variational.trajectory": lambda phi: variational.trajectory(
+        [0.1], [1.0], [1.0], potential=phi
+    ),
     "representation.kernel": lambda phi: representation.kernel([0.1], potential=phi),
     "share_curvature": lambda phi: functionals.share_curvature(
         np.ones(1), np.ones(1), np.ones(1), np.ones(1), phi

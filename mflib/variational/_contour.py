@@ -19,7 +19,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from mflib.variational._banded import RidgeSystem
-from mflib.variational._quadrature import LEVELS
 from mflib.variational._radau import Model
 
 

@@ -48,7 +48,7 @@ class Model:
         return at
 
     def values(self, at: Evaluation) -> np.ndarray:
-        """h at the distinct inputs."""
+        """Values of h at the distinct inputs."""
         return self.dual.separate(at.load)
 
     def matrix(self, at: Evaluation) -> Arrow:
@@ -91,7 +91,7 @@ class Step:
     level: int
 
     def state(self, point: float) -> np.ndarray:
-        """xi at a point of [0, 1]."""
+        """Coefficients at a point of [0, 1]."""
         return self.start + between(self.increments, np.array([point]))[0]
 
 
@@ -185,10 +185,7 @@ class RadauPath(Walk):
         super()._accept(time, increments)
 
     def _missed(self, step: Step, moved: np.ndarray) -> float:
-        """How far a step's multipliers are from its mean residual, by nodes and a finer rule of
-        their own.
-        """
+        """How far a step's multipliers are from its mean residual, by nodes of their own."""
         states = step.start + between(step.increments, 0.5 + _CHECKS)
-        finer = min(self.level + 1, len(LEVELS) - 1)
-        h = [self.model.values(self.model.evaluate(xi, finer)) for xi in states]
+        h = [self.model.values(self.model.evaluate(xi, self.level)) for xi in states]
         return float(np.abs(moved - (self.model.means - _WEIGHTS @ np.array(h))).max())

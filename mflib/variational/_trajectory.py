@@ -26,7 +26,7 @@ from mflib.variational._smoothing import Point
 from mflib.variational._solution import Solution, Status, allow_overflow
 from mflib.variational._solver import checked_model
 
-_EXACT = 500  # distinct inputs up to which degrees of freedom are computed without chance
+_EXACT = 300  # distinct inputs up to which degrees of freedom are computed without chance
 _PROBES = 64
 _SMOOTH = 32  # polynomials that take the large part of the trace beforehand
 _DEFECT = 1e3  # in units of rtol: what COMPLETED allows
@@ -55,7 +55,7 @@ class Trajectory:
         Estimate, on the large side, of the error of the values: the sum of those of all steps,
         though the equation damps them. Zero for the quadratic, which needs no steps.
     defect : float
-        How well the equation holds, in units of the targets and by a quadrature of its own: for
+        How well the equation holds, in units of the targets and by nodes of its own: for
         each step, the largest difference between the mean of :math:`y_i - h_t(x_i)` and what the
         multipliers say, :math:`m\,\Delta\lambda_i/\Delta t`. For the quadratic the same with the
         velocity at each time.
@@ -71,8 +71,9 @@ class Trajectory:
     >>> rng = np.random.default_rng(0)
     >>> x = rng.uniform(-1, 1, 300)
     >>> y = np.sin(4 * x) + 0.3 * rng.standard_normal(300)
-    >>> path = trajectory(x, y, 10.0 ** np.arange(9))
-    >>> path.degrees_of_freedom.round(1).tolist()
+    >>> path = trajectory(x, y, [1e2, 1e4, 1e8])
+    >>> path.degrees_of_freedom.round(1).tolist(), path.times[path.gcv.argmin()].item()
+    ([2.3, 5.5, 45.9], 10000.0)
     """
 
     times: np.ndarray = field(repr=False)
@@ -107,7 +108,7 @@ class Trajectory:
 
     @property
     def degrees_of_freedom_error(self) -> np.ndarray:
-        """Standard error of `degrees_of_freedom`, shape (K,): zero where no probes were drawn."""
+        """Standard error of `degrees_of_freedom`, shape (K,): of chance and of the steps."""
         return self._traces[1]
 
     @property
@@ -136,13 +137,13 @@ class Trajectory:
             if responses is None:
                 result[k] = path.jacobian(time, values, loads)
             else:
-                h, xi = next(responses)
+                h, xi, _ = next(responses)
                 result[k] = values @ h + loads @ xi
         result = (result / counts)[:, :, path.model.data.group]
         return result.reshape(len(self.times), *x.shape, -1)
 
     def _each(self, of: Callable, x: ArrayLike) -> np.ndarray:
-        nothing = np.full(np.shape(x), np.nan)
+        nothing = np.full_like(finite_array("x", x), np.nan)
         return np.array([nothing if row is None else of(row) for row in self._rows])
 
     @cached_property
@@ -158,18 +159,22 @@ class Trajectory:
         chance = 0 < probes < path.n - _SMOOTH
         directions = _directions(path.model, probes) if chance else np.eye(path.n)
         root, sure = np.sqrt(path.model.counts)[:, None], _SMOOTH if chance else path.n
-        for k, (h, _) in enumerate(self._responses(directions / root)):
+        tolerance = 1e-5 if chance else 1e-8
+        share = np.where(np.arange(directions.shape[1]) < sure, 1.0, 1 / max(probes, 1))
+        for k, (h, _, slip) in enumerate(self._responses(directions / root, tolerance)):
             along = (directions * root * h).sum(axis=0)
-            result[0, k], drawn = along[:sure].sum(), along[sure:]
-            if chance:
-                result[0, k] += drawn.mean()
-            result[1, k] = drawn.std(ddof=1) / np.sqrt(probes) if probes > 1 and chance else 0.0
+            spread = along[sure:].std(ddof=1) / np.sqrt(probes) if chance else 0.0
+            slipped = (directions * root * slip).sum(axis=0) @ share
+            result[:, k] = along @ share, np.hypot(spread, slipped)
         return result[0], result[1]
 
-    def _responses(self, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Derivatives of h at the distinct inputs, and of xi, along changes of the means."""
+    def _responses(self, targets: np.ndarray, tolerance: float = 1e-8) -> Iterator[tuple]:
+        """Derivatives of h at the distinct inputs, and of xi, along changes of the means.
+
+        Third is how far those of h may be wrong.
+        """
         path = self._path
-        response = Response(path.model, targets, max(0.1 * path.rtol, 1e-8))
+        response = Response(path.model, targets, max(0.1 * path.rtol, tolerance))
         steps, time = iter(path.taken), 0.0
         for stop, row in zip(self._clock, self._rows, strict=True):
             if row is None:
@@ -178,8 +183,8 @@ class Trajectory:
                 step = next(steps)
                 response.follow(step)
                 time = step.stop
-            matrix = path.model.matrix(row._point.at)
-            yield path.model.dual.separate(matrix @ response.xi), response.xi
+            matrix, separate = path.model.matrix(row._point.at), path.model.dual.separate
+            yield separate(matrix @ response.xi), response.xi, separate(matrix @ response.slip)
 
 
 def _directions(model: Model, probes: int) -> np.ndarray:
@@ -217,8 +222,8 @@ def trajectory(
         \sigma_s(w x_i - b) \bigr)\, \sigma_s(w x - b)\, d\mu(w, b),
 
     as :func:`mflib.representation.trajectory` does, with which it agrees; a step costs O(m), and
-    their number grows with the logarithm of time. It is Radau's collocation of order thirteen, whose
-    linear systems are those of a ridge. For :class:`~mflib.potentials.Quadratic` there are no
+    their number grows with the logarithm of time. It is Radau's collocation of order thirteen,
+    whose linear systems are those of a ridge. For :class:`~mflib.potentials.Quadratic` there are no
     steps: each time is a sum of twelve ridge solutions, exact up to rounding.
 
     Stopped early, the path smooths: `degrees_of_freedom` and `gcv` of the result choose the time.
@@ -241,8 +246,8 @@ def trajectory(
         Tolerance of the integrator, for h relative to its own size.
     probes : int, optional
         Random directions, seeded, for the degrees of freedom of other potentials than the
-        quadratic; 0 is without chance, at O(m²) a step. If not given that is done up to 500 distinct
-        inputs, and 64 are drawn beyond. `degrees_of_freedom_error` says what they leave open.
+        quadratic; 0 is without chance, at O(m²) a step. If not given that is done up to 300
+        distinct inputs, and 64 are drawn beyond. `degrees_of_freedom_error` says how sure that is.
     progress : bool
         Whether to print time and loss every ten steps.
 
@@ -278,7 +283,8 @@ def trajectory(
         )
     stops = stopping_times(times)
     rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
-    probes = probes if probes is None else count("probes", probes, least=0)
+    if probes is not None and count("probes", probes, least=0) == 1:
+        raise ValueError("probes must be 0 or at least 2, whose spread is their error, got 1.")
     progress, scaled = flag("progress", progress), flag("scaled", scaled)
     potential, density = Quadratic() if potential is None else potential, densities.of(density)
     # every datum is missed at any time, as with a ridge

@@ -35,6 +35,7 @@ KINDS = {
     "neurons": _kind(solvers, "neurons", "the same, of neurons, with a ridge", 4),
     "kernel": _kind(solvers, "kernel", "`representation.kernel`", 2),
     "trajectory": _kind(training, "trajectory", "`representation.trajectory`"),
+    "banded path": _kind(training, "banded_path", "`variational.trajectory`"),
     "flow": _kind(training, "flow", "`mirror_flow`", 2),
     "descent": _kind(training, "descent", "`MirrorDescent`", 4),
     "mirror map": _kind(training, "mirror_map", "`mirror_maps`", 2),

@@ -10,7 +10,7 @@ import torch
 from scipy import integrate, linalg
 
 import mflib
-from mflib import mirror_maps, potentials, representation
+from mflib import mirror_maps, potentials, representation, variational
 from mflib.experiments import lazy_limit
 from tools.fuzz import draws
 from tools.fuzz.functions import exact_potential
@@ -64,6 +64,33 @@ def check_trajectory(problem: Problem, answer: Any) -> str | None:
         apart("h at the data", answer.values[:k], wanted, tolerance),
         apart("the loss", answer.loss, loss, 1e-9 * size**2),
         "the loss rises" if (np.diff(answer.loss) > 1e-9 * size**2).any() else None,
+    )
+
+
+def draw_banded_path(rng) -> Problem:
+    problem = draws.problem(rng, gentle=0.6, most=5, piecewise=True)
+    return problem | {"times": [float(draws.power_of_ten(rng, -1, 4))]}
+
+
+def run_banded_path(problem: Problem) -> Any:
+    x, y = draws.data_of(problem)
+    return variational.trajectory(x, y, problem["times"], rtol=1e-7, **draws.model_of(problem))
+
+
+def check_banded_path(problem: Problem, answer: Any) -> str | None:
+    """Against the dense path, which shares the tableau and nothing else."""
+    if answer.status.name != "COMPLETED":
+        return None
+    try:
+        other = run_trajectory(problem)
+    except ValueError as refused:
+        raise Unsure(str(refused)) from None
+    if other.status.name != "COMPLETED":
+        raise Unsure("the dense path stalls")
+    rise = np.abs(arrays(problem)[1]).max()
+    return first_of(
+        apart("h at the data", answer.values, other.values, 1e-5 * rise),
+        apart("the loss", answer.loss, other.loss, 1e-5 * rise**2),
     )
 
 

@@ -1,0 +1,213 @@
+"""The path at O(m) a step against the dense one, exponentials, limits and finite differences."""
+
+import numpy as np
+import pytest
+from scipy import linalg, stats
+
+from mflib import _collocation, representation, variational
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.variational import TrajectoryStatus
+from mflib.variational._contour import talbot
+from mflib.variational._radau import RadauPath
+from tests.problems import DENSITIES, SCALED, X, Y
+
+QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
+REPEATED = np.array([0.63, -0.71, 0.63, -0.32, 0.63])
+POWER_4 = Regularized(Power(4), 1)
+COMPLETED, STALLED = TrajectoryStatus.COMPLETED, TrajectoryStatus.STALLED
+
+
+def noisy(m: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, m)
+    return x, np.sin(4 * x) + 0.3 * rng.standard_normal(m)
+
+
+@pytest.mark.parametrize(
+    ("activation", "potential", "density", "x"),
+    [
+        ("relu", POWER_4, "uniform", X),
+        ("abs", POWER_4, "skewed", REPEATED),
+        ("abs", Hypentropy(0.5), "normal", X),
+        ("leaky_relu", SCALED["power 3"], "uniform", REPEATED[2:4]),
+        ("relu", Quadratic(), "normal", REPEATED),
+        ("abs", Quadratic(), "skewed", X[:2]),
+        ("relu", Quadratic(), "uniform", X[:1]),
+    ],
+)
+def test_it_is_the_path_of_the_dense_solver(activation, potential, density, x):
+    y, times = Y[: len(x)], [0.0, 0.7, 200.0]
+    model = {"activation": activation, "potential": potential, "density": DENSITIES[density]}
+    path = variational.trajectory(x, y, times, rtol=1e-8, **model)
+    other = representation.trajectory(x, y, times, rtol=1e-9, **model)
+    assert path.status is COMPLETED
+    np.testing.assert_allclose(path.values, other.values, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(path(QUERY), other(QUERY), rtol=0, atol=2e-9)
+    np.testing.assert_allclose(path.multipliers, other.multipliers, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(path.cost, other.cost, rtol=1e-8, atol=1e-15)
+    np.testing.assert_allclose(path.loss, other.loss, rtol=1e-8, atol=1e-15)
+    np.testing.assert_allclose(path(x), path.values, rtol=0, atol=1e-12)
+    assert not path(QUERY)[0].any()
+
+
+def test_derivatives_are_those_of_the_function():
+    path, step = variational.trajectory(X, Y, [3.0, 1e4]), 1e-5
+    slope = (path(QUERY + step) - path(QUERY - step)) / (2 * step)
+    np.testing.assert_allclose(path.derivative(QUERY), slope, rtol=0, atol=1e-8)
+    bend = (path.derivative(QUERY + step) - path.derivative(QUERY - step)) / (2 * step)
+    np.testing.assert_allclose(path.curvature(QUERY), bend, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("potential", [Quadratic(), POWER_4], ids=repr)
+def test_it_ends_at_the_solution(potential):
+    model = {"activation": "abs", "potential": potential}
+    path = variational.trajectory(X, Y, [30.0, 1e9], rtol=1e-6, **model)
+    solution = variational.solve(X, Y, **model)
+    np.testing.assert_allclose(path(QUERY)[1], solution(QUERY), rtol=0, atol=1e-8)
+    assert path.cost[1] == pytest.approx(solution.cost, rel=1e-8)
+    assert np.abs(path(QUERY)[0] - solution(QUERY)).max() > 1e-3
+
+
+def test_the_exponential_on_the_whole_axis():
+    z, c = talbot()
+    u = np.concatenate([[0.0], np.geomspace(1e-6, 1e15, 500)])
+    decay = (c / (z + u[:, None])).sum(axis=1).real
+    np.testing.assert_allclose(decay, np.exp(-u), rtol=0, atol=2e-13)
+    coarse = (talbot(6)[1] / (talbot(6)[0] + u[:, None])).sum(axis=1).real
+    assert 1e-8 < np.abs(coarse - np.exp(-u)).max() < 1e-6
+
+
+def test_an_unscaled_potential_is_the_quadratic_at_its_own_clock():
+    """phi''(0) = 1 for (x^4 + x^2)/2: twice as fast."""
+    path = variational.trajectory(X, Y, [5.0, 70.0], potential=POWER_4, scaled=False)
+    other = representation.trajectory(X, Y, [10.0, 140.0])
+    np.testing.assert_allclose(path(QUERY), other(QUERY), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(path.multipliers, other.multipliers, rtol=1e-9)
+    np.testing.assert_array_equal(path.times, [5.0, 70.0])
+
+
+def differences(query, times, x, y, **model) -> np.ndarray:
+    """Central differences of h at the query in each target, shape (times, query, m)."""
+    step, columns = 1e-4, []
+    for change in step * np.eye(len(x)):
+        ends = [variational.trajectory(x, y + s * change, times, **model)(query) for s in (1, -1)]
+        columns.append((ends[0] - ends[1]) / (2 * step))
+    return np.moveaxis(columns, 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "potential", "x"),
+    [
+        ("relu", Quadratic(), REPEATED),
+        ("abs", Quadratic(), X[:1]),
+        ("abs", POWER_4, REPEATED[:3]),
+        ("relu", POWER_4, X[:1]),
+    ],
+)
+def test_the_derivative_in_the_targets(activation, potential, x):
+    times, y = [0.0, 3.0, 60.0], Y[: len(x)]
+    model = {"activation": activation, "potential": potential, "rtol": 1e-7}
+    path = variational.trajectory(x, y, times, **model)
+    inputs = np.concatenate([QUERY[::2], x])
+    expected = differences(inputs, times, x, y, **model)
+    np.testing.assert_allclose(path.jacobian(inputs), expected, rtol=0, atol=1e-6)
+    trace = np.trace(expected[:, -len(x) :], axis1=1, axis2=2)
+    np.testing.assert_allclose(path.degrees_of_freedom, trace, rtol=0, atol=1e-6)
+    assert (path.degrees_of_freedom_error < 1e-6).all()
+    gcv = path.loss / (1 - path.degrees_of_freedom / len(x)) ** 2
+    np.testing.assert_allclose(path.gcv, gcv, rtol=1e-12)
+
+
+def test_degrees_of_freedom_of_the_quadratic_are_those_of_the_kernel():
+    x, y = noisy(60)
+    times = np.array([1.0, 1e3, 1e6])
+    path = variational.trajectory(x, y, times, activation="abs")
+    rates = linalg.eigvalsh(representation.kernel(x, activation="abs")) / len(x)
+    expected = -np.expm1(-np.outer(times, rates.clip(0))).sum(axis=1)
+    np.testing.assert_allclose(path.degrees_of_freedom, expected, rtol=1e-8)
+
+
+def test_probes_agree_with_the_exact_trace_up_to_their_error():
+    x, y = noisy(60)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-5}
+    exact = variational.trajectory(x, y, [10.0, 300.0], probes=0, **model)
+    drawn = variational.trajectory(x, y, [10.0, 300.0], probes=16, **model)
+    off = np.abs(drawn.degrees_of_freedom - exact.degrees_of_freedom)
+    assert (off < 5 * drawn.degrees_of_freedom_error + 1e-6).all()
+    assert (exact.degrees_of_freedom_error < 1e-4).all()
+    assert (off > 0).all() and (off < 0.05).all()
+
+
+def test_gcv_smooths_and_does_not_interpolate():
+    x, y = noisy(1000)
+    path = variational.trajectory(x, y, 10.0 ** np.arange(11))
+    risk = ((path.values - np.sin(4 * x)) ** 2).mean(axis=1)
+    chosen = path.gcv.argmin()
+    assert 0 < chosen < 10
+    assert risk[chosen] < 0.01 * risk[0]
+    assert path.defect < 1e-10
+
+
+def test_steps_grow_with_the_logarithm_of_time():
+    x, y = noisy(40)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-4}
+    paths = [variational.trajectory(x, y, [time], **model) for time in (1e2, 1e4, 1e6)]
+    counts = [len(path._path.taken) for path in paths]
+    assert all(path.status is COMPLETED for path in paths)
+    assert 5 < counts[0] < counts[1] < 4 * counts[0]
+    assert counts[2] < 3 * counts[1]
+
+
+def test_the_error_is_honest():
+    x, y = noisy(20)
+    model = {"activation": "abs", "potential": POWER_4}
+    exact = variational.trajectory(x, y, [10.0, 1e3], rtol=1e-9, **model).values
+    path = variational.trajectory(x, y, [10.0, 1e3], rtol=1e-4, **model)
+    assert np.abs(path.values - exact).max() < path.error < 0.1
+
+
+def test_the_defect_sees_a_wrong_velocity(monkeypatch):
+    velocity = RadauPath._velocity
+    monkeypatch.setattr(RadauPath, "_velocity", lambda *a: 1.01 * velocity(*a))
+    path = variational.trajectory(X, Y, [1.0, 10.0], potential=POWER_4, rtol=1e-6)
+    assert path.status is STALLED
+    assert np.isnan(path.loss).all() and path(QUERY).shape == (2, 8)
+
+
+def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
+    monkeypatch.setattr(_collocation, "_MOST_STEPS", 10)
+    path = variational.trajectory(X, Y, [1.0, 10.0, 1e5], potential=POWER_4, rtol=1e-5)
+    assert path.status is STALLED
+    rows = (path.loss, path.cost, path(QUERY), path.multipliers, path.values, path.derivative(X))
+    for row in (*rows, path.degrees_of_freedom, path.jacobian(X)):
+        assert np.isfinite(row[0]).all()
+        assert np.isnan(row[2]).all()
+
+
+def test_a_conjugate_without_an_integral_stalls():
+    path = variational.trajectory(
+        [0.3], [10.0], [1.0, 1e3], potential=Hypentropy(1.0), density=stats.t(5), rtol=1e-4
+    )
+    assert path.status is STALLED
+
+
+def test_progress_is_printed_when_asked_for(capsys):
+    model = {"potential": POWER_4, "rtol": 1e-5}
+    variational.trajectory(X, Y, [1e3], **model)
+    assert not capsys.readouterr().out
+    variational.trajectory(X, Y, [1e3], progress=True, **model)
+    assert capsys.readouterr().out.startswith("step 10: time ")
+
+
+@pytest.mark.parametrize("potential", [Quadratic(), POWER_4], ids=repr)
+@pytest.mark.parametrize("scale", [0.0, 1e-100])
+def test_small_targets(potential, scale):
+    path = variational.trajectory(X, scale * Y, [1.0, 1e3], potential=potential, rtol=1e-5)
+    assert path.status is COMPLETED
+    assert np.abs(path(QUERY)).max() <= 10 * scale
+
+
+@pytest.mark.parametrize("time", [1e-30, 1e30])
+def test_extreme_times(time):
+    path = variational.trajectory(X, Y, [time])
+    np.testing.assert_allclose(path.values[0], Y if time > 1 else 0 * Y, rtol=0, atol=1e-10)
