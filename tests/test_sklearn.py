@@ -197,14 +197,13 @@ def test_standard_errors_against_differences(w):
     np.testing.assert_allclose(std, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("smoothing", ["ridge", "stopping"])
-def test_noise_and_standard_errors_cover(smoothing):
+def test_noise_and_standard_errors_cover():
     """Noise of known size is found, and two standard errors reach the truth nine times in ten."""
     x, rng = np.linspace(0, 10, 200), np.random.default_rng(3)
     found, covered = [], []
     for _ in range(6):
         y = np.sin(x) + 0.2 * rng.normal(size=200)
-        fit = MirrorFlowRegressor(smoothing=smoothing).fit(x, y)
+        fit = MirrorFlowRegressor().fit(x, y)
         mean, std = fit.predict(x, return_std=True)
         found.append(fit.noise_)
         covered.append(np.abs(mean - np.sin(x)) < 2 * std)

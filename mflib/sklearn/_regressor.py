@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,9 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
             if amount == "cv":
                 self.amount_ = self._cross_validated(smooth, *data)
             self.solution_ = smooth.solve(scaled, self.amount_)
-        self.degrees_of_freedom_ = self._count()
-        self.noise_ = self._noise(data[1])
+        for name in ("degrees_of_freedom_", "noise_"):  # of an earlier fit
+            vars(self).pop(name, None)
+        self._errors = data[1] - self._evaluate(scaled.t)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
@@ -240,8 +242,10 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
 
         return least(score, smooth, w)
 
-    def _count(self) -> float:
+    @cached_property
+    def degrees_of_freedom_(self) -> float:
         """The trace of the derivative of the fitted values with respect to y."""
+        check_is_fitted(self)
         scaled, h = self._scaled, self.solution_
         if h is None:
             return scaled.rank
@@ -251,13 +255,14 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
             return float(np.trace(scaled.response(scaled.t, h)))
         return float(scaled.rank + h.degrees_of_freedom)
 
-    def _noise(self, y: np.ndarray) -> float:
-        left = len(y) - self.degrees_of_freedom_
-        if not left > 1e-9 * len(y):
+    @cached_property
+    def noise_(self) -> float:
+        """The standard deviation of the noise of a datum of weight 1."""
+        left = len(self._errors) - self.degrees_of_freedom_
+        if not left > 1e-9 * len(self._errors):
             return np.nan
-        errors = y - self._evaluate(self._scaled.t)
-        size = np.abs(errors).max() or 1.0  # squares must not overflow
-        return float(size * np.sqrt(self._scaled.w @ (errors / size) ** 2 / left))
+        size = np.abs(self._errors).max() or 1.0  # squares must not overflow
+        return float(size * np.sqrt(self._scaled.w @ (self._errors / size) ** 2 / left))
 
     def _evaluate(self, t: np.ndarray) -> np.ndarray:
         return self._scaled.targets(t, 0.0 if self.solution_ is None else self.solution_(t))

@@ -14,6 +14,7 @@ from mflib.sklearn._scaled import Scaled
 FEW = 1000  # data up to which choices are made with care and derivatives are whole matrices
 _INFLATION = 1.2  # one of the factors that Kim and Gu (2004) tried
 _CLEARLY = 0.8
+_RTOL = 1e-6  # of paths, far below any noise
 _ALL = 0.999  # of the degrees of freedom: the interpolant
 
 
@@ -137,7 +138,7 @@ class _Stopping:
                 "smoothing='stopping' takes no different weights: leave out sample_weight, repeat "
                 "data, or use smoothing='ridge'."
             )
-        return variational.trajectory(data.t, data.z, times, **self.model)
+        return variational.trajectory(data.t, data.z, times, rtol=_RTOL, **self.model)
 
     def solve(self, data: Scaled, amount: float) -> _Stopped:
         return _Stopped(self.path(data, [amount]))
