@@ -243,7 +243,9 @@ def check_neurons(problem: Problem, answer: Any) -> str | None:
     sigma = model["activation"](x @ units.w.T - units.b)
     alpha = model["potential"].inverse_mirror(answer.multipliers @ sigma)
     h, size = sigma @ alpha / len(alpha), np.abs(y).max()
-    field = np.abs(sigma) @ np.abs(alpha) / len(alpha)
+    # alpha is rounded as it is, and by the rounding of z where large terms cancel
+    blur = np.abs(answer.multipliers) @ np.abs(sigma) / model["potential"].hessian(alpha)
+    field = np.abs(sigma) @ (np.abs(alpha) + 0.1 * blur) / len(alpha)
     rounding = 1e-13 * (field.max() + np.abs(problem["ridge"] * answer.multipliers).max())
     cost = float(np.mean(model["potential"].bregman(alpha, np.zeros(1))))
     return first_of(
