@@ -16,6 +16,12 @@ from typing import Any
 from loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
+# Here and not on first use, which may be in several threads at once. What does not train works
+# without it.
+torch: Any = None
+with contextlib.suppress(ModuleNotFoundError):
+    from mflib._torch import torch
+
 __all__ = ["no_gradients", "one_thread", "pool"]
 
 _ENVIRONMENT = {
@@ -72,7 +78,6 @@ def _end_with(parent: int) -> None:
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Let Torch and BLAS use one thread, so that sums are rounded the same everywhere."""
-    torch = _torch()
     before = torch.get_num_threads() if torch else 1
     try:
         if torch:
@@ -86,16 +91,7 @@ def one_thread() -> Iterator[None]:
 
 def no_gradients() -> contextlib.AbstractContextManager:
     """Let Torch, where it is installed, keep no record for gradients."""
-    torch = _torch()
     return torch.no_grad() if torch else contextlib.nullcontext()
-
-
-def _torch() -> Any:
-    with contextlib.suppress(ModuleNotFoundError):
-        from mflib._torch import torch
-
-        return torch
-    return None
 
 
 @functools.cache
