@@ -271,6 +271,10 @@ class Potential(abc.ABC):
                 del params[name]
         return params
 
+    def __sklearn_clone__(self) -> Potential:
+        """For scikit-learn, which else would copy what has `get_params`: a potential is a value."""
+        return self
+
     def _key(self) -> tuple:
         params = self.get_params()
         if not all(map(_is_plain, params.values())):

@@ -31,10 +31,6 @@ MODEL = {"potential": Quadratic(), "density": UNIFORM}
 ONE = np.ones(5)
 
 
-def _straight(x, y):
-    return lambda t: np.interp(t, np.sort(x), y)
-
-
 def _optimizer(**arguments):
     arguments = {"params": [torch.nn.Parameter(torch.ones(3, dtype=torch.float64))]} | arguments
     return mflib.MirrorDescent(**arguments)
@@ -196,11 +192,6 @@ CALLS = REGISTERED | {
         experiments.superposition_defect,
         {"solve": lambda y: lambda t: y.sum() ** 2 + t, "parts": np.ones((2, 3))},
     ),
-    "experiments.held_out": (
-        experiments.held_out,
-        {"fit": _straight, **DATA, "taken": [0, 1, 3]},
-    ),
-    "experiments.leave_one_out": (experiments.leave_one_out, {"fit": _straight, **DATA}),
     "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
     "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (

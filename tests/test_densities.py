@@ -55,7 +55,7 @@ def test_bend_needs_a_bend(x, y):
 
 
 def test_the_former_name_is_deprecated():
-    with pytest.warns(DeprecationWarning, match=r"is now densities\.bend"):
+    with pytest.warns(DeprecationWarning, match=r"use densities\.bend"):
         assert experiments.bend_density is densities.bend
 
 

@@ -255,8 +255,8 @@ class Biases(Measure):
             parts = np.abs(self.features(nodes, self.points)).T @ moved
         return np.where(np.isfinite(parts), parts, np.inf).max(axis=0)
 
-    def _diverges(self, several: np.ndarray) -> list[bool]:
-        """Whether z alpha has no integral in some tail of the density, for each of k functions."""
+    def _diverges(self, several: np.ndarray) -> np.ndarray:
+        """Tell, for each column, whether z alpha has no integral in some tail of the density."""
         b = np.tile(self.outermost, (2, 1))
         weight = np.repeat([1.0, -1.0], 2)[:, None] * np.ones(3)
         nodes = Nodes(weight.reshape(-1, 1), (b - weight * self.origin).ravel(), np.zeros(0))
@@ -264,13 +264,14 @@ class Biases(Measure):
         z = (features @ several).reshape(4, 3, -1)
         size = (np.abs(features) @ np.abs(several)).reshape(4, 3, -1)
         tails = np.flatnonzero(np.isfinite(b).all(axis=1))
-        return [
-            any(diverges(p[i], z[i, :, k], self.potential, size[i, :, k]) for i in tails)
-            for k in range(several.shape[1])
-        ]
+        return np.array(
+            [
+                any(diverges(p[i], z[i, :, k], self.potential, size[i, :, k]) for i in tails)
+                for k in range(several.shape[1])
+            ]
+        )
 
     def tail(self, multipliers: np.ndarray) -> np.ndarray:
-        several = np.atleast_2d(multipliers).T
         panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
         ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
         outer = panels.only(ends)
@@ -278,6 +279,7 @@ class Biases(Measure):
         masses[[0, 2], 0], masses[[1, 3], -1] = 1.0, 1.0
         masses *= self._masses(outer) * np.concatenate(self.is_open)[:, None]
         nodes = self._nodes(outer, NODES, masses)
+        several = np.atleast_2d(multipliers).T
         with np.errstate(over="ignore", invalid="ignore"):
             moved = masses.reshape(-1, 1) * self.alpha(nodes, several)
             parts = np.abs(self.features(nodes, self.points)).T @ np.abs(moved)

@@ -262,18 +262,24 @@ def kernel(
     measure = measure_on(points, activation, potential, density, neurons)
     measure.potential = Quadratic()
     measure.adapt(np.eye(len(points)))
+    _check_integrable(measure)
+    curvature = potential.hessian(np.zeros(1))
+    if x2 is not None:  # with alpha = sigma(w . x_i - b), the function h is the row of x_i
+        return measure.evaluate(2 * np.eye(len(points)), _checked_second(x2, x)).T / curvature
     nodes = measure.nodes()
     features = measure.features(nodes, measure.points)
-    gram = (features.T * nodes.mass) @ features
-    if not measure.tail(np.eye(len(points))).max() <= 1e-9 * gram.max():
+    return (features.T * nodes.mass) @ features / curvature
+
+
+def _check_integrable(measure: Measure) -> None:
+    """Raise if a kernel is infinite, or rests on what is further out than nodes are."""
+    nodes, unit = measure.nodes(), np.eye(len(measure.points))
+    squares = nodes.mass @ measure.features(nodes, measure.points) ** 2
+    if not (measure.tail(unit) <= 1e-9 * squares.max()).all():
         raise ValueError(
             f"density has tails under which the square of activation {measure.sigma!r} has no "
             "integral, or none to double precision; choose lighter tails, or pass neurons=(w, b)."
         )
-    curvature = potential.hessian(np.zeros(1))
-    if x2 is not None:  # with alpha = sigma(w . x_i - b), the function h is the row of x_i
-        return measure.evaluate(2 * np.eye(len(points)), _checked_second(x2, x)).T / curvature
-    return gram / curvature
 
 
 def _checked_second(x2: ArrayLike, x: np.ndarray) -> np.ndarray:

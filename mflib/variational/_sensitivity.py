@@ -87,13 +87,18 @@ class Sensitivity:
 
     def _of_merged(self, t: np.ndarray) -> np.ndarray:
         """A functional f.h + b.xi has the derivative f - G R f + C'P^-1 b, where P xi = C e + b."""
+        values, loads = self.functional(t)
+        right = self.data.ridge[:, None] * values.T
+        return values - self.system.solve(right, -loads.T)[1].T
+
+    def functional(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """f and b, shape (len(t), n), with h(t) = f.h + b.xi to first order in all changes."""
         values, loads, ramps = (self._from_data if len(self.data.x) > 1 else self._from_kernel)(t)
         for o, ramp in ramps:
             nodal = self._integrals(o, ramp, len(t))
             hats = (1 - self.dual.slope) * nodal[:, self.dual.interior]
             loads = loads + np.concatenate([hats, nodal @ o.global_functions], axis=1)
-        right = self.data.ridge[:, None] * values.T
-        return values - self.system.solve(right, -loads.T)[1].T
+        return values, loads
 
     def _from_data(self, t: np.ndarray):
         """h(t) from the line through the data beside t, or of the end slope, and the curvature."""

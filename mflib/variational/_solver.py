@@ -117,7 +117,7 @@ def solve(
         each: Any = Solutions(tuple(solve(x, c, ridge=ridge, **shared) for c in targets.T))
         return each  # called like a Solution
     data = dataset_with_ridge(x, y, ridge)
-    model = _checked_model(data, activations.get(activation), potential, density)
+    model = checked_model(data, activations.get(activation), potential, density)
     solver = _smoothed if data.ridge.any() else _interpolated
     with allow_overflow():
         if isinstance(ridge, str):
@@ -246,7 +246,7 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     return trial
 
 
-def _checked_model(data: Data, sigma, potential, density) -> tuple:
+def checked_model(data: Data, sigma, potential, density) -> tuple:
     """Return slope, potential and density, or raise unless this solver serves the problem."""
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(
