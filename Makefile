@@ -12,7 +12,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PIP := $(RUN) pip install --quiet --disable-pip-version-check
 SOURCES := _config.yml _toc.yml references.bib \
-	$(wildcard chapters/*.md chapters/*.rst chapters/*.ipynb chapters/_*/* _ext/*.py mflib/*.py mflib/*/*)
+	$(wildcard chapters/api/*.rst chapters/*.md chapters/*.rst chapters/*.ipynb chapters/_*/* _ext/*.py mflib/*.py mflib/*/*)
 
 export PYTHONUTF8 := 1
 

@@ -34,7 +34,7 @@ TOLERANCES = [
     ("forces by autograd", "10^{-11}", "flow_steps", "kernel_and_pull_back", "rtol=1e-11"),
     ("by LSODA", "5 \\cdot 10^{-5}", "flow", "flow_agrees_with_a_stiff", "atol=5e-5"),
     (
-        "descent in small steps",
+        "mirror descent in small steps",
         "10^{-3}",
         "flow_sliding",
         "narrow_networks_follow",
