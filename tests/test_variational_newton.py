@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mflib import activations, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
@@ -267,3 +268,22 @@ def test_where_rounding_hides_the_slope_the_residual_counts():
     y = [-320259.82051300805, -1188563.6707285785, 205964.79563766601]
     sol = variational.solve(x, y, potential=Regularized(Power(8), 10))
     assert sol.status is Status.CONVERGED
+
+
+def test_where_no_step_serves_newton_gives_up(monkeypatch):
+    """Unix times: left-facing kinks are 3e9 away, and rounding leaves no direction of ascent."""
+    calls, evaluate = [], DiscreteDual.evaluate
+    monkeypatch.setattr(DiscreteDual, "evaluate", lambda *args: calls.append(1) or evaluate(*args))
+    x = [1700000176.3935888, 1700000048.903912, 1700000094.5293207, 1699999713.5269718]
+    x += [1700000003.5029519, 1699999786.6954408, 1700000126.532, 1699999869.0322475]
+    x += [1699999948.2200205, 1699999841.3219368, 1699999839.9545178, 1700000168.7330866]
+    y = [1.131, 1.881, 0.088, 1.715, 0.59, -1.421, -0.245, -1.737, -0.557, 0.093, 0.659, 0.756]
+    sol = variational.solve(
+        x,
+        y,
+        activation=activations.leaky_relu(-0.365),
+        potential=Regularized(Power(7.62), 339.8),
+        density=stats.logistic(1.7e9, 74.87),
+    )
+    assert sol.status is variational.Status.STALLED
+    assert len(calls) < 600  # some 1500 where a step of no length is tried again and again

@@ -126,8 +126,8 @@ def _grid_of(density, std: float) -> Grid:
         )
     resolved, moments = _resolve(density, np.unique(np.concatenate(edges)), mean, std)
     _check(density, moments)
-    beyond = np.unique(np.concatenate(beyond))
-    return Grid(resolved, beyond, np.array(is_open), np.array(outermost))
+    further = np.unique(np.concatenate(beyond))
+    return Grid(resolved, further, np.array(is_open), np.array(outermost))
 
 
 def _tail(density, median: float, std: float, sign: int) -> tuple:
