@@ -176,8 +176,10 @@ def values_at(name: str, f: Callable, points: np.ndarray) -> np.ndarray:
     return values
 
 
-def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs (m, D) and targets (m,), or raise.
+def dataset(
+    x: ArrayLike, y: ArrayLike, *, distinct: bool = True, columns: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs (m, D) and targets (m,) or (m, k), or raise.
 
     Parameters
     ----------
@@ -187,13 +189,16 @@ def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.nd
         Targets.
     distinct : bool
         Whether repeated inputs are an error: two targets at one input cannot both be interpolated.
+    columns : bool
+        Whether y may have shape (m, k), too.
     """
     x, y = finite_array("x", x), finite_array("y", y)
     if x.ndim == 1:
         x = x[:, None]
-    if x.ndim != 2 or y.ndim != 1:
+    if x.ndim != 2 or y.ndim not in ((1, 2) if columns else (1,)):
         raise ValueError(
-            f"x must have shape (m,) or (m, D) and y shape (m,), got {x.shape} and {y.shape}."
+            f"x must have shape (m,) or (m, D) and y shape (m,){' or (m, k)' * columns}, got "
+            f"{x.shape} and {y.shape}."
         )
     if len(x) != len(y):
         raise ValueError(
@@ -201,6 +206,8 @@ def dataset(x: ArrayLike, y: ArrayLike, *, distinct: bool = True) -> tuple[np.nd
         )
     if x.size == 0:
         raise ValueError("x is empty: give at least one data point.")
+    if y.size == 0:
+        raise ValueError(f"y has shape {y.shape}, and no targets in it: give at least one column.")
     for name, values in (("x", x), ("y", y)):
         if (largest := np.abs(values).max()) > 1e150:
             raise ValueError(f"{name} reaches {largest:g}, whose square overflows; rescale it.")

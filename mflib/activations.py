@@ -230,7 +230,7 @@ def _normal_cdf(u: Array) -> Array:
     """Distribution function of the standard normal, exact to rounding in both tails."""
     if not is_torch_array(u):
         return special.ndtr(u)
-    import torch
+    from mflib._torch import torch
 
     return torch.special.ndtr(u)
 
@@ -251,7 +251,7 @@ class _OfTorch(Activation):
         return self.function(u.clone())  # it may work in place
 
     def _slope(self, u: Any) -> Any:
-        import torch
+        from mflib._torch import torch
 
         with torch.inference_mode(False), torch.enable_grad():
             u = u.detach().clone().requires_grad_()
@@ -264,13 +264,18 @@ class _OfTorch(Activation):
         u = as_array(u)
         if is_torch_array(u):
             return f(u)
-        import torch
+        from mflib._torch import torch
 
         with torch.no_grad():
             return f(torch.tensor(u)).numpy()
 
     def __repr__(self) -> str:
         return getattr(self.function, "__name__", None) or repr(self.function)
+
+    def __reduce__(self) -> tuple:
+        from mflib._torch import made  # where Torch is missing, this says so before all else
+
+        return made, (_OfTorch, self.function)
 
 
 #: ReLU, :math:`\max(u, 0)`.
@@ -415,7 +420,7 @@ def of(function_of_torch: Callable[[Any], Any]) -> Activation:
     >>> mish.derivative(torch.zeros(1, dtype=torch.float64)).tolist()
     [0.6]
     """
-    import torch
+    from mflib._torch import torch
 
     f = function("function_of_torch", function_of_torch)
     if isinstance(f, type):

@@ -7,6 +7,7 @@ units with w = 1 turn; units with w = -1 turn at its mirror image.
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import itertools
 import math
 from collections.abc import Callable
@@ -28,6 +29,17 @@ _METHODS = (
     *("rvs", "support", "std", "median", "moment"),
 )
 _NODES, _WEIGHTS = leggauss(20)
+
+
+def _reduced(normal: stats.Normal) -> tuple:
+    """Pickle a Normal as what it is: by default SciPy's comes back as a StandardNormal.
+
+    Made without its parameters, as pickle does, it becomes one, and has another pdf.
+    """
+    return copyreg.__newobj_ex__, (stats.Normal, (), {"mu": 0.0}), normal.__getstate__()
+
+
+copyreg.pickle(stats.Normal, _reduced)
 _ACCURACY = 1e-9  # of mass, mean and second moment; what is reached is near 1e-13
 
 

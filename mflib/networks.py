@@ -12,9 +12,9 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from mflib import activations, densities
+from mflib._torch import torch
 from mflib._validation import count, number, real_array
 
 __all__ = ["ShallowNetwork"]

@@ -138,12 +138,23 @@ CALLS = REGISTERED | {
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
     ),
     "representation.Representation": (representation.solve(X, Y), {"x": QUERY}),
-    "representation.kernel": (representation.kernel, {"x": X, **MODEL, "activation": "relu"}),
+    "representation.Representation.derivative": (
+        representation.solve(X, Y).derivative,
+        {"x": QUERY},
+    ),
+    "representation.kernel": (
+        representation.kernel,
+        {"x": X, "x2": QUERY, **MODEL, "activation": "relu"},
+    ),
     "representation.trajectory": (
         representation.trajectory,
         {**DATA, "times": [1.0, 3.0], **MODEL, "activation": "relu", "rtol": 3.0},
     ),
     "representation.Trajectory": (representation.trajectory(X, Y, [1.0, 3.0]), {"x": QUERY}),
+    "representation.Trajectory.derivative": (
+        representation.trajectory(X, Y, [1.0, 3.0]).derivative,
+        {"x": QUERY},
+    ),
     "functionals.share_curvature": (
         functionals.share_curvature,
         {"bend": X, "tilt": Y, "right": ONE, "left": ONE, "potential": Quadratic()},

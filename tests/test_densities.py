@@ -1,5 +1,9 @@
 """Densities against their definition."""
 
+import copy
+import pickle
+
+import cloudpickle
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -210,3 +214,15 @@ def test_what_lacks_a_method_is_no_distribution():
 
     with pytest.raises(TypeError, match="Half object .* has no cdf, sf, ppf"):
         densities.of(Half())
+
+
+def test_a_normal_of_scipy_is_pickled_as_what_it_is():
+    """Alone and in a mixture, by value and by deepcopy; in worker processes, too."""
+    t, normal = np.linspace(-2, 2, 9), stats.Normal(mu=-0.5, sigma=0.4)
+    mixture = stats.Mixture([normal, stats.Normal(mu=0.4, sigma=0.3)])
+    for density in (normal, mixture, stats.truncate(normal, -1, 1), stats.Normal()):
+        for again in (pickle.loads(pickle.dumps(density)), copy.deepcopy(density)):
+            np.testing.assert_array_equal(again.pdf(t), density.pdf(t))
+    again = pickle.loads(pickle.dumps(densities.of(mixture)))
+    np.testing.assert_array_equal(again.pdf(t), mixture.pdf(t))
+    np.testing.assert_array_equal(pickle.loads(cloudpickle.dumps(mixture)).pdf(t), mixture.pdf(t))

@@ -21,7 +21,7 @@ from mflib.potentials import Entropy, Power, Regularized
 from tests import hostile
 from tests.hostile import OWN
 from tests.problems import X, Y
-from tests.public_calls import CALLS, REGISTERED, numbers
+from tests.public_calls import CALLS, QUERY, REGISTERED, numbers
 
 # Which arguments are arrays, numbers, ...: each meets all that may stand for one. The good values
 # in tests/public_calls.py say what an argument is; here stands only what differs from that.
@@ -82,6 +82,8 @@ def rows():
         for kind, make in hostile.ARRAYS.items():
             yield function, argument, kind, make(good), SAME
         for kind, make in hostile.NO_ARRAYS.items():
+            if argument == "x2" and kind == "none":
+                continue  # the default
             if kind != "sparse tensor" or (function, argument) in ARRAYS:
                 yield function, argument, kind, make(good), (TypeError, named + ".*real numbers")
         if (function, argument) in ARRAYS:
@@ -157,11 +159,21 @@ PARTICULAR = [
     *((f, "x", 0.5, (ValueError, r"x must have shape .* got \(\)")) for f in SOLVERS),
     *((f, "x", np.ones((5, 1, 1)), (ValueError, "x must have shape")) for f in SOLVERS),
     *((f, "x", X[None], (ValueError, "x and y .*same length, got 1 inputs")) for f in SOLVERS),
-    *((f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got")) for f in SOLVERS),
+    *(
+        (f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got"))
+        for f in SOLVERS
+        if f != "representation.solve"
+    ),
+    ("representation.solve", "y", Y[:, None], {"CONVERGED"}),
+    ("representation.solve", "y", Y[:, None][:, :0], (ValueError, r"y has shape \(5, 0\)")),
+    ("representation.solve", "y", Y[:, None, None], (ValueError, r"y shape .* or \(m, k\), got")),
     *((f, "y", Y[:3], (ValueError, "x and y .*5 inputs and 3 targets")) for f in SOLVERS),
     *((f, ("x", "y"), ([], []), (ValueError, "x is empty")) for f in SOLVERS),
     *((f, ("x", "y"), (X[:, None], Y), SAME) for f in SOLVERS),
     ("representation.kernel", "x", [], (ValueError, "x is empty")),
+    ("representation.kernel", "x2", QUERY[:, None], (ValueError, "x2 must have the shape of x")),
+    ("representation.kernel", "x2", [], NO_STATUS),
+    ("representation.kernel", "x2", None, NO_STATUS),
     ("ShallowNetwork.forward", "x", 0.5, (ValueError, r"x must have shape \(m, 1\)")),
     ("ShallowNetwork.forward", "x", np.ones((2, 3)), (ValueError, r"x must have shape \(m, 1\)")),
     # data: one point, the same point twice, almost the same point, nothing to learn
@@ -250,7 +262,7 @@ PARTICULAR = [
     ("representation.trajectory", "times", [], (ValueError, "times must be increasing")),
     ("representation.trajectory", "times", None, (TypeError, "times must be an array of real")),
     ("representation.solve", "ridge", -1.0, (ValueError, "ridge has the negative eigenvalue")),
-    ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number or a sym")),
+    ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number, have")),
     ("representation.solve", "ridge", "much", (TypeError, "ridge must be an array of real")),
     *(
         ("representation.solve", ("density", "neurons"), (None, value), expected)

@@ -76,6 +76,15 @@ BY_NAME = {
 }
 
 
+@pytest.mark.parametrize("name", CALLS)
+def test_results_print_in_a_few_lines(name):
+    call, good = CALLS[name]
+    result, of_torch = call(**good), torch.nn.Module | torch.optim.Optimizer
+    if type(result).__module__.startswith("mflib") and not isinstance(result, of_torch):
+        assert repr(result).count("\n") <= 3 and len(repr(result)) < 400
+    plt.close("all")
+
+
 def another(name, value):
     """Another value of the same kind, for which the function is defined as well."""
     if name in BY_NAME:

@@ -1,6 +1,7 @@
 """The package as a whole: what it names, what it loads, which way its imports point."""
 
 import ast
+import enum
 import importlib
 import importlib.metadata
 import inspect
@@ -13,6 +14,7 @@ import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import mflib
+from _ext import interface
 
 SOURCE = Path(mflib.__file__).parent
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -25,7 +27,7 @@ MODULES = sorted(
 # From the theory's nouns to what uses them: a module imports only what stands on a line above it.
 # The two solvers share a line, so that each checks the other.
 ORDER = [
-    ("_validation",),
+    ("_torch", "_validation"),
     ("potentials", "activations", "densities", "datasets"),
     ("mirror_maps", "networks", "functionals", "ridges", "variational", "representation"),
     ("flow", "descent"),
@@ -95,7 +97,7 @@ def test_imports_point_one_way(file):
 
 
 def test_every_module_has_its_place():
-    assert set(LINE) == {*MODULES, "_validation"}
+    assert set(LINE) == {*MODULES, "_torch", "_validation"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -147,6 +149,25 @@ def test_what_it_returns_and_raises_is_said(name):
         text, source = described(value), inspect.getsource(value)
         assert text["Returns"] or inspect.signature(value).return_annotation in (None, "None")
         assert text["Raises"] or "raise " not in source
+
+
+STATUSES = [value for value in DESCRIBED.values() if inspect.isclass(value)]
+STATUSES = [value for value in STATUSES if issubclass(value, enum.Enum)]
+
+
+@pytest.mark.parametrize("kind", STATUSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_a_status_prints_as_its_name_and_the_interface_explains_it(kind):
+    page = inspect.cleandoc(kind.__doc__).splitlines()
+    interface.explain_members(None, "class", "", kind, None, page)
+    text = "\n".join(page)
+    for member in kind:
+        assert repr(member) == f"{kind.__name__}.{member.name}"
+        assert f"``{member.name}``\n    {member.value}.\n" in text
+        assert text.index(member.value) < text.index("References\n------")
+        assert member.value == member.value.strip(" .")
+    bad = [member for member in kind if member.name not in ("CONVERGED", "COMPLETED")]
+    for member in bad:  # a cause and a cure
+        assert re.search(r"\b(use|give|allow|choose|add|drop|widen)\b", member.value.lower())
 
 
 BOOK = SOURCE.parent / "chapters"

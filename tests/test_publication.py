@@ -44,7 +44,8 @@ def test_no_page_names_another_repository():
 def test_binder_has_what_the_library_needs():
     binder = yaml.safe_load((ROOT / ".binder/environment.yml").read_text("utf-8"))["dependencies"]
     names = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
-    for requirement in PROJECT["dependencies"]:
+    extras = PROJECT["optional-dependencies"]  # what chapters use
+    for requirement in [*PROJECT["dependencies"], *extras["train"], *extras["sklearn"]]:
         name, bound = re.fullmatch(r"([\w-]+)(>=.*)", requirement).groups()
         assert names.get(name, name) + bound in binder
 

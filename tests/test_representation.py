@@ -568,9 +568,115 @@ def test_inputs_far_from_zero_cost_no_digits(span):
     np.testing.assert_allclose(late(grid)[0], sol(grid), rtol=0, atol=1e-9)
 
 
-def test_targets_in_columns_are_refused_before_anything_is_built():
-    with pytest.raises(ValueError, match=r"y shape \(m,\), got \(15, 1\) and \(15, 1000\)"):
-        representation.solve(np.linspace(-0.9, 0.9, 15), np.ones((15, 1000)), ridge=1.0)
+# Several targets at once.
+
+
+def columns(k: int) -> np.ndarray:
+    """Targets whose sizes differ by ten orders, one column of them zero."""
+    targets = np.random.default_rng(5).standard_normal((len(X), k)) * 10.0 ** np.arange(k)
+    targets[:, 2] = 0
+    return targets
+
+
+@pytest.mark.parametrize("scaled", ["quadratic", "power 3", "lopsided"])
+@pytest.mark.parametrize("model", [{}, {"activation": "tanh", "density": DENSITIES["student"]}])
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_several_targets_are_as_many_problems(scaled, model, ridge):
+    targets, model = columns(4), model | {"potential": SCALED[scaled], "ridge": ridge}
+    several = representation.solve(X, targets, **model)
+    assert several.status is Status.CONVERGED
+    assert several(QUERY).shape == several.derivative(QUERY).shape == (len(QUERY), 4)
+    assert several(0.1).shape == several.cost.shape == (4,)
+    for j, y in enumerate(targets.T):
+        one, size = representation.solve(X, y, **model), np.abs(y).max()
+        np.testing.assert_allclose(several(QUERY)[:, j], one(QUERY), rtol=0, atol=1e-8 * size)
+        np.testing.assert_allclose(
+            several.multipliers[:, j], one.multipliers, atol=1e-6 * np.abs(one.multipliers).max()
+        )
+        assert several.cost[j] == pytest.approx(one.cost, rel=1e-8)
+        assert several.residual[j] <= 1e-8 * size
+        assert several.gap[j] <= 1e-8 * several.cost[j]
+
+
+def test_one_column_is_a_table_of_one():
+    rep = representation.solve(X, Y[:, None])
+    np.testing.assert_array_equal(rep(QUERY)[:, 0], representation.solve(X, Y)(QUERY))
+    assert rep.multipliers.shape == (5, 1) and rep.residual.shape == (1,)
+
+
+def test_targets_in_several_columns_are_met_in_the_plane():
+    rng = np.random.default_rng(3)
+    neurons = rng.standard_normal((200, 2)), rng.uniform(-1, 1, 200)
+    x, targets = rng.uniform(-1, 1, (5, 2)), columns(3)
+    rep = representation.solve(x, targets, neurons=neurons)
+    np.testing.assert_allclose(rep(x), targets, atol=1e-8 * np.abs(targets).max())
+    assert rep.derivative(x).shape == (5, 2, 3)
+
+
+def test_one_target_that_stalls_is_told_from_the_others():
+    """sin(w x - b) spans two functions, so of three data some columns can be met."""
+    x = X[:3]
+    targets = np.column_stack([np.sin(x), [1.0, -1.0, 1.0], np.cos(x)])
+    rep = representation.solve(x, targets, activation="sine")
+    assert rep.status is Status.STALLED
+    assert (rep.residual < 1e-8).tolist() == [True, False, True]
+
+
+def test_a_target_out_of_reach_is_found_in_any_column():
+    density = stats.uniform(0.5, 1)
+    targets = np.array([[0.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
+    with pytest.raises(ValueError, match=r"x contains 0.1, where no unit .*the target is 3"):
+        representation.solve([-0.2, 0.1, 0.9], targets, density=density)
+    beyond = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.5]])
+    with pytest.raises(ValueError, match="targets of these 3 points are not on a line"):
+        representation.solve([1.0, 2.0, 3.0], beyond, density=UNIFORM)
+    line = representation.solve([1.0, 2.0, 3.0], beyond[:, :1], density=UNIFORM)
+    assert line.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("shape", [(5, 0), (5, 2, 1)])
+def test_targets_are_columns_or_nothing(shape):
+    with pytest.raises(ValueError, match=r"y (has )?shape .*\(5, "):
+        representation.solve(X, np.ones(shape))
+
+
+# Derivatives.
+
+
+@pytest.mark.parametrize("name", ["relu", "abs", "elu", "tanh"])
+@pytest.mark.parametrize("scaled", ["quadratic", "power 4", "hypentropy"])
+def test_the_derivative_is_the_slope_of_the_function(name, scaled):
+    """Also outside of the support, at data and at the ends, where h' is continuous."""
+    rep = representation.solve(X, Y, activation=name, potential=SCALED[scaled])
+    t, step = np.array([*QUERY, *X, -1.0, 1.0, 2.5]), 1e-6
+    slope = (rep(t + step) - rep(t - step)) / (2 * step)
+    np.testing.assert_allclose(rep.derivative(t), slope, rtol=0, atol=1e-3 * np.abs(slope).max())
+    assert rep.derivative(0.3).shape == ()
+    middle = np.linspace(-0.02, 0.02, 5)  # where h is smooth: the order is two
+    slope = (rep(middle + step) - rep(middle - step)) / (2 * step)
+    np.testing.assert_allclose(rep.derivative(middle), slope, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaled", ["quadratic", "power 3"])
+def test_both_solvers_agree_on_the_derivative(scaled):
+    model = {"potential": SCALED[scaled], "density": DENSITIES["truncated"]}
+    rep, sol = (s.solve(X, Y, **model) for s in (representation, variational))
+    expected = sol.derivative(QUERY)
+    np.testing.assert_allclose(
+        rep.derivative(QUERY), expected, rtol=0, atol=1e-7 * np.abs(expected).max()
+    )
+
+
+def test_gradients_in_the_plane():
+    rng = np.random.default_rng(3)
+    neurons = rng.standard_normal((200, 2)), rng.uniform(-1, 1, 200)
+    x, query, step = rng.uniform(-1, 1, (5, 2)), rng.uniform(-1, 1, (7, 2)), 1e-6
+    rep = representation.solve(x, Y, activation="tanh", neurons=neurons)
+    path = representation.trajectory(x, Y, [1.0, 9.0], activation="tanh", neurons=neurons)
+    for h, gradient in ((rep, rep.derivative(query)), (path, path.derivative(query))):
+        for d, e in enumerate(np.eye(2)):
+            slope = (h(query + step * e) - h(query - step * e)) / (2 * step)
+            np.testing.assert_allclose(gradient[..., d], slope, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize(("off", "status"), [(0.9e-8, "CONVERGED"), (1.1e-8, "STALLED")])
@@ -592,9 +698,12 @@ def test_results_compare_and_hash_by_identity_and_print_shortly():
     assert first == first and first != second and len({first, second}) == 2
     many = representation.trajectory(np.linspace(-0.9, 0.9, 40), np.ones(40), np.arange(1.0, 99.0))
     assert many == many and hash(many) == hash(many)
-    for result in (first, many):
-        assert repr(result).count("\n") < 4
-        assert len(repr(result)) < 600
+    several = representation.solve(X, np.random.default_rng(0).standard_normal((5, 1000)))
+    for result in (first, many, several):
+        assert repr(result).count("\n") == 0
+        assert len(repr(result)) < 200
+    assert repr(first).startswith("Representation(cost=") and "1000 targets" in repr(several)
+    assert repr(many).endswith("status=TrajectoryStatus.COMPLETED)")
 
 
 def test_between_data_far_apart_smooth_units_are_seen_to_turn():

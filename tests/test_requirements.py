@@ -88,13 +88,29 @@ def test_the_lock_file_has_every_pin_with_hashes():
 
 def test_the_oldest_versions_are_the_lower_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    bounds = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
+    extras = project["optional-dependencies"]
+    bounds = [*project["dependencies"], *(bound for extra in extras.values() for bound in extra)]
     lowest = {r.name: r.specifier for r in map(Requirement, bounds) if r.name != "torch"}
     assert lowest.keys() <= OLDEST.keys()
     for name, bound in lowest.items():
         (least,) = bound
         assert least.operator == ">=", name
         assert Version(least.version) == Version(version(OLDEST[name])), name
+
+
+def test_torch_is_an_extra_that_the_book_installs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (bound,) = map(Requirement, project["optional-dependencies"]["train"])
+    assert bound.name == "torch" and bound.specifier.contains(version(PINS["torch"]))
+    assert not any(Requirement(needed).name == "torch" for needed in project["dependencies"])
+    for page in ("README.md", "chapters/run_it.md"):
+        assert "mflib[train]" in (ROOT / page).read_text("utf-8")
+
+
+def test_all_extras_are_tried_with_the_oldest_versions():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = ",".join(sorted(project["optional-dependencies"]))
+    assert f"-e .[{extras}] torch==" in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_actions_are_pinned_and_may_only_read():

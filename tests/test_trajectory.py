@@ -292,6 +292,43 @@ def test_kernel(name, scaled):
         np.testing.assert_allclose(observed, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["relu", "abs", "tanh"])
+@pytest.mark.parametrize("scaled", ["quadratic", "power 4"])
+def test_kernel_of_two_sets(name, scaled):
+    x, second = np.array([0.63, -0.71, 0.63]), np.array([-1.32, 0.2, -0.71, 2.0])
+    potential = SCALED[scaled]
+    for density in (DENSITIES["normal"], UNIFORM):
+        w, b, mass = plain_nodes(density, np.append(x, second))
+        one, two = (activations.get(name)(np.outer(w, t) - b[:, None]) for t in (x, second))
+        expected = (one.T * mass) @ two / potential.hessian(np.zeros(1))
+        model = {"activation": name, "potential": potential, "density": density}
+        np.testing.assert_allclose(
+            representation.kernel(x, second, **model), expected, rtol=0, atol=1e-10
+        )
+        observed = representation.kernel(x, x, **model)
+        np.testing.assert_allclose(observed, representation.kernel(x, **model), rtol=1e-13)
+
+
+def test_kernel_of_two_sets_in_the_plane():
+    rng = np.random.default_rng(1)
+    w, b = rng.standard_normal((50, 2)), rng.uniform(-1, 1, 50)
+    x, second = rng.uniform(-1, 1, (3, 2)), rng.uniform(-1, 1, (4, 2))
+    expected = np.tanh(x @ w.T - b) @ np.tanh(second @ w.T - b).T / 50 / 2
+    observed = representation.kernel(x, second, activation="tanh", neurons=(w, b))
+    np.testing.assert_allclose(observed, expected, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"x2 must have the shape of x .*got \(4,\) beside \(3, 2"):
+        representation.kernel(x, second[:, 0], neurons=(w, b))
+
+
+@pytest.mark.parametrize("scaled", ["quadratic", "power 4"])
+def test_the_derivative_is_the_slope_at_all_times(scaled):
+    path = representation.trajectory(X, Y, [1.0, 30.0], potential=SCALED[scaled])
+    t, step = np.array([-1.2, -0.4, 0.03, 0.5]), 1e-6
+    slope = (path(t + step) - path(t - step)) / (2 * step)
+    np.testing.assert_allclose(path.derivative(t), slope, rtol=0, atol=1e-6)
+    assert path.derivative(0.1).shape == (2,)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

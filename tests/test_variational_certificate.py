@@ -385,6 +385,6 @@ def test_results_compare_by_identity_and_print_briefly():
 
 def test_an_evaluation_is_not_needed_where_there_is_no_tail():
     dual = dual_of(UNIFORM)
-    at = Evaluation(np.array([1.0]), 1.0, np.array([0.0]), [])
+    at = Evaluation(np.array([1.0]), 1.0, np.array([0.0]), np.array([0.0]), [])
     assert beyond(dual, at) is Tails.NEGLIGIBLE
     assert smooth_panels(UNIFORM).tails == ()

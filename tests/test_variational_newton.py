@@ -8,8 +8,9 @@ import pytest
 from mflib import activations, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational import Status, _solver
-from mflib.variational._dual import DiscreteDual, Evaluation, _solve_small
-from mflib.variational._primal_dual import _search, _slope, _slope_dual, approximate
+from mflib.variational._banded import solve_small
+from mflib.variational._dual import DiscreteDual, Evaluation
+from mflib.variational._primal_dual import FixedNodes, _search, _slope, _slope_dual, approximate
 from mflib.variational._quadrature import LEVELS
 from tests.problems import DENSITIES, QUERY, SCALED, UNIFORM, X, Y
 
@@ -21,7 +22,7 @@ def test_the_start_is_near_the_dual_optimum(activation):
     order = np.argsort(X)
     slope = activations.get(activation).slope
     dual = DiscreteDual(np.array(X)[order], np.array(Y)[order], slope, potential, UNIFORM)
-    xi, systems = approximate(dual, 48)
+    xi, systems = approximate(FixedNodes(dual, 48))
     assert systems <= 12
     best = variational.solve(X, Y, activation=activation, potential=potential)
     at = dual.evaluate(xi, LEVELS[3])
@@ -32,7 +33,9 @@ def test_the_start_is_near_the_dual_optimum(activation):
 def test_a_start_shortens_steps_of_both_problems_in_the_right_place():
     x, y = np.array([-0.71, -0.32, 0.1, 0.63, 0.9]), np.array([1.0, -2.0, 0.5, 3.0, -1.0])
     dual = DiscreteDual(x, y, 0.0, Regularized(Power(8), 1e-3), UNIFORM)
-    assert approximate(dual, 16)[1] <= 11  # 13 if the primal step were too long by as much
+    assert (
+        approximate(FixedNodes(dual, 16))[1] <= 11
+    )  # 13 if the primal step were too long by as much
 
 
 @pytest.mark.parametrize("potential", SCALED.values(), ids=SCALED.keys())
@@ -67,7 +70,7 @@ class Line:
 
     def evaluate(self, t, level):
         self.seen.append(t[0])
-        return Evaluation(t, 0.0, np.array(self.gradient(t[0])), [])
+        return Evaluation(t, 0.0, np.array(self.gradient(t[0])), -t, [])
 
     def error(self, combined):
         return np.abs(combined).max()
@@ -141,7 +144,7 @@ def test_a_start_ends_at_a_system_without_a_solution(monkeypatch):
         ]
     )
     monkeypatch.setattr(DiscreteDual, "solve", lambda *_: next(solutions, np.full(5, np.nan)))
-    xi, systems = approximate(dual, 4)
+    xi, systems = approximate(FixedNodes(dual, 4))
     assert systems == 2
     assert np.isfinite(xi).all()
 
@@ -173,8 +176,8 @@ def test_converged_promises_ten_digits_or_what_rounding_leaves():
 def test_small_systems_of_any_scale():
     for first, second in ((1e200, 1e-200), (1e-300, 1.0)):
         matrix = np.array([[first, 0.0], [0.0, second]])
-        np.testing.assert_allclose(_solve_small(matrix, matrix @ [2.0, -3.0]), [2.0, -3.0])
-    assert np.isnan(_solve_small(np.array([[np.nan]]), np.ones(1))).all()
+        np.testing.assert_allclose(solve_small(matrix, matrix @ [2.0, -3.0]), [2.0, -3.0])
+    assert np.isnan(solve_small(np.array([[np.nan]]), np.ones(1))).all()
 
 
 @pytest.fixture
@@ -227,7 +230,9 @@ def test_newton_runs_once_where_the_quadrature_is_fine_enough(levels, potential,
 def test_many_points_need_few_nodes(monkeypatch, levels, m, nodes):
     counts = []
     monkeypatch.setattr(
-        _solver, "approximate", lambda dual, count: counts.append(count) or approximate(dual, 4)
+        _solver,
+        "FixedNodes",
+        lambda dual, count: counts.append(count) or FixedNodes(dual, count),
     )
     x = np.linspace(-1, 1, m)
     variational.solve(x, np.sin(5 * x), potential=Regularized(Power(4), 1))

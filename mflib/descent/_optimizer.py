@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from mflib._torch import torch
 from mflib._validation import count, flag, function, number
 from mflib.descent import _steps
 from mflib.descent._steps import Piece
@@ -18,6 +17,8 @@ from mflib.mirror_maps import mirror_map
 from mflib.potentials import Potential, Quadratic
 
 __all__ = ["MirrorDescent"]
+
+Tensor = torch.Tensor
 
 _PIECE = 1 << 15  # numbers a thread; what a piece takes stays in the processor's cache
 

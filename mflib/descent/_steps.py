@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
+from mflib._torch import torch
 from mflib.potentials import Entropy, Hypentropy, Potential, Power, Quadratic, Regularized, Rescaled
+
+Tensor = torch.Tensor
 
 
 class Piece(NamedTuple):

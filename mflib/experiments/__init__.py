@@ -4,15 +4,18 @@ Distances and errors of functions have the unit of the targets; exponents and de
 """
 
 import warnings
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mflib import densities
 from mflib.experiments._distances import GRID, distance, superposition_defect
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
-from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
 from mflib.experiments._held_out import held_out, leave_one_out, rms
 from mflib.experiments._sweep import sweep
-from mflib.experiments._trials import trial
+
+if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
+    from mflib.experiments._finite_width import lazy_limit, sampling_law, split_error
+    from mflib.experiments._trials import trial
 
 __all__ = [
     "GRID",
@@ -32,8 +35,16 @@ __all__ = [
     "trial",
 ]
 
+# What has networks in it needs Torch, and is imported on first use.
+_MODULE = {
+    **dict.fromkeys(("lazy_limit", "sampling_law", "split_error"), "_finite_width"),
+    "trial": "_trials",
+}
+
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULE:
+        return getattr(import_module(f"mflib.experiments.{_MODULE[name]}"), name)
     if name == "bend_density":
         warnings.warn(
             "experiments.bend_density is now densities.bend, and goes in version 1.0",
@@ -42,3 +53,7 @@ def __getattr__(name: str) -> Any:
         )
         return densities.bend
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

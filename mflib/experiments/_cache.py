@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import torch
+from array_api_compat import is_torch_array
 from scipy import stats
 
 __all__ = ["Store", "key"]
@@ -148,7 +148,7 @@ class _ByValue(pickle.Pickler):
         """Stand in for what pickle writes in no certain order, or with an address."""
         if type(value) in (set, frozenset):
             return type(value).__name__, sorted(map(_digest, value))
-        if isinstance(value, torch.Tensor):
+        if is_torch_array(value):
             return "tensor", str(value.device), value.requires_grad, value.detach().cpu().numpy()
         if value is stats.norm.random_state:  # of all SciPy distributions: no state of their own
             return "the global generator"

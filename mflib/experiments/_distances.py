@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from mflib import activations
 from mflib._validation import finite_array, function, values_at
-from mflib.experiments._pool import one_thread
-from mflib.networks import ShallowNetwork
+from mflib.experiments._pool import no_gradients, one_thread
+
+if TYPE_CHECKING:
+    from mflib.networks import ShallowNetwork
 
 __all__ = ["GRID", "distance", "grid_points", "on_grid", "superposition_defect"]
 
@@ -74,9 +77,11 @@ def on_grid(f: Callable, name: str, grid: np.ndarray) -> np.ndarray:
 
     The parts of a network stay in the processor's cache.
     """
-    with torch.no_grad(), one_thread():
+    networks = sys.modules.get("mflib.networks")  # not imported, Torch may be missing: f is none
+    with no_gradients(), one_thread():
         if (
-            isinstance(f, ShallowNetwork)
+            networks
+            and isinstance(f, networks.ShallowNetwork)
             and len(f.input_weight.T) == 1
             and isinstance(f.activation, activations.PiecewiseLinear)
         ):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from mflib import representation
+from mflib._torch import torch
 from mflib._validation import count, dataset
 from mflib.experiments._distances import grid_points, on_grid
 from mflib.experiments._pool import one_thread

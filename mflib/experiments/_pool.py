@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from loky import get_reusable_executor
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["one_thread", "pool"]
+__all__ = ["no_gradients", "one_thread", "pool"]
 
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -73,13 +72,30 @@ def _end_with(parent: int) -> None:
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Let Torch and BLAS use one thread, so that sums are rounded the same everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch = _torch()
+    before = torch.get_num_threads() if torch else 1
     try:
+        if torch:
+            torch.set_num_threads(1)
         with _libraries().limit(limits=1):
             yield
     finally:
-        torch.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(before)
+
+
+def no_gradients() -> contextlib.AbstractContextManager:
+    """Let Torch, where it is installed, keep no record for gradients."""
+    torch = _torch()
+    return torch.no_grad() if torch else contextlib.nullcontext()
+
+
+def _torch() -> Any:
+    with contextlib.suppress(ModuleNotFoundError):
+        from mflib._torch import torch
+
+        return torch
+    return None
 
 
 @functools.cache

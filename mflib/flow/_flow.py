@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
+from mflib._torch import torch
 from mflib._validation import dataset, finite_array, flag, limit, number
 from mflib.flow._linearization import MirrorFlow, Tolerance
 from mflib.flow._record import Flow

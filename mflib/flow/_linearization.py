@@ -12,8 +12,7 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
-import torch
-
+from mflib._torch import torch
 from mflib.flow._parameters import Layout
 from mflib.mirror_maps import MirrorMap, mirror_map
 from mflib.networks import ShallowNetwork

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
-import torch
-
+from mflib._torch import torch
 from mflib.networks import ShallowNetwork
 
 __all__ = ["Layout"]

@@ -37,7 +37,7 @@ class FlowStatus(enum.Enum):
     STALLED = (
         "the gradient vanished while the loss is above its target: what is left of the residual "
         "lies where no parameter can change the output; repeated inputs with different targets "
-        "and networks too narrow for the data do this"
+        "and networks too narrow for the data do this; average such targets, or use a wider network"
     )
     ROUNDING = (
         "what is left of the residual is rounding: in double precision the loss comes no closer to "
@@ -47,6 +47,9 @@ class FlowStatus(enum.Enum):
         "the step size fell below the rounding of time: the flow blows up or jumps; "
         "use a wider network or a larger rtol"
     )
+
+    def __repr__(self) -> str:
+        return f"FlowStatus.{self.name}"  # the explanation has several lines
 
 
 @dataclass(frozen=True, eq=False)

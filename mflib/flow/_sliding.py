@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-
+from mflib._torch import torch
 from mflib.flow._linearization import Kinks, Linearization, MirrorFlow, Tolerance, kernel_of
 
 __all__ = ["Sliding"]

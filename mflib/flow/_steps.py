@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import torch
-
+from mflib._torch import torch
 from mflib.flow._linearization import Decay, Linearization
 from mflib.flow._record import MAX_STEPS, Flow, FlowStatus, Record
 from mflib.flow._sliding import Sliding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,11 @@ class Measure:
         """
         raise NotImplementedError
 
-    def tail(self, multipliers: np.ndarray) -> float:
-        """Return what the outermost nodes add to h at the data, if the measure goes on there."""
+    def tail(self, multipliers: np.ndarray) -> np.ndarray:
+        """Return what the outermost nodes add to h at the data, if the measure goes on there.
+
+        One number for each row of multipliers, shape (m,) or (k, m).
+        """
         raise NotImplementedError
 
     def features(self, nodes: Nodes, points: np.ndarray) -> np.ndarray:
@@ -75,17 +79,27 @@ class Measure:
         z = self.features(nodes, self.points) @ multipliers
         return self.potential.inverse_mirror(z)
 
-    def cost(self, multipliers: np.ndarray) -> float:
-        """Return the integral of the divergence of alpha from 0."""
+    # Several functions at once have multipliers of shape (m, k), one in each column.
+
+    def cost(self, multipliers: np.ndarray) -> np.ndarray:
+        """Return the integral of the divergence of alpha from 0, shape () or (k,)."""
         nodes = self.nodes()
         alpha = self.alpha(nodes, multipliers)
         divergence = self.potential.bregman(alpha, np.zeros(1))
         # where a square overflows far out, with hardly any mass: it is at most alpha z
         bound = alpha * self.potential.mirror(alpha)
-        return float(nodes.mass @ np.where(np.isfinite(divergence), divergence, bound))
+        return nodes.mass @ np.where(np.isfinite(divergence), divergence, bound)
 
     def evaluate(self, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
-        """Return h at new inputs of shape (), (k,) or (k, D), part by part to save memory."""
+        """Return h at new inputs of shape (), (n,) or (n, D): shape (n,) or (n, k)."""
+        return self._at(self.integrate, multipliers, x)
+
+    def derivative(self, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
+        """Return h' there, of the same shape; for D > 1 gradients, (n, D) or (n, D, k)."""
+        return self._at(self.integrate_slope, multipliers, x)
+
+    def _at(self, integrate: Callable, multipliers: np.ndarray, x: ArrayLike) -> np.ndarray:
+        """Integrate for new inputs, part by part to save memory."""
         given, dim = finite_array("x", x), self.points.shape[1]
         points = given.reshape(-1, 1) if dim == 1 and given.ndim < 2 else given
         if points.ndim != 2 or points.shape[1] != dim:
@@ -93,13 +107,22 @@ class Measure:
                 f"x must have shape (k, {dim}){' or (k,)' * (dim == 1)}, got {given.shape}."
             )
         parts = np.array_split(points - self.origin, -(-len(points) // 256) or 1)
-        values = np.concatenate([self.integrate(multipliers, part) for part in parts])
+        values = np.concatenate([integrate(multipliers, part) for part in parts])
         return values if given.ndim else values[0]
 
     def integrate(self, multipliers: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return h at the points."""
         nodes = self.nodes(points)
-        return (nodes.mass * self.alpha(nodes, multipliers)) @ self.features(nodes, points)
+        moved = nodes.mass * self.alpha(nodes, multipliers).T
+        return (moved @ self.features(nodes, points)).T
+
+    def integrate_slope(self, multipliers: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return h' at the points: of sigma(w . x - b) it is sigma' w."""
+        nodes = self.nodes(points)
+        moved = nodes.mass * self.alpha(nodes, multipliers).T
+        turned = self.sigma.derivative(nodes.weight @ points.T - nodes.bias[:, None])
+        parts = [((moved * w) @ turned).T for w in nodes.weight.T]
+        return np.stack(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 class Neurons(Measure):
@@ -115,8 +138,8 @@ class Neurons(Measure):
     def adapt(self, multipliers: np.ndarray, tolerance: float = 1e-14) -> bool:
         return False
 
-    def tail(self, multipliers: np.ndarray) -> float:
-        return 0.0
+    def tail(self, multipliers: np.ndarray) -> np.ndarray:
+        return np.zeros(multipliers.shape[:-1])
 
 
 class Biases(Measure):
@@ -215,9 +238,10 @@ class Biases(Measure):
         features = np.abs(self.features(nodes, self.points))
         with np.errstate(over="ignore", invalid="ignore"):
             total = features.T @ (nodes.mass[:, None] * np.abs(self.alpha(nodes, several)))
-        return not max(self.tail(several.T), self._further(several)) <= 1e-16 * total.max()
+        outside = np.maximum(self.tail(several.T), self._further(several))
+        return not (outside <= 1e-16 * total.max(axis=0)).all()
 
-    def _further(self, several: np.ndarray) -> float:
+    def _further(self, several: np.ndarray) -> np.ndarray:
         """Return the most that alpha sigma has in one doubling of the distance, further out."""
         places = np.concatenate(self.beyond)
         weight = np.repeat([1.0, -1.0], list(map(len, self.beyond)))
@@ -226,9 +250,9 @@ class Biases(Measure):
         with np.errstate(over="ignore", invalid="ignore"):
             moved = np.abs(self.alpha(nodes, several)) * mass[:, None]
             parts = np.abs(self.features(nodes, self.points)).T @ moved
-        return float(parts.max()) if np.isfinite(parts).all() else np.inf
+        return np.where(np.isfinite(parts), parts, np.inf).max(axis=0)
 
-    def tail(self, multipliers: np.ndarray) -> float:
+    def tail(self, multipliers: np.ndarray) -> np.ndarray:
         panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
         ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
         outer = panels.only(ends)
@@ -239,7 +263,8 @@ class Biases(Measure):
         with np.errstate(over="ignore", invalid="ignore"):
             moved = masses.reshape(-1, 1) * self.alpha(nodes, np.atleast_2d(multipliers).T)
             parts = np.abs(self.features(nodes, self.points)).T @ np.abs(moved)
-        return float(parts.max()) if np.isfinite(parts).all() else np.inf
+        most = np.where(np.isfinite(parts), parts, np.inf).max(axis=0)
+        return most.reshape(multipliers.shape[:-1])
 
     def _refine(self, several: np.ndarray, tolerance: float) -> None:
         """Halve panels until it makes no difference; what is smooth is not looked at again."""
@@ -339,31 +364,40 @@ def _described(points, sigma, potential, density, neurons) -> Measure:
 
 
 def out_of_reach(measure: Measure, y: np.ndarray) -> str | None:
-    """Say which target h misses whatever the coefficients are, if one is seen to be such."""
-    nodes = measure.nodes()
+    """Say which target h misses whatever the coefficients are, if one is seen to be such.
+
+    y : shape (m,) or (m, k)
+    """
+    nodes, y = measure.nodes(), y.reshape(len(y), -1)
     norms = np.sqrt(nodes.mass @ measure.features(nodes, measure.points) ** 2)
-    unseen = (norms <= 1e-13 * norms.max()) & (np.abs(y) > 1e-8 * np.abs(y).max())
+    unseen = (norms <= 1e-13 * norms.max())[:, None] & _counts(y)
     if unseen.any():
-        point = np.array2string((measure.points[unseen][0] + measure.origin).squeeze())
+        datum, target = np.argwhere(unseen)[0]
+        point = np.array2string((measure.points[datum] + measure.origin).squeeze())
         return (
             f"x contains {point}, where no unit responds: sigma(w . x - b) vanishes there for all "
-            f"w and b, and h with it, but the target is {y[unseen][0]:g}. Widen the density, add "
-            "neurons, or leave the point out."
+            f"w and b, and h with it, but the target is {y[datum, target]:g}. Widen the density, "
+            "add neurons, or leave the point out."
         )
     if isinstance(measure, Biases) and isinstance(measure.sigma, activations.PiecewiseLinear):
         return _not_straight(measure, y)
     return None
 
 
+def _counts(errors: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+    """Tell which entries are more than rounding beside the targets of their column."""
+    return np.abs(errors) > 1e-8 * np.abs(errors if y is None else y).max(axis=0)
+
+
 def _not_straight(measure: Biases, y: np.ndarray) -> str | None:
     """Say so if three data on one side of all kinks are not on a line."""
     first, last = min(e[0] for e in measure.edges), max(e[-1] for e in measure.edges)
     u, index = np.unique(measure.points[:, 0], return_inverse=True)
-    means = np.bincount(index, y) / np.bincount(index)
+    means = np.array([np.bincount(index, column) for column in y.T]).T / np.bincount(index)[:, None]
     for beyond in (u <= first, u >= last):
         line = np.column_stack([np.ones(beyond.sum()), u[beyond] / np.abs(u).max(initial=1e-300)])
         rest = means[beyond] - line @ np.linalg.lstsq(line, means[beyond])[0]
-        if np.abs(rest).max(initial=0.0) > 1e-8 * np.abs(y).max():
+        if _counts(rest, y).any():
             named = ", ".join(f"{place:g}" for place in u[beyond][:3] + measure.origin)
             return (
                 f"x contains {named} on one side of all kinks, which lie between "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,30 +42,37 @@ class Status(enum.Enum):
         "points, data points almost on top of each other, a potential nearly flat or nearly "
         "singular at these magnitudes, or with a conjugate that has no integral under the "
         "density's tails (then the infimum is not attained); with a ridge, a point where no unit "
-        "responds, or three beyond all kinks and not on a line"
+        "responds, or three beyond all kinks and not on a line. Widen the density or add neurons, "
+        "merge such points, use potentials.Regularized or another scale, lighter tails"
     )
 
+    def __repr__(self) -> str:
+        return f"Status.{self.name}"  # the explanation has several lines
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Representation:
     r"""The trained change h as an integral over neurons, with its certificate.
 
     Calling it evaluates :math:`h(x) = \int \alpha(w, b)\, \sigma(w\cdot x - b)\, d\mu` for inputs
-    of shape (k,) or (k, D), and returns shape (k,).
+    of shape (n,) or (n, D), and returns shape (n,); `derivative` returns h' in that shape, or
+    gradients, shape (n, D). Of k targets at once each result has a last axis of length k, as those
+    of SciPy's splines.
 
     Attributes
     ----------
-    cost : float
+    cost : float, or ndarray of shape (k,)
         :math:`\int D_\varphi(\alpha, 0)\, d\mu`; without a ridge the minimum of problem (P).
-    gap : float
+    gap : float, or ndarray of shape (k,)
         Distance of the cost, with a ridge that of cost and misfit together, from the dual value.
-    residual : float
+    residual : float, or ndarray of shape (k,)
         Largest :math:`|h(x_i) - y_i|`, with a ridge :math:`|h(x_i) + (R\lambda)_i - y_i|`.
-    multipliers : ndarray, shape (m,)
+    multipliers : ndarray, shape (m,) or (m, k)
         The optimal :math:`\lambda`, in the order of the data.
     iterations : int
         Newton steps.
     status : Status
+        CONVERGED if all targets are.
 
     References
     ----------
@@ -73,19 +83,45 @@ class Representation:
     >>> rep = solve([-0.5, 0.5], [2.0, 1.0])
     >>> rep([-0.5, 0.5]).round(6).tolist(), rep.multipliers.shape
     ([2.0, 1.0], (2,))
+    >>> several = solve([-0.5, 0.5], [[2.0, 0.0], [1.0, 3.0]])
+    >>> several(0.5).round(6).tolist(), several.derivative([0.1, 0.2, 0.3]).shape
+    ([1.0, 3.0], (3, 2))
     """
 
-    cost: float
-    gap: float
-    residual: float
-    multipliers: np.ndarray = field(repr=False)
+    cost: Any
+    gap: Any
+    residual: Any
+    multipliers: np.ndarray
     iterations: int
     status: Status
-    _measure: Measure = field(repr=False)
+    _measures: tuple[Measure, ...]  # one for all targets, or one for each
 
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h."""
-        return self._measure.evaluate(self.multipliers, x)
+        return self._evaluate(Measure.evaluate, x)
+
+    def derivative(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h'; for D > 1 its gradient."""
+        return self._evaluate(Measure.derivative, x)
+
+    def _evaluate(self, method: Callable, x: ArrayLike) -> np.ndarray:
+        if len(self._measures) == 1:
+            return method(self._measures[0], self.multipliers, x)
+        columns = zip(self._measures, self.multipliers.T, strict=True)
+        return np.stack([method(measure, column, x) for measure, column in columns], axis=-1)
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in ("cost", "gap", "residual", "iterations")}
+        entries = [f"{name}={_short(value)}" for name, value in shown.items()]
+        targets = f"{self.multipliers.shape[1]} targets, " if self.multipliers.ndim > 1 else ""
+        return f"Representation({targets}{', '.join(entries)}, status={self.status!r})"
+
+
+def _short(value: Any) -> str:
+    """Show a number, and of several the least and the largest."""
+    if np.ndim(value) == 0:
+        return f"{value:.6g}"
+    return f"{value.min():.3g}…{value.max():.3g}"
 
 
 def solve(
@@ -100,8 +136,8 @@ def solve(
 ) -> Representation:
     r"""Solve problem (P), or its penalised relative, by the dual.
 
-    With a ridge, a symmetric matrix R or the multiple R of the identity, the data are not met but
-    weighed against the cost:
+    With a ridge, a symmetric matrix R, its diagonal or the multiple R of the identity, the data are
+    not met but weighed against the cost:
 
     .. math::
 
@@ -111,11 +147,14 @@ def solve(
     At the optimum :math:`r = R\lambda`, so the dual is that of (P) less
     :math:`\tfrac12 \lambda^\top R \lambda`, and :math:`R = 0` is (P) itself.
 
+    Several targets, one in each column of y, are several problems. For the quadratic they are one
+    linear system; else each has its own Newton iteration.
+
     Parameters
     ----------
     x : array-like, shape (m,) or (m, D)
         Distinct inputs, unless there is a ridge; D > 1 needs `neurons`.
-    y : array-like, shape (m,)
+    y : array-like, shape (m,) or (m, k)
         Targets, less the network's output at initialization.
     activation : str or Activation
         Any activation.
@@ -128,8 +167,9 @@ def solve(
     neurons : pair of array-likes, shapes (n, D) or (n,), and (n,), optional
         Input weights and biases: instead of the density, the measure that puts 1/n on each. With a
         network's own this is the exact lazy limit *of that network*.
-    ridge : float or array-like of shape (m, m)
-        :math:`R \ge 0`: a number stands for its multiple of the identity.
+    ridge : float or array-like of shape (m,) or (m, m)
+        :math:`R \ge 0`: a number stands for its multiple of the identity, one for each datum for a
+        diagonal matrix.
 
     Returns
     -------
@@ -157,19 +197,23 @@ def solve(
     ([1.0], 'CONVERGED')
     """
     ridge = finite_array("ridge", ridge)
-    points, targets = dataset(x, y, distinct=not ridge.any())
+    points, targets = dataset(x, y, distinct=not ridge.any(), columns=True)
     root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
     fault = out_of_reach(measure, targets)
     if fault and not root.size:
         raise ValueError(fault)
+    rows = np.atleast_2d(targets.T)
+    together = [rows] if isinstance(potential, Quadratic) else rows[:, None]
     with np.errstate(all="ignore"):  # what is not finite in the end is not converged
-        return _solve(measure, targets, root, reachable=not fault)
+        parts = [_solve(copy.copy(measure), group, root) for group in together]
+    return _joined(parts, single=targets.ndim == 1, reachable=not fault)
 
 
 def kernel(
     x: ArrayLike,
+    x2: ArrayLike | None = None,
     *,
     activation: str | activations.Activation = "relu",
     potential: Potential | None = None,
@@ -181,18 +225,21 @@ def kernel(
     .. math::
 
         H_{ij} = \frac{1}{\varphi''(0)}
-        \int \sigma(w \cdot x_i - b)\, \sigma(w \cdot x_j - b)\, d\mu(w, b)
+        \int \sigma(w \cdot x_i - b)\, \sigma(w \cdot x'_j - b)\, d\mu(w, b)
 
     Parameters
     ----------
     x : array-like, shape (m,) or (m, D)
         Inputs; repeated ones are allowed.
+    x2 : array-like, shape (n,) or (n, D), optional
+        The inputs :math:`x'_j`; those of x if not given. The work grows with m², and linearly
+        with n: let x be the smaller set.
     activation, potential, density, neurons
         As in :func:`solve`.
 
     Returns
     -------
-    ndarray, shape (m, m)
+    ndarray, shape (m, m), or (m, n) with x2
 
     Raises
     ------
@@ -207,6 +254,8 @@ def kernel(
     --------
     >>> kernel([0.0, 1.0]).round(6).tolist()  # ReLU, x^2
     [[0.083333, 0.104167], [0.104167, 0.333333]]
+    >>> kernel([0.0, 1.0], [0.0, 0.5, 2.0]).shape
+    (2, 3)
     """
     x = finite_array("x", x)
     points, _ = dataset(x, np.zeros(x.shape[:1]), distinct=False)
@@ -214,19 +263,33 @@ def kernel(
     measure = measure_on(points, activation, potential, density, neurons)
     measure.potential = Quadratic()
     measure.adapt(np.eye(len(points)))
+    curvature = potential.hessian(np.zeros(1))
+    if x2 is not None:  # with alpha = sigma(w . x_i - b), the function h is the row of x_i
+        return measure.evaluate(2 * np.eye(len(points)), _checked_second(x2, x)).T / curvature
     nodes = measure.nodes()
     features = measure.features(nodes, measure.points)
-    return (features.T * nodes.mass) @ features / potential.hessian(np.zeros(1))
+    return (features.T * nodes.mass) @ features / curvature
+
+
+def _checked_second(x2: ArrayLike, x: np.ndarray) -> np.ndarray:
+    second = finite_array("x2", x2)
+    if second.ndim != x.ndim or second.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f"x2 must have the shape of x but for its length, got {second.shape} beside {x.shape}."
+        )
+    return second
 
 
 def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     """Return a matrix whose square is the ridge: root.T @ root = R, of no rows for R = 0."""
     if matrix.ndim == 0:
         matrix = float(matrix) * np.eye(m)
+    if matrix.shape == (m,):
+        matrix = np.diag(matrix)
     if matrix.shape != (m, m) or not np.allclose(matrix, matrix.T, rtol=1e-8, atol=0):
         raise ValueError(
-            f"ridge must be a number or a symmetric matrix of shape ({m}, {m}), got shape "
-            f"{matrix.shape}; symmetrise it as (R + R.T) / 2."
+            f"ridge must be a number, have shape ({m},) or be a symmetric matrix of shape "
+            f"({m}, {m}), got shape {matrix.shape}; symmetrise it as (R + R.T) / 2."
         )
     values, vectors = linalg.eigh(matrix)
     if values.min(initial=0.0) < -1e-12 * np.abs(values).max(initial=0.0):
@@ -236,29 +299,65 @@ def _root_of(matrix: np.ndarray, m: int) -> np.ndarray:
     return np.sqrt(values[values > 0, None]) * vectors.T[values > 0]
 
 
-def _solve(measure: Measure, y: np.ndarray, root: np.ndarray, *, reachable: bool) -> Representation:
-    """Newton's method on the dual; refine the measure until it makes no difference."""
-    multipliers, total = np.zeros(len(y)), 0
+class _Part(NamedTuple):
+    """The solution for g targets on one measure; each array has a row or number for each."""
+
+    measure: Measure
+    multipliers: np.ndarray  # (g, m)
+    cost: np.ndarray
+    gap: np.ndarray
+    residual: np.ndarray
+    converged: np.ndarray
+    iterations: int
+
+
+def _solve(measure: Measure, rows: np.ndarray, root: np.ndarray) -> _Part:
+    """Maximise the dual for targets (g, m); refine the measure until it makes no difference.
+
+    Several targets are for the quadratic only.
+    """
+    multipliers, total = np.zeros_like(rows), 0
     for _ in range(MAX_REFINEMENTS):
-        multipliers, iterations = _newton(Dual(measure, y, root), multipliers)
+        if len(rows) == 1:
+            multipliers[0], iterations = _newton(Dual(measure, rows[0], root), multipliers[0])
+        else:
+            multipliers, iterations = _linear(Dual(measure, rows, root))
         total += iterations
         if not measure.adapt(multipliers):
             break
-    h = measure.integrate(multipliers, measure.points)
-    errors = y - h - root.T @ (root @ multipliers)
-    residual, cost = float(np.abs(errors).max()), measure.cost(multipliers)
-    size = np.abs(y).max()
-    converged = reachable and residual <= 1e-8 * size and np.isfinite(cost)
+    h = measure.integrate(multipliers.T, measure.points).T
+    errors = rows - h - (multipliers @ root.T) @ root
+    size, cost = np.abs(rows).max(axis=1), measure.cost(multipliers.T)
+    residual = np.abs(errors).max(axis=1)
+    converged = (residual <= 1e-8 * size) & np.isfinite(cost)
     converged &= measure.tail(multipliers) <= 1e-12 * size
+    gap = np.abs((multipliers * errors).sum(axis=1))
+    return _Part(measure, multipliers, cost, gap, residual, converged, total)
+
+
+def _joined(parts: list[_Part], *, single: bool, reachable: bool) -> Representation:
+    numbers = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("cost", "gap", "residual")
+    }
+    multipliers = np.concatenate([part.multipliers for part in parts])
+    converged = reachable and all(part.converged.all() for part in parts)
     return Representation(
-        cost=cost,
-        gap=float(abs(multipliers @ errors)),
-        residual=residual,
-        multipliers=multipliers,
-        iterations=total,
+        **{name: float(array[0]) if single else array for name, array in numbers.items()},
+        multipliers=multipliers[0] if single else multipliers.T,
+        iterations=sum(part.iterations for part in parts),
         status=Status.CONVERGED if converged else Status.STALLED,
-        _measure=measure,
+        _measures=tuple(part.measure for part in parts),
     )
+
+
+def _linear(dual: Dual) -> tuple[np.ndarray, int]:
+    """Solve the linear equations of the quadratic for all targets; refine the solution once."""
+    xi, steps = np.zeros_like(dual.right), 2
+    for _ in range(steps):
+        alpha, gradient = dual.evaluate(xi)
+        xi = xi + dual.step(alpha[0], gradient.T).T
+    return xi @ dual.from_basis.T, steps
 
 
 def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:

@@ -43,12 +43,16 @@ class TrajectoryStatus(enum.Enum):
         "rtol, shorter times or lighter tails"
     )
 
+    def __repr__(self) -> str:
+        return f"TrajectoryStatus.{self.name}"  # the explanation has several lines
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     r"""The trained change h of an infinitely wide network at several times.
 
-    Calling it evaluates h for inputs of shape (k,) or (k, D), and returns shape (times, k).
+    Calling it evaluates h for inputs of shape (k,) or (k, D), and returns shape (times, k);
+    `derivative` evaluates h'.
 
     Attributes
     ----------
@@ -90,6 +94,10 @@ class Trajectory:
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h at all times."""
         return np.array([row.measure.evaluate(row.multipliers, x) for row in self._rows])
+
+    def derivative(self, x: ArrayLike) -> np.ndarray:
+        """Evaluate h' at all times; for D > 1 the gradient, shape (times, k, D)."""
+        return np.array([row.measure.derivative(row.multipliers, x) for row in self._rows])
 
 
 def trajectory(
@@ -231,7 +239,7 @@ class _Model:
         _, gradient = dual.evaluate(xi)
         multipliers = dual.from_basis @ xi
         residual = self.unreachable + (dual.sizes * gradient) @ dual.rows
-        loss, cost = float((residual**2).mean()), measure.cost(multipliers)
+        loss, cost = float((residual**2).mean()), float(measure.cost(multipliers))
         return _Row(measure, multipliers, self.y - residual, loss, cost)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
-from mflib.potentials import Potential
+from mflib.potentials import Potential, Quadratic
+from mflib.variational._banded import Arrow
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
 from mflib.variational._quadrature import Level, Pieces, gauss_rule, split
@@ -25,6 +25,7 @@ class Evaluation:
     xi: np.ndarray
     cost: float
     gradient: np.ndarray
+    load: np.ndarray  # the values of h at the data, combined: targets less gradient
     # for each orientation the mass matrix with weight 1/phi'': diagonal, off-diagonal
     mass_matrices: list[tuple[np.ndarray, np.ndarray]]
 
@@ -52,6 +53,11 @@ class DiscreteDual:
         self.n_interior = max(len(x) - 2, 0)
         self.targets = self.combine(y)
 
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether the mass matrices are the same everywhere, so that h is linear in y."""
+        return isinstance(self.potential, Quadratic)
+
     def combine(self, h: np.ndarray) -> np.ndarray:
         """Combine values at the data as the basis combines features.
 
@@ -73,6 +79,26 @@ class DiscreteDual:
         slopes = slope - 0.5 * changes.sum() + np.append(0.0, np.cumsum(changes))
         rise = np.append(0.0, np.cumsum(slopes * np.diff(self.x)))
         return mean + 0.25 * (self.x[-1] - self.x[0]) * changes.sum() - 0.5 * rise[-1] + rise
+
+    def multipliers(self, xi: np.ndarray) -> np.ndarray:
+        r"""The :math:`\lambda` of coefficients: the transpose of `combine`."""
+        if len(xi) < 2:
+            return xi
+        hats, mean, slope = xi[:-2], xi[-2], xi[-1]
+        lift = 0.25 * (self.x[-1] - self.x[0]) * mean
+        nodes = np.concatenate([[lift + 0.5 * slope], hats, [lift - 0.5 * slope]])
+        slopes = np.diff(nodes) / np.diff(self.x)
+        return np.diff(np.concatenate([[-0.5 * mean], slopes, [0.5 * mean]]))
+
+    def coefficients(self, multipliers: np.ndarray) -> np.ndarray:
+        """Invert `multipliers`: sum them twice."""
+        if len(multipliers) < 2:
+            return multipliers
+        gaps, mean = np.diff(self.x), multipliers.sum()
+        slopes = np.cumsum(multipliers[:-1]) - 0.5 * mean
+        slope = -(gaps @ slopes)
+        first = 0.25 * (self.x[-1] - self.x[0]) * mean + 0.5 * slope
+        return np.concatenate([first + np.cumsum((gaps * slopes)[:-1]), [mean, slope]])
 
     def error(self, combined: np.ndarray) -> float:
         """Largest |y - h| at the data, from its combination."""
@@ -108,21 +134,22 @@ class DiscreteDual:
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         """Assemble the dual's gradient and curvature, and the primal cost of its field."""
         cost, gradient, mass_matrices = 0.0, self.targets.copy(), []
+        load = np.zeros_like(gradient)
         for o in self.orientations:
             pieces = split(self.pieces(o, xi), self.potential, level)
             rule = gauss_rule(pieces, self.potential, level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            gradient -= self.against_basis(o, assembly.load_vector(rule.alpha))
+            part = self.against_basis(o, assembly.load_vector(rule.alpha))
+            gradient -= part
+            load += part
             divergence = self.potential.bregman(rule.alpha, np.zeros(1))
             cost += float((assembly.weights * divergence).sum())
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
             mass_matrices.append(assembly.mass_matrix(1 / self.potential.hessian(rule.alpha)))
-        return Evaluation(xi, cost, gradient, mass_matrices)
+        return Evaluation(xi, cost, gradient, load, mass_matrices)
 
-    def solve(
-        self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray
-    ) -> np.ndarray:
-        """Solve the arrow system: a tridiagonal solve for the hats, a 2 x 2 Schur complement."""
+    def newton_matrix(self, mass_matrices: list[tuple[np.ndarray, np.ndarray]]) -> Arrow:
+        """Assemble minus the Hessian of the dual from the mass matrices of the orientations."""
         n, interior, scale = self.n_interior, self.interior, 1 - self.slope
         corner = np.zeros((len(self.targets) - n,) * 2)
         border = np.zeros((n, len(corner)))
@@ -135,23 +162,10 @@ class DiscreteDual:
             border += scale * product[interior]
             beside = off[interior.start - 1 :][:n], off[interior][:n]
             bands += scale**2 * np.stack([beside[0], diagonal[interior], beside[1]])
-        if n == 0:
-            return _solve_small(corner, right)
-        try:
-            inner = linalg.solve_banded(
-                (1, 1), bands, np.column_stack([right[:n], border]), check_finite=False
-            )
-        except np.linalg.LinAlgError:  # where nothing is left of the curvature
-            return np.full_like(right, np.nan)
-        schur = corner - border.T @ inner[:, 1:]
-        outer = _solve_small(schur, right[n:] - border.T @ inner[:, 0])
-        return np.concatenate([inner[:, 0] - inner[:, 1:] @ outer, outer])
+        return Arrow(bands, border, corner)
 
-
-def _solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve a symmetric system of one or two unknowns, scaled to a unit diagonal."""
-    scale = 1 / np.sqrt(np.diag(matrix))
-    matrix = scale[:, None] * matrix * scale
-    if not np.isfinite(matrix).all():
-        return np.full_like(right, np.nan)
-    return scale * np.linalg.lstsq(matrix, scale * right, rcond=None)[0]
+    def solve(
+        self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray
+    ) -> np.ndarray:
+        """Solve for a Newton step."""
+        return self.newton_matrix(mass_matrices).solve(right)

@@ -21,7 +21,6 @@ from functools import partial
 
 import numpy as np
 
-from mflib.potentials import Potential
 from mflib.variational._dual import DiscreteDual
 from mflib.variational._finite_elements import Assembly
 from mflib.variational._quadrature import Pieces, gauss_rule
@@ -31,28 +30,29 @@ _MAX_SYSTEMS = 20
 _STEEP = 1e6  # growth of the mirror map over an octave: more than that of any power below 20
 
 
-def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
-    """Return coefficients near the dual's optimum, and how many linear systems that took."""
-    phi, grid, zero = dual.potential, _FixedNodes(dual, count), np.zeros(1)
+def approximate(grid: FixedNodes) -> tuple[np.ndarray, int]:
+    """Return a state near the dual's optimum, and how many linear systems that took."""
+    phi, inner, zero = grid.potential, grid.dual.potential, np.zeros(1)
     # the quadratic problem, and the field that fits its solution where it is largest
-    curvature = float(phi.hessian(zero)[0])
-    xi = grid.solve(np.full(grid.weights.shape, 1 / curvature), dual.targets)
-    alpha = grid.field(xi) / curvature
-    largest = np.abs(alpha).max()
+    curvature = float(inner.hessian(zero)[0])
+    weight = grid.like_units(1 / curvature)
+    state = grid.solve(weight, grid.targets)
+    alpha = grid.field(state) * weight
+    largest = np.abs(grid.units(alpha)).max()
     if largest == 0:
-        return xi, 1
-    size, half = phi.mirror(np.array([largest, 0.5 * largest]))
+        return state, 1
+    size, half = inner.mirror(np.array([largest, 0.5 * largest]))
     gap, systems = np.inf, 1
     start = None
     if not (size <= _STEEP * half and np.isfinite(grid.sum(phi.bregman(alpha, zero)))):
         # far out in a tail a potential that grows exponentially is as good as infinite
-        start = _finite_start(grid, phi, xi, dual.targets)
+        start = _finite_start(grid, state)
     if start:
-        (xi, alpha), systems = start, 2
+        (state, alpha), systems = start, 2
     else:
-        xi = xi * size / (curvature * largest)
+        state = grid.enlarge(state, size / (curvature * largest))
     while systems < _MAX_SYSTEMS:
-        z = grid.field(xi)
+        z = grid.field(state)
         beta = phi.inverse_mirror(z)
         cost = grid.sum(phi.bregman(alpha, zero))
         last, gap = gap, grid.sum(phi.bregman(alpha, beta)) / cost if cost else 0.0
@@ -66,26 +66,29 @@ def approximate(dual: DiscreteDual, count: int) -> tuple[np.ndarray, int]:
         rise = grid.field(step)
         run = weight * rise + beta - alpha  # keeps the integral of alpha
         # the gap is a sum, of P and -D: each has its own step size
-        alpha, xi = (
+        alpha, state = (
             alpha + run * _search(partial(_slope, grid.sum, phi, alpha, run)),
-            xi + step * _search(partial(_slope_dual, grid.sum, phi, z, rise, step @ dual.targets)),
+            state + step * _search(partial(_slope_dual, grid.sum, phi, z, rise, grid.gain(step))),
         )
-    return xi, systems
+    return state, systems
 
 
-def _finite_start(
-    grid: _FixedNodes, phi: Potential, xi: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _finite_start(grid: FixedNodes, state: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The best multiple of a field, and an interpolant one Newton step away from it."""
-    slope = partial(_slope_dual, grid.sum, phi, 0.0, grid.field(xi), xi @ targets)
     try:
-        xi = xi * _scale(slope)
-        beta = phi.inverse_mirror(grid.field(xi))
+        state = state * best_multiple(grid, state)
+        beta = grid.potential.inverse_mirror(grid.field(state))
     except ValueError:  # too large for an inverse without a formula
         return None
-    weight = 1 / phi.hessian(beta)
-    step = grid.solve(weight, targets - grid.integral(beta))
-    return xi, beta + weight * grid.field(step)
+    weight = 1 / grid.potential.hessian(beta)
+    step = grid.solve(weight, grid.targets - grid.integral(beta))
+    return state, beta + weight * grid.field(step)
+
+
+def best_multiple(grid: FixedNodes, state: np.ndarray) -> float:
+    """Where the dual is largest on the ray through a state, within a factor of two."""
+    field, gain = grid.field(state), grid.gain(state)
+    return _scale(partial(_slope_dual, grid.sum, grid.potential, 0.0, field, gain))
 
 
 def _slope(integral, phi, alpha, run, t: float) -> float:
@@ -123,11 +126,12 @@ def _scale(slope: Callable[[float], float]) -> float:
     return scale
 
 
-class _FixedNodes:
+class FixedNodes:
     """Quadrature nodes that do not follow the field, all in one array, shape (count, K)."""
 
     def __init__(self, dual: DiscreteDual, count: int) -> None:
         self.dual, self.assemblies = dual, []
+        self.potential, self.targets = dual.potential, dual.targets
         for o in dual.orientations:
             zero = np.zeros(len(o.left))
             pieces = Pieces(o.left, o.right, zero, zero, o.element)
@@ -135,12 +139,30 @@ class _FixedNodes:
             self.assemblies.append(Assembly.at(o, o.element, offset, weights))
         self.weights = np.concatenate([a.weights for a in self.assemblies], axis=1)
 
-    def field(self, xi: np.ndarray) -> np.ndarray:
-        fields = [a.interpolate(self.dual.nodal_values(a.orientation, xi)) for a in self.assemblies]
+    def field(self, state: np.ndarray) -> np.ndarray:
+        fields = [
+            a.interpolate(self.dual.nodal_values(a.orientation, state)) for a in self.assemblies
+        ]
         return np.concatenate(fields, axis=1)
+
+    def units(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to units of the network."""
+        return values
+
+    def like_units(self, value: float) -> np.ndarray:
+        """A value at every unit."""
+        return np.full(self.weights.shape, value)
+
+    def enlarge(self, state: np.ndarray, factor: float) -> np.ndarray:
+        """The state whose field is as large as that of a solution of the quadratic problem."""
+        return state * factor
 
     def sum(self, values: np.ndarray) -> float:
         return float(np.vdot(self.weights, values))
+
+    def gain(self, state: np.ndarray) -> float:
+        """The linear part of the dual."""
+        return float(state @ self.targets)
 
     def integral(self, values: np.ndarray) -> np.ndarray:
         parts = [
@@ -148,8 +170,11 @@ class _FixedNodes:
         ]
         return np.sum(parts, axis=0)
 
+    def mass_matrices(self, weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [a.mass_matrix(w) for a, w in self._parts(weights)]
+
     def solve(self, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return self.dual.solve([a.mass_matrix(w) for a, w in self._parts(weights)], right)
+        return self.dual.solve(self.mass_matrices(weights), right)
 
     def _parts(self, values: np.ndarray):
         ends = np.cumsum([len(a.element) for a in self.assemblies])[:-1]

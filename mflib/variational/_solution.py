@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike
 
 from mflib._validation import finite_array
 from mflib.potentials import Quadratic
+from mflib.variational._data import Data
 from mflib.variational._dual import DiscreteDual
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._quadrature import Level, Pieces, gauss, gauss_rule, split
+from mflib.variational._smoothing import Point
 
 _CHUNK = 20_000  # points that are evaluated at once, so that all of them stay in the cache
 
@@ -37,7 +39,10 @@ class Status(enum.Enum):
     True
     """
 
-    CONVERGED = "the interpolant of least representation cost, to the accuracy of its certificate"
+    CONVERGED = (
+        "the interpolant of least representation cost, with a ridge that of least cost and misfit "
+        "together, to the accuracy of its certificate"
+    )
     STALLED = (
         "no promise: `residual` and `gap` say how far Newton's method came. Likely causes where "
         "they are large: data points almost on top of each other, a potential that is nearly flat "
@@ -62,19 +67,26 @@ class Solution:
     Attributes
     ----------
     cost : float
-        The minimum :math:`\int D_\varphi(\alpha, 0)\, d\mu`.
+        :math:`\int D_\varphi(\alpha, 0)\, d\mu`, without a ridge the minimum of the problem.
     gap : float
-        Distance of the cost from the dual value, :math:`|\lambda\cdot(y - h(x))|`, with h from a
-        finer quadrature than the solver's.
+        Distance of the cost from the dual value, :math:`|\lambda\cdot(y - h(x))|`. With a ridge,
+        that of cost and misfit together; then the error of h at the data is at most
+        :math:`\sqrt{2\,\mathrm{gap}}` in the norm of :math:`R^{-1}`. All with h from a finer
+        quadrature than the solver's.
     residual : float
-        Largest :math:`|h(x_i) - y_i|`, from the same finer quadrature.
+        Largest :math:`|h(x_i) - y_i|`, with a ridge :math:`|h(x_i) + R_i \lambda_i - y_i|`, from
+        the same finer quadrature; of repeated inputs the mean counts.
     iterations : int
         Newton steps.
     status : Status
         CONVERGED if the residual is below 1e-10 of the largest target, or at the rounding of the
-        data's slopes where points nearly coincide, but never above 1e-6 of the largest target; and
-        if the quadrature has the mass, mean and variance of the density to 5e-10, and the integrals
-        go on beyond it by no more than 1e-10.
+        data's slopes where points nearly coincide, but never above 1e-6 of the largest target; with
+        a ridge, if :math:`\sqrt{2\,\mathrm{gap}}` is at most 1e-8 of the targets' size in the norm
+        of :math:`R^{-1}`, and the residual where there is no ridge at most 1e-8 of the largest
+        target; and if the quadrature has the mass, mean and variance of the density to 5e-10, and
+        the integrals go on beyond it by no more than 1e-10.
+    ridge : float or ndarray, shape (m,)
+        The ridge.
 
     References
     ----------
@@ -93,10 +105,26 @@ class Solution:
     residual: float
     iterations: int
     status: Status
+    ridge: float | np.ndarray
+    _data: Data = field(repr=False)
     _dual: DiscreteDual = field(repr=False)
-    _xi: np.ndarray = field(repr=False)
+    _point: Point = field(repr=False)
     _level: Level = field(repr=False)
-    _errors: np.ndarray = field(repr=False)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """The values of h at the data, shape (m,)."""
+        return self._point.values[self._data.group]
+
+    @cached_property
+    def multipliers(self) -> np.ndarray:
+        r"""The optimal :math:`\lambda`, shape (m,), in the order of the data."""
+        d, own = self._data, self._point.multipliers[self._data.group]
+        if len(d.x) == len(d.group):
+            return own
+        smoothed = (d.targets - self.fitted) / np.where(d.ridges > 0, d.ridges, 1.0)
+        rest = self._point.multipliers - np.bincount(d.group, smoothed * (d.ridges > 0), len(d.x))
+        return np.where(d.ridges > 0, smoothed, rest[d.group])
 
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h."""
@@ -152,7 +180,7 @@ class Solution:
         """The field from start to stop, each within one element."""
         corner = o.grid[element]
         return o.pieces(
-            self._dual.nodal_values(o, self._xi), start - corner, stop - corner, element
+            self._dual.nodal_values(o, self._point.at.xi), start - corner, stop - corner, element
         )
 
     def _integrate_curvature(self, start, stop, element) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +201,7 @@ class Solution:
         d = self._dual
         split_orientations, ends = [], [d.x]
         for o in d.orientations:
-            pieces = split(d.pieces(o, self._xi), d.potential, self._level)
+            pieces = split(d.pieces(o, self._point.at.xi), d.potential, self._level)
             split_orientations.append((o, pieces))
             for offset in (pieces.left, pieces.right):
                 # a data point is a knot already; as an element's right end it would be rounded anew
@@ -185,8 +213,10 @@ class Solution:
         # h up to an affine function, which the values at the data fix anew in each interval
         slope = np.concatenate([[0.0], np.cumsum(rise)])
         value = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(knots) + moment)])
-        missing = d.y - self._errors - value[np.searchsorted(knots, d.x)]
-        if len(d.x) > 1:
+        missing = self._point.values - value[np.searchsorted(knots, d.x)]
+        if self._data.ridge.all() and len(d.x) > 1:  # h is no steeper than its curvature says
+            tilt = np.full(len(d.x) - 1, (missing[-1] - missing[0]) / (d.x[-1] - d.x[0]))
+        elif len(d.x) > 1:
             tilt = np.diff(missing) / np.diff(d.x)
         else:  # h'(-inf) = -s A_R... from the fields, since a single value fixes no slope
             tilt = np.array([self._left_slope(split_orientations)])

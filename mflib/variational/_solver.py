@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflib import activations, densities
-from mflib._validation import dataset
 from mflib.potentials import Potential, Quadratic, check_at_zero
 from mflib.variational._certificate import Tails, beyond, moments_agree
+from mflib.variational._data import Data, dataset_with_ridge
 from mflib.variational._dual import DiscreteDual, Evaluation
-from mflib.variational._primal_dual import approximate
+from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
+from mflib.variational._smoothing import Point, Ridged, smooth
 from mflib.variational._solution import Solution, Status, allow_overflow
 
 _MAX_ITERATIONS = 60
@@ -27,8 +28,9 @@ def solve(
     activation: str | activations.Activation = "relu",
     potential: Potential | None = None,
     density=None,
+    ridge: ArrayLike = 0.0,
 ) -> Solution:
-    r"""Find the function that mirror flow on an infinitely wide network learns.
+    r"""Find the function that mirror flow on an infinitely wide network learns, or a smoother one.
 
     .. math::
 
@@ -40,10 +42,20 @@ def solve(
     Theorem 8 [1]_. Training with an *unscaled* potential has the quadratic's limit whatever the
     potential.
 
+    With a ridge the data are noisy: they are not met but weighed against the cost,
+
+    .. math::
+
+        \min_{\alpha}\ \int D_\varphi(\alpha, 0)\, d\mu
+        + \tfrac12 \sum_i r_i^2 / R_i, \qquad r_i = y_i - h(x_i) ,
+
+    and at the optimum :math:`r_i = R_i \lambda_i`. Both problems take time and memory in proportion
+    to m for each Newton step.
+
     Parameters
     ----------
     x : array-like, shape (m,)
-        Distinct inputs, in the support of the kinks.
+        Inputs. Where there is no ridge they must be distinct, and in the support of the kinks.
     y : array-like, shape (m,)
         Targets, less the network's output at initialization.
     activation : str or PiecewiseLinear
@@ -53,6 +65,9 @@ def solve(
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
         given.
+    ridge : float or array-like of shape (m,)
+        :math:`R \ge 0`, one number for all data or one for each; 0 interpolates. Data that count w
+        times as much have R / w. It has the unit of :math:`y^2` over that of the cost.
 
     Returns
     -------
@@ -62,10 +77,11 @@ def solve(
     Raises
     ------
     ValueError
-        If the data are empty, of different lengths, repeated, not finite, outside the support or
-        seen by no unit; if y is not one-dimensional; if the activation is not piecewise linear; if
-        the potential's Hessian at 0 is zero or infinite; if the density has no finite variance or
-        vanishes around three neighbouring data points.
+        If the data are empty, of different lengths or not finite; if y is not one-dimensional; if
+        data without a ridge are repeated, outside the support, seen by no unit or the middle of
+        three around which the density vanishes; if the ridge is negative or of another shape; if
+        the activation is not piecewise linear; if the potential's Hessian at 0 is zero or infinite;
+        if the density has no finite variance.
     TypeError
         If an argument is of the wrong kind.
 
@@ -80,50 +96,70 @@ def solve(
     (1.0, 'CONVERGED')
     >>> bool(abs(sum(h.penalties.values()) - h.cost) < 1e-9 * h.cost)
     True
+    >>> h = solve([-0.5, 0.1, 0.1, 0.6], [0.0, 1.0, 0.8, 0.0], ridge=0.01)
+    >>> h.fitted.round(3).tolist()
+    [0.23, 0.591, 0.591, 0.295]
     """
     potential = Quadratic() if potential is None else potential
     density = densities.of(density)
-    points, y = dataset(x, y)
-    sigma = _checked_model(points, activations.get(activation), potential, density)
-    order = np.argsort(points[:, 0])
-    problem = points[order, 0], y[order], sigma.slope, potential, density
-    dual = DiscreteDual(*problem)
-    _check_support_between(dual)
+    data = dataset_with_ridge(x, y, ridge)
+    model = _checked_model(data, activations.get(activation), potential, density)
+    solver = _smoothed if data.ridge.any() else _interpolated
     with allow_overflow():
-        at, level, iterations = _maximise(dual)
-        tails = beyond(dual, at)
-        if tails is Tails.CUT and moments_agree(dual):
-            dual = DiscreteDual(*problem, far=True)
-            at, level, more = _maximise(dual)
-            iterations, tails = iterations + more, beyond(dual, at)
-        return _certified(dual, at, level, iterations, tails)
+        return solver(data, model)
 
 
-def _certified(
-    dual: DiscreteDual, at: Evaluation, level: Level, iterations: int, tails: Tails
-) -> Solution:
+def _interpolated(data: Data, model: tuple) -> Solution:
+    dual = DiscreteDual(data.x, data.y, *model)
+    _check_support_between(dual)
+    at, level, iterations = _maximise(dual)
+    tails = beyond(dual, at)
+    if tails is Tails.CUT and moments_agree(dual):
+        dual = DiscreteDual(data.x, data.y, *model, far=True)
+        at, level, more = _maximise(dual)
+        iterations, tails = iterations + more, beyond(dual, at)
     errors = dual.separate(at.gradient)
-    residual = float(np.abs(errors).max())
-    gap = float(abs(at.xi @ at.gradient))
+    residual, gap = float(np.abs(errors).max()), float(abs(at.xi @ at.gradient))
     seen = tails is Tails.NEGLIGIBLE and moments_agree(dual)
-    met = residual <= dual.tolerance() and math.isfinite(at.cost) and math.isfinite(gap)
+    met = residual <= dual.tolerance() and math.isfinite(gap)
+    point = Point(at, dual.multipliers(at.xi), data.y - errors, errors, residual)
+    return _solution(data, dual, point, level, iterations, gap=gap, sure=met and seen)
+
+
+def _smoothed(data: Data, model: tuple) -> Solution:
+    problem = Ridged(DiscreteDual(data.x, data.y, *model), data.ridge)
+    point, level, iterations = smooth(problem)
+    tails = beyond(problem.dual, point.at)
+    if tails is Tails.CUT and moments_agree(problem.dual):
+        problem = Ridged(DiscreteDual(data.x, data.y, *model, far=True), data.ridge)
+        point, level, more = smooth(problem)
+        iterations, tails = iterations + more, beyond(problem.dual, point.at)
+    seen = tails is Tails.NEGLIGIBLE and moments_agree(problem.dual)
+    gap, met = problem.gap(point), problem.keeps_promise(point)
+    sure = met and seen
+    return _solution(data, problem.dual, point, level, iterations, gap=gap, sure=sure)
+
+
+def _solution(data: Data, dual, point: Point, level, iterations, *, gap, sure: bool) -> Solution:
+    converged = sure and math.isfinite(point.at.cost)
     return Solution(
-        cost=at.cost,
+        cost=point.at.cost,
         gap=gap,
-        residual=residual,
+        residual=float(np.abs(point.errors).max()),
         iterations=iterations,
-        status=Status.CONVERGED if met and seen else Status.STALLED,
+        status=Status.CONVERGED if converged else Status.STALLED,
+        ridge=data.given,
+        _data=data,
         _dual=dual,
-        _xi=at.xi,
+        _point=point,
         _level=level,
-        _errors=errors,
     )
 
 
 def _maximise(dual: DiscreteDual) -> tuple[Evaluation, Level, int]:
     """Maximise the dual; returns the optimum, seen by a finer level than the one that found it."""
     panels = sum(len(o.left) for o in dual.orientations)
-    xi, iterations = approximate(dual, count=4 if panels > 1000 else 16)
+    xi, iterations = approximate(FixedNodes(dual, 4 if panels > 1000 else 16))
     *coarse, finest = itertools.pairwise(LEVELS)
     at = dual.evaluate(xi, LEVELS[0])
     for level, finer in (*coarse, finest):
@@ -189,36 +225,32 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     return trial
 
 
-def _checked_model(points, sigma, potential, density) -> activations.PiecewiseLinear:
-    """Raise unless this solver serves the problem."""
-    if points.shape[1] != 1:
-        raise ValueError(
-            f"x must have one input per data point, got {points.shape[1]}; "
-            "use representation.solve in higher dimension."
-        )
+def _checked_model(data: Data, sigma, potential, density) -> tuple:
+    """Return slope, potential and density, or raise unless this solver serves the problem."""
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(
             f"activation {sigma!r} is not served by variational.solve, which needs 'relu', 'abs' "
             "or a leaky ReLU; use representation.solve."
         )
     check_at_zero(potential)
+    x = data.x[data.ridge == 0]  # others may be missed
     low, high = density.support()
-    x = points[:, 0]
     outside = x[((x < low) | (x > high)) & ((x < -high) | (x > -low))]
     if len(outside):
         raise ValueError(
             f"x contains {outside[0]:g}, outside the support [{low:g}, {high:g}] of the density "
             "and its mirror image: no unit has its kink there, so h is straight around that point. "
-            "Widen the density, rescale x, or use representation.solve, which allows it."
+            "Widen the density, rescale x, give a ridge, or use representation.solve, which allows "
+            "it."
         )
-    nearest = x[np.argmin(np.abs(x))]
+    nearest = x[np.argmin(np.abs(x))] if len(x) else np.inf
     if sigma.slope == 0 and not density.cdf(abs(nearest)) > 0:
         raise ValueError(
             f"x contains {nearest:g}, which no ReLU unit sees: {nearest:g} - b and {-nearest:g} - b"
             f" are negative for every b in the support [{low:g}, {high:g}], so h is 0 there. Let "
             "the density begin below, or shift x."
         )
-    return sigma
+    return sigma.slope, potential, density
 
 
 def _check_support_between(dual: DiscreteDual) -> None:
@@ -231,5 +263,6 @@ def _check_support_between(dual: DiscreteDual) -> None:
         a, b = dual.x[stuck[0]], dual.x[stuck[0] + 2]
         raise ValueError(
             f"the density vanishes between x = {a:g} and x = {b:g}, so h is a straight line there "
-            "and cannot pass through the data point between them; drop it or change the density."
+            "and cannot pass through the data point between them; give it a ridge, drop it or "
+            "change the density."
         )

@@ -31,6 +31,7 @@ KINDS = {
     "one datum": _kind(solvers, "one_datum", "both solvers", 3, run="solve"),
     "variational": _kind(solvers, "variational", "`variational.solve`", 4, **SOLUTION),
     "representation": _kind(solvers, "representation", "`representation.solve`", 2, **SOLUTION),
+    "columns": _kind(solvers, "columns", "the same, of several targets, and its derivative"),
     "neurons": _kind(solvers, "neurons", "the same, of neurons, with a ridge", 4),
     "kernel": _kind(solvers, "kernel", "`representation.kernel`", 2),
     "trajectory": _kind(training, "trajectory", "`representation.trajectory`"),

@@ -120,6 +120,39 @@ def resolved(problem: Problem, answer: Any) -> Reference:
         return reference(problem, answer.multipliers)
 
 
+def draw_columns(rng) -> Problem:
+    problem = draw_representation(rng)
+    second = rng.normal(size=len(problem["x"])) * draws.power_of_ten(rng, -6, 6)
+    return problem | {"second": second.tolist()}
+
+
+def run_columns(problem: Problem) -> Any:
+    x, y = draws.data_of(problem)
+    targets = np.column_stack([np.ravel(y), problem["second"]])
+    return representation.solve(x, targets, **draws.model_of(problem))
+
+
+def check_columns(problem: Problem, answer: Any) -> str | None:
+    """The first column by itself, and h' by its integral between two points."""
+    if answer.status.name != "CONVERGED":
+        return None
+    x, y = arrays(problem)
+    one, size = solve({**problem, "form": "array"}), np.abs(y).max()
+    t = np.sort(np.append(x, [x.min() - 0.1, x.max() + 0.1]))
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    parts = np.linspace(t[0], t[-1], 200)
+    half = 0.5 * np.diff(np.union1d(parts, t))[:, None]
+    left = np.union1d(parts, t)[:-1, None]
+    slopes = answer.derivative((left + half * (1 + nodes)).ravel())[:, 0]
+    rise, values = slopes @ (half * weights).ravel(), answer(t)[:, 0]
+    most = np.abs(slopes).max() * (t[-1] - t[0])
+    return first_of(
+        apart("the cost", answer.cost[0], one.cost, 1e-6 * one.cost),
+        apart("h by itself", values, one(t), 1e-6 * (size + np.abs(values).max())),
+        apart("the integral of h'", rise, values[-1] - values[0], 1e-3 * most + 1e-6 * size),
+    )
+
+
 def check_solution(problem: Problem, answer: Any) -> str | None:
     if answer.status.name != "CONVERGED":
         return None
@@ -227,8 +260,10 @@ draw_kernel = draw_representation
 
 
 def run_kernel(problem: Problem) -> Any:
+    """The kernel, as one of a set and of a set with itself."""
     x, _ = draws.data_of(problem)
-    return representation.kernel(x, **draws.model_of(problem))
+    model = draws.model_of(problem)
+    return representation.kernel(x, **model), representation.kernel(x, x, **model)
 
 
 def own_kernel(problem: Problem, potential: Any) -> tuple[np.ndarray, float]:
@@ -253,7 +288,8 @@ def density_units(quadrature: Quadrature, x: np.ndarray) -> Units:
     return Units(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def check_kernel(problem: Problem, answer: np.ndarray) -> str | None:
+def check_kernel(problem: Problem, answers: tuple[np.ndarray, np.ndarray]) -> str | None:
+    answer, of_two = answers
     if is_infinite(problem):
         return "a kernel where the integrals are infinite"
     wanted, doubt = own_kernel(problem, draws.make_potential(problem["potential"]))
@@ -263,6 +299,7 @@ def check_kernel(problem: Problem, answer: np.ndarray) -> str | None:
     least = linalg.eigvalsh(0.5 * (answer + answer.T))[0]
     return first_of(
         apart("the kernel", answer, wanted, (_LEAST + 20 * doubt) * size),
+        apart("the kernel of two sets", of_two, wanted, (_LEAST + 20 * doubt) * size),
         apart("the transposed kernel", answer.T, answer, 1e-14 * size),
         None if least >= -1e-10 * size else f"the kernel has the eigenvalue {least:.3g}",
     )

@@ -1,0 +1,220 @@
+r"""Problem (P) with a ridge: noisy data, met only as far as their noise deserves.
+
+.. math::
+
+    \min_{\alpha}\ \int D_\varphi(\alpha, 0)\, d\mu + \tfrac12 \sum_i r_i^2 / R_i,
+    \qquad r_i = y_i - h(x_i) .
+
+At the optimum :math:`r = R\lambda`. A datum's slack r is one more unit that only this datum sees,
+with a quadratic potential; so the start and Newton's method are those of the interpolant.
+Multipliers and coefficients are both kept, as sums of their increments, and residuals are formed
+from values: slopes of noisy data would leave rounding errors of the size of noise over a gap.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from mflib.potentials import Potential
+from mflib.variational._banded import RidgeSystem
+from mflib.variational._dual import DiscreteDual, Evaluation
+from mflib.variational._primal_dual import FixedNodes, approximate, best_multiple
+from mflib.variational._quadrature import LEVELS, Level
+
+_MAX_ITERATIONS = 60
+_PROMISE = 1e-8  # of the targets, in the norm of the inverse ridge
+
+
+class Ridged:
+    """The dual with a ridge; a point is coefficients and multipliers, side by side."""
+
+    def __init__(self, dual: DiscreteDual, ridge: np.ndarray) -> None:
+        self.dual, self.ridge, self.gaps = dual, ridge, np.diff(dual.x)
+        self.weights = np.divide(1.0, ridge, out=np.zeros_like(ridge), where=ridge > 0)
+        self.exact = ridge == 0
+
+    def system(self, mass_matrices) -> RidgeSystem:
+        """Factorize for Newton steps."""
+        return RidgeSystem(self.gaps, self.dual.newton_matrix(mass_matrices), self.ridge)
+
+    def size(self, errors: np.ndarray) -> float:
+        """The norm of the inverse ridge, that of the targets being 1.
+
+        Where there is no ridge, the largest error in units of the largest target.
+        """
+        y, exact = self.dual.y, np.abs(errors[self.exact]).max(initial=0.0)
+        square, scale = self.weights @ errors**2, self.weights @ y**2
+        parts = [np.sqrt(square / scale) if scale else 0.0]
+        parts.append(exact / np.abs(y).max() if exact else 0.0)
+        return float(np.max(parts))
+
+    def at(self, xi: np.ndarray, multipliers: np.ndarray, level: Level) -> Point:
+        """Evaluate h with a level of quadrature."""
+        at = self.dual.evaluate(xi, level)
+        values = self.dual.separate(at.load)
+        errors = self.dual.y - values - self.ridge * multipliers
+        return Point(at, multipliers, values, errors, self.size(errors))
+
+    def gap(self, point: Point) -> float:
+        r"""The primal less the dual objective at a point, where they are finite.
+
+        Without rounding that is :math:`\tfrac12 e^\top R^{-1} e` with the errors e. The field that
+        gave h has the coefficients xi and not quite those that belong to the multipliers; the
+        divergence between the two counts as well, or what the ridge makes of the difference of the
+        multipliers, whichever is less.
+        """
+        xi, multipliers = point.at.xi, point.multipliers
+        drift = xi - self.dual.coefficients(multipliers)
+        field = drift @ (self.dual.newton_matrix(point.at.mass_matrices) @ drift)
+        rest = point.errors + self.ridge * (multipliers - self.dual.multipliers(xi))
+        ways = self.weights @ point.errors**2 + field, self.weights @ rest**2
+        return 0.5 * float(np.fmin(*ways))
+
+    def keeps_promise(self, point: Point) -> bool:
+        r"""Whether :math:`\|h - h^*\| \le \sqrt{2\,\mathrm{gap}}` is small beside the targets."""
+        largest = _PROMISE**2 * (self.weights @ self.dual.y**2)
+        return 2 * self.gap(point) <= largest and point.size <= _PROMISE
+
+
+@dataclass(frozen=True)
+class Point:
+    """An approximate optimum."""
+
+    at: Evaluation
+    multipliers: np.ndarray
+    values: np.ndarray  # h at the data
+    errors: np.ndarray  # what is missing from h + R multipliers = y
+    size: float  # of the errors, relative to the targets
+
+
+def smooth(problem: Ridged, start: Point | None = None) -> tuple[Point, Level, int]:
+    """Maximise the dual; returns the optimum as a finer level sees it, the level, the steps."""
+    if start is None:
+        panels = sum(len(o.left) for o in problem.dual.orientations)
+        nodes = _Slack(problem, count=4 if panels > 1000 else 16)
+        state, iterations = approximate(nodes)
+        point = problem.at(*nodes.parts(state), LEVELS[0])
+    else:
+        point, iterations = problem.at(start.at.xi, start.multipliers, LEVELS[0]), 0
+    *coarse, finest = itertools.pairwise(LEVELS)
+    for level, finer in (*coarse, finest):
+        check = problem.at(point.at.xi, point.multipliers, finer)
+        difference = problem.size(check.errors - point.errors)
+        if (level, finer) == finest or difference <= max(1e-11, 0.1 * check.size):
+            point, steps = _newton(problem, point, level, _MAX_ITERATIONS - iterations)
+            iterations += steps
+            if steps:
+                check = problem.at(point.at.xi, point.multipliers, finer)
+            if check.size <= max(1e-4 * _PROMISE, 4 * point.size):
+                break
+        point = check
+    return check, level, iterations
+
+
+def _newton(problem: Ridged, point: Point, level: Level, budget: int) -> tuple[Point, int]:
+    """Iterate until the errors stop falling; returns the best point and the steps."""
+    steps, system = 0, None
+    while steps < budget and point.size > 1e-14:
+        if system is None or not problem.dual.is_quadratic:
+            system = problem.system(point.at.mass_matrices)
+        step = system.solve(point.errors)
+        steps += 1
+        if not all(np.isfinite(part).all() for part in step):
+            break
+        close = point.size <= 1e-6  # full steps, until rounding leaves nothing to gain
+        new = _damped(problem, point, step, level, tries=1 if close else 60)
+        last = point.size
+        if new.size < last or not close:
+            point = new
+        if close and not new.size <= 0.5 * last:
+            break
+    return point, steps
+
+
+def _damped(problem: Ridged, point: Point, step, level: Level, tries: int) -> Point:
+    """Shorten the step until the dual, along it, falls less steeply than half its first rise."""
+    xi, multipliers = step
+    initial, t = point.errors @ multipliers, 1.0
+    clear = initial > 1e3 * np.finfo(float).eps * (np.abs(problem.dual.y) @ np.abs(multipliers))
+    trial = point
+    for _ in range(tries):
+        moved = point.at.xi + t * xi, point.multipliers + t * multipliers
+        try:
+            trial = problem.at(*moved, level)
+        except ValueError:  # too far for a potential whose inverse has no formula
+            t *= 0.4
+            continue
+        if clear and trial.errors @ multipliers >= -0.5 * initial:
+            break
+        if trial.size <= (0.25 if clear else 1 - 0.25 * t) * point.size:
+            break
+        t *= 0.4
+    return trial
+
+
+class _Slack(FixedNodes):
+    """Fixed nodes and, after them, one for each datum: its slack, by the root of its ridge."""
+
+    def __init__(self, problem: Ridged, count: int) -> None:
+        super().__init__(problem.dual, count)
+        self.problem, self.root = problem, np.sqrt(problem.ridge)
+        self.inner, self.shape = self.weights.size, self.weights.shape
+        self.weights = np.concatenate([self.weights.ravel(), np.ones(len(self.root))])
+        self.potential = _WithSlack(problem.dual.potential, self.inner)
+        self.targets = problem.dual.y
+
+    def parts(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients and multipliers."""
+        return state[: len(self.root)], state[len(self.root) :]
+
+    def units(self, values: np.ndarray) -> np.ndarray:
+        return values[: self.inner]
+
+    def like_units(self, value: float) -> np.ndarray:
+        return np.concatenate([np.full(self.inner, value), np.ones(len(self.root))])
+
+    def enlarge(self, state: np.ndarray, factor: float) -> np.ndarray:
+        # the slacks are quadratic: what the units gain, they may have to pay
+        return state * (best_multiple(self, state) if factor != 1 else 1.0)
+
+    def field(self, state: np.ndarray) -> np.ndarray:
+        xi, multipliers = self.parts(state)
+        return np.concatenate([super().field(xi).ravel(), self.root * multipliers])
+
+    def integral(self, values: np.ndarray) -> np.ndarray:
+        units = values[: self.inner].reshape(self.shape)
+        return self.dual.separate(super().integral(units)) + self.root * values[self.inner :]
+
+    def solve(self, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
+        system = self.problem.system(self.mass_matrices(weights[: self.inner].reshape(self.shape)))
+        return np.concatenate(system.solve(right))
+
+    def gain(self, state: np.ndarray) -> float:
+        return float(self.parts(state)[1] @ self.targets)
+
+
+class _WithSlack:
+    """A potential for the first entries of an array, and half the square for the others."""
+
+    def __init__(self, potential: Potential, count: int) -> None:
+        self.potential, self.count = potential, count
+
+    def _apply(self, function, slack, *arrays) -> np.ndarray:
+        heads = (array[: self.count] for array in arrays)
+        tails = (array[self.count :] if len(array) > 1 else array for array in arrays)
+        return np.concatenate([function(*heads), slack(*tails)])
+
+    def hessian(self, alpha: np.ndarray) -> np.ndarray:
+        return self._apply(self.potential.hessian, np.ones_like, alpha)
+
+    def mirror(self, alpha: np.ndarray) -> np.ndarray:
+        return self._apply(self.potential.mirror, np.copy, alpha)
+
+    def inverse_mirror(self, z: np.ndarray) -> np.ndarray:
+        return self._apply(self.potential.inverse_mirror, np.copy, z)
+
+    def bregman(self, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        return self._apply(self.potential.bregman, lambda a, b: 0.5 * (a - b) ** 2, alpha, beta)
