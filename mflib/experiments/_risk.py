@@ -150,7 +150,7 @@ def regression_trial(
     deviation = number("noise", noise, least=0.0, cure="it is a standard deviation")
     if inputs not in ("random", "even"):
         raise ValueError(f"inputs must be 'random' or 'even', got {inputs!r}.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, m])
     x = np.sort(rng.uniform(-1, 1, m)) if inputs == "random" else (2 * np.arange(m) + 1) / m - 1
     y = values_at("truth", truth, x) + deviation * rng.standard_normal(m)
     fit = variational.solve(x, y, potential=potential, **solve)
