@@ -29,7 +29,7 @@ HEAVY = {
 }
 # Potentials, sizes, and how many seeds for random and for even inputs.
 PARTS = [
-    (LIGHT, [100 * 2**k for k in range(6)], 40, 8),
+    (LIGHT, [100 * 2**k for k in range(6)], 200, 8),
     (LIGHT, [100 * 2**k for k in (6, 7, 8)], 20, 4),
     (LIGHT, [102_400], 6, 3),
     (HEAVY, [100, 200, 400], 20, 4),
