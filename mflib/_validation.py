@@ -132,6 +132,14 @@ def number(
     return result
 
 
+def stopping_times(times: ArrayLike) -> np.ndarray:
+    """Return times as a new array of one dimension, increasing and not negative, or raise."""
+    result = finite_array("times", times)
+    if result.ndim != 1 or not result.size or (np.diff(result) <= 0).any() or result[0] < 0:
+        raise ValueError(f"times must be increasing and not negative, got {times!r}.")
+    return result
+
+
 def limit(name: str, value: Any) -> float:
     """Return value as a positive float, infinite if it sets no limit, or raise."""
     array = _floats(value)

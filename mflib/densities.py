@@ -36,7 +36,11 @@ def _reduced(normal: stats.Normal) -> tuple:
 
     Made without its parameters, as pickle does, it becomes one, and has another pdf.
     """
-    return copyreg.__newobj_ex__, (stats.Normal, (), {"mu": 0.0}), normal.__getstate__()
+    return _a_normal, (), normal.__getstate__()
+
+
+def _a_normal() -> stats.Normal:
+    return stats.Normal.__new__(stats.Normal, mu=0.0)
 
 
 copyreg.pickle(stats.Normal, _reduced)
@@ -97,7 +101,7 @@ def of(density: Any = None, *, support: ArrayLike | None = None) -> Any:
         density = _of_kernels(density)
     elif hasattr(density, "icdf"):  # SciPy's newer distributions
         density = _ByPdf(density, density.pdf, density.support(), density.icdf(_QUANTILES))
-    elif _is_ones_own(density):
+    elif _is_ones_own(density) or _is_on_circle(density):
         density = _of_family(density)
     return _checked(density)
 
@@ -146,6 +150,18 @@ def _is_ones_own(density: Any) -> bool:
     """
     family = type(getattr(density, "dist", None))
     return hasattr(density, "dist") and not family.__module__.startswith("scipy.")
+
+
+def _is_on_circle(density: Any) -> bool:
+    """Whether SciPy takes random numbers modulo 2 pi, whatever the location and the scale."""
+    if not isinstance(getattr(density, "dist", None), type(stats.vonmises)):
+        return False
+    if np.isinf(density.support()).any():
+        raise ValueError(
+            "density is stats.vonmises, whose pdf is periodic; kinks lie on a line: use "
+            "stats.vonmises_line."
+        )
+    return True
 
 
 def _of_function(pdf: Any, support: ArrayLike | None) -> _ByPdf:

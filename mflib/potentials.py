@@ -178,8 +178,13 @@ class Potential(abc.ABC):
         previous = xp.full_like(x, xp.nan)
         for trial in range(200):
             with np.errstate(all="ignore"):  # a trial may be as far out as the bracket
-                error = sign * (self.gradient(sign * x) - offset) - target
-                newton = x - error / self.hessian(sign * x)
+                reached = sign * (self.gradient(sign * x) - offset)
+                error = reached - target
+                # far off, of the logarithm: for exponentials, and nearly so for powers, a line
+                ratio = reached / target
+                far = (ratio > 1.5) | ((ratio > 0) & (ratio < 0.5))
+                excess = xp.where(far, reached * xp.log(xp.where(far, ratio, 1.0)), error)
+                newton = x - excess / self.hessian(sign * x)
             lower = xp.where(error < 0, x, lower)
             upper = xp.where(error > 0, x, upper)
             # where the gradient is noisy, Newton could go to and fro; where it is exponential, and
@@ -265,6 +270,10 @@ class Potential(abc.ABC):
             if isinstance(getattr(type(self), name, None), functools.cached_property):
                 del params[name]
         return params
+
+    def __sklearn_clone__(self) -> Potential:
+        """For scikit-learn, which else would copy what has `get_params`: a potential is a value."""
+        return self
 
     def _key(self) -> tuple:
         params = self.get_params()
@@ -391,7 +400,10 @@ class Hypentropy(Potential):
 
     def value(self, x: Array) -> Array:
         x = as_array(x)
-        return x * self.gradient(x) - self._root(x)
+        xp = array_namespace(x)
+        far = xp.isinf(x)  # there it would be the difference of two infinities
+        near = xp.where(far, xp.zeros_like(x), x)
+        return xp.where(far, abs(x), near * self.gradient(near) - self._root(near))
 
     def gradient(self, x: Array) -> Array:
         x = as_array(x)

@@ -31,10 +31,6 @@ MODEL = {"potential": Quadratic(), "density": UNIFORM}
 ONE = np.ones(5)
 
 
-def _straight(x, y):
-    return lambda t: np.interp(t, np.sort(x), y)
-
-
 def _optimizer(**arguments):
     arguments = {"params": [torch.nn.Parameter(torch.ones(3, dtype=torch.float64))]} | arguments
     return mflib.MirrorDescent(**arguments)
@@ -131,8 +127,12 @@ CALLS = REGISTERED | {
         | {"loss_target": 1e-7, "rtol": 3.0, "learning_rate": 3.0, "max_time": 3.0}
         | {"save_at": [1.0, 2.0]},
     ),
-    "variational.solve": (variational.solve, {**DATA, **MODEL, "activation": "relu"}),
+    "variational.solve": (
+        variational.solve,
+        {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
+    ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
     "representation.solve": (
         representation.solve,
         {**DATA, **MODEL, "activation": "relu", "ridge": 3.0},
@@ -192,11 +192,6 @@ CALLS = REGISTERED | {
         experiments.superposition_defect,
         {"solve": lambda y: lambda t: y.sum() ** 2 + t, "parts": np.ones((2, 3))},
     ),
-    "experiments.held_out": (
-        experiments.held_out,
-        {"fit": _straight, **DATA, "taken": [0, 1, 3]},
-    ),
-    "experiments.leave_one_out": (experiments.leave_one_out, {"fit": _straight, **DATA}),
     "densities.of": (lambda **a: densities.of(**a).pdf(QUERY), {"density": UNIFORM}),
     "densities.bend": (densities.bend, {**DATA, "floor": 0.5}),
     "experiments.lazy_limit": (
@@ -232,6 +227,8 @@ CALLS = REGISTERED | {
 
 def numbers(result) -> np.ndarray:
     """Return the numbers of a result, for comparison."""
+    if isinstance(result, variational.Solutions):
+        return np.append(result(QUERY), result.cost)
     if isinstance(result, variational.Solution | representation.Representation):
         return np.append(result(QUERY), result.cost)
     if isinstance(result, representation.Trajectory):

@@ -55,7 +55,7 @@ def test_bend_needs_a_bend(x, y):
 
 
 def test_the_former_name_is_deprecated():
-    with pytest.warns(DeprecationWarning, match=r"is now densities\.bend"):
+    with pytest.warns(DeprecationWarning, match=r"use densities\.bend"):
         assert experiments.bend_density is densities.bend
 
 
@@ -181,9 +181,16 @@ def test_networks_draw_their_biases_from_any_density():
     assert stats.kstest(net.input_bias.detach().numpy(), GIVEN["kernels"][2][0]).pvalue > 1e-3
 
 
+def test_what_scipy_wraps_around_a_circle_is_drawn_from_its_density():
+    given = stats.vonmises_line(1.9, loc=1.0, scale=2.0)  # SciPy's own rvs are in [-pi, pi]
+    net = mflib.ShallowNetwork(500, density=given, seed=3)
+    assert stats.kstest(net.input_bias.detach().numpy(), given.cdf).pvalue > 1e-3
+
+
 @pytest.mark.parametrize(
     ("given", "support", "kind", "words"),
     [
+        (stats.vonmises(1.0), None, ValueError, "use stats.vonmises_line"),
         ("normal", None, TypeError, "must be a distribution such as"),
         (stats.poisson(3), None, TypeError, "must be a distribution such as"),
         (stats.Normal, None, TypeError, "is the class Normal: give it its parameters"),

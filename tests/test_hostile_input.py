@@ -54,7 +54,7 @@ OF_A_NETWORK = {"experiments.trial", "experiments.split_error", "experiments.sam
 OF_A_MAP = {"potentials.Potential", "mirror_maps.MirrorMap", "mirror_maps.mirror_map"}
 OTHERS = {*ELEMENTWISE, *((f, "y") for f in REGISTERED), *OF_A_SHAPE, *OF_A_NETWORK, *OF_A_MAP}
 ARRAYS = where(lambda v: isinstance(v, np.ndarray), OTHERS)
-MORE_THAN_NUMBERS = {("representation.solve", "ridge"), ("plotting.power_law", "exponent")}
+MORE_THAN_NUMBERS = {*((f, "ridge") for f in CALLS), ("plotting.power_law", "exponent")}
 NUMBERS = where(lambda v: isinstance(v, float), MORE_THAN_NUMBERS)
 MORE_THAN_COUNTS = {("MirrorDescent", "width"), ("plotting.slider", "start")}
 COUNTS = where(lambda v: isinstance(v, int) and not isinstance(v, bool), MORE_THAN_COUNTS)
@@ -131,7 +131,7 @@ def rows():
         yield function, argument, "number", 3.0, expected
         yield function, argument, "raises", hostile._mine, OWN
     for function, argument in VALUES:
-        makes_one = argument in ("fit", "solve")
+        makes_one = argument == "solve"
         for kind, (value, (error, pattern)) in hostile.NO_VALUES.items():
             given = (lambda *_, value=value: value) if makes_one else value
             expected = error, rf"what {argument}(\(.*\))? {pattern}"
@@ -159,14 +159,10 @@ PARTICULAR = [
     *((f, "x", 0.5, (ValueError, r"x must have shape .* got \(\)")) for f in SOLVERS),
     *((f, "x", np.ones((5, 1, 1)), (ValueError, "x must have shape")) for f in SOLVERS),
     *((f, "x", X[None], (ValueError, "x and y .*same length, got 1 inputs")) for f in SOLVERS),
-    *(
-        (f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got"))
-        for f in SOLVERS
-        if f != "representation.solve"
-    ),
-    ("representation.solve", "y", Y[:, None], {"CONVERGED"}),
-    ("representation.solve", "y", Y[:, None][:, :0], (ValueError, r"y has shape \(5, 0\)")),
-    ("representation.solve", "y", Y[:, None, None], (ValueError, r"y shape .* or \(m, k\), got")),
+    *((f, "y", Y[:, None], (ValueError, r"y shape \(m,\), got")) for f in SOLVERS[2:]),
+    *((f, "y", Y[:, None], {"CONVERGED"}) for f in SOLVERS[:2]),
+    *((f, "y", Y[:, None][:, :0], (ValueError, r"y .*\(5, 0\)")) for f in SOLVERS),
+    *((f, "y", Y[:, None, None], (ValueError, r"y shape .*\(5, 1, 1\)")) for f in SOLVERS),
     *((f, "y", Y[:3], (ValueError, "x and y .*5 inputs and 3 targets")) for f in SOLVERS),
     *((f, ("x", "y"), ([], []), (ValueError, "x is empty")) for f in SOLVERS),
     *((f, ("x", "y"), (X[:, None], Y), SAME) for f in SOLVERS),
@@ -261,6 +257,24 @@ PARTICULAR = [
     ("mirror_flow", "max_time", 0, (ValueError, r"max_time must .* > 0 \(math.inf sets no limit")),
     ("representation.trajectory", "times", [], (ValueError, "times must be increasing")),
     ("representation.trajectory", "times", None, (TypeError, "times must be an array of real")),
+    ("variational.solve", "ridge", -1.0, (ValueError, "ridge contains -1; it must be at least 0")),
+    ("variational.solve", "ridge", [1.0, 2.0], (ValueError, r"or have shape \(5,\), one for each")),
+    ("variational.solve", "ridge", np.nan, (ValueError, "ridge contains nan")),
+    ("variational.solve", "ridge", 1e-200, {CONVERGED, STALLED}),
+    ("variational.solve", "ridge", 1e100, {CONVERGED}),
+    ("variational.solve", "ridge", 1e101, (ValueError, "ridge reaches 1e.101, beside which")),
+    (
+        "variational.solve",
+        "ridge",
+        "gvc",
+        (ValueError, "ridge must be 'gcv' or numbers, got 'gvc'"),
+    ),
+    ("variational.solve", "ridge", None, (TypeError, "ridge must be an array of real")),
+    ("variational.solve", "ridge", 1j, (TypeError, "ridge must be an array of real")),
+    ("variational.solve", ("x", "ridge"), ([0.1] * 5, 1e-3), {CONVERGED}),
+    ("variational.solve", ("x", "ridge"), (3 * X, 0.1), {CONVERGED}),
+    ("variational.solve", ("x", "y", "ridge"), ([0.1, 0.2], [1.0, 2.0], 0.1), {CONVERGED}),
+    ("variational.solve", ("x", "y", "ridge"), ([0.1], [1.0], 0.1), {CONVERGED}),
     ("representation.solve", "ridge", -1.0, (ValueError, "ridge has the negative eigenvalue")),
     ("representation.solve", "ridge", np.eye(3), (ValueError, "ridge must be a number, have")),
     ("representation.solve", "ridge", "much", (TypeError, "ridge must be an array of real")),
@@ -292,9 +306,6 @@ PARTICULAR = [
     ("experiments.superposition_defect", "parts", [["a"]], (TypeError, "parts must be an array")),
     ("experiments.sampling_law", "units", 1, (ValueError, "units=1 units span .* of the 5 .*more")),
     ("experiments.sampling_law", ("units", "draws"), (3, 1), (ValueError, "units=3 .*draw more")),
-    ("experiments.held_out", "taken", [9], (ValueError, "taken must name some")),
-    ("experiments.held_out", "taken", "all", (TypeError, "taken must be an array")),
-    ("experiments.leave_one_out", "x", X[:, None], (ValueError, "x must have shape")),
     ("densities.bend", "x", np.ones((5, 2)), (ValueError, "x must have shape|more than")),
     ("experiments.lazy_limit", "x", [0.1] * 5, (ValueError, "x contains 0.1 more than once")),
     ("experiments.sweep", "parameters", [1], (TypeError, "parameters must map names")),

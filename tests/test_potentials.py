@@ -465,6 +465,17 @@ def test_a_scale_is_a_unit(phi, formula):
     assert phi.at_scale(2).at_scale(3) == phi.at_scale(6) != phi.at_scale(5)
 
 
+@pytest.mark.parametrize(
+    "phi", [Hypentropy(0.4), Regularized(Hypentropy(3), 1), Power(1.5)], ids=repr
+)
+def test_values_at_infinity_are_infinite(phi):
+    ends = np.array([-np.inf, np.inf, 0.0])
+    value = phi.value(ends)
+    assert np.isposinf(value[:2]).all()
+    assert value[2] == phi.value(0.0)
+    assert torch.isposinf(phi.value(torch.tensor(ends))[:2]).all()
+
+
 def test_hypentropy_at_a_scale_is_one_of_another_beta():
     one, two = Hypentropy(0.1).at_scale(4), Hypentropy(0.4)
     np.testing.assert_allclose(4 * one.value(POINTS), two.value(POINTS), rtol=1e-13)
@@ -780,3 +791,25 @@ def test_a_potential_on_part_of_the_line_is_tried_inside(domain):
     check_potential(Wall(), everywhere=False)
     with pytest.raises(ValueError, match="is defined on"):
         check_potential(Wall())
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_inverting_an_exponential_takes_few_evaluations(scale):
+    """The logarithm of sinh is a line: once near, Newton's method on it ends in a few steps."""
+
+    class Counted(Potential):
+        count = 0
+
+        def value(self, x):
+            return np.cosh(x / scale)
+
+        def gradient(self, x):
+            self.count += 1
+            return np.sinh(x / scale) / scale
+
+        def hessian(self, x):
+            return np.cosh(x / scale) / scale**2
+
+    phi, z = Counted(), np.concatenate([-np.geomspace(1e-3, 1e80, 99), np.geomspace(1e-9, 1e3, 9)])
+    np.testing.assert_allclose(phi.inverse_gradient(z), scale * np.arcsinh(scale * z), rtol=1e-13)
+    assert phi.count < 40  # 90 by Newton's method on sinh itself

@@ -4,14 +4,23 @@ import numpy as np
 
 from tools.readme_figure import ROOT, first_figure
 
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
 
-def test_the_example_runs_and_says_what_it_prints():
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    names: dict = {}
+
+def test_the_first_example_runs_and_says_what_it_prints():
+    example, names = EXAMPLES[0], {}
     exec(example, names)
     assert names["run"].status.name == names["limit"].status.name == "CONVERGED"
     (said,) = re.findall(r"# about ([0-9.]+)", example)
     assert np.isclose(names["error"], float(said), rtol=0.2)
+
+
+def test_the_second_example_smooths():
+    example, names = EXAMPLES[1], {}
+    exec(example, names)
+    assert len(EXAMPLES) == 2
+    assert np.isfinite(names["curve"]).all() and (names["standard_error"] > 0).all()
+    assert 15 < names["model"].noise_ < 30  # in g
 
 
 def test_the_picture_is_the_figure_of_the_first_page():

@@ -80,11 +80,9 @@ def test_potentials_obey_the_laws(phi, x, y, far, t):
 @pytest.mark.parametrize("solver", [variational, representation])
 @EVERY_SCALED
 @repeatable(3)
-@given(data(most=3), sigmas, st.integers(0, 99))
+@given(data(), sigmas, st.integers(0, 99))
 def test_both_solvers_take_every_potential(solver, phi, points, sigma, seed):
-    """On mild data, for potentials that grow fast: with cosh, multipliers grow like exp(h'')."""
-    x, y = points
-    interpolates(solver, (x, 0.1 * y), sigma, phi, seed)
+    interpolates(solver, points, sigma, phi, seed)
 
 
 @EVERY_ACTIVATION

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import mflib
 from mflib import datasets, experiments, representation, variational
@@ -87,6 +88,36 @@ def test_scaled_abs_networks_learn_the_limit_of_theorem_8(name):
     errors = errors_at(problem, potential=SCALED[name], scaled=True)
     assert errors[-1] < 0.012
     assert experiments.fit_exponent(WIDTHS, errors).exponent == pytest.approx(-0.5, abs=0.2)
+
+
+@torch.enable_grad()
+def test_sgd_on_differences_of_squares_has_the_bias_of_hypentropy():
+    """Plain SGD, output weights (u^2 - v^2)/n, the hidden layer trained as well."""
+    (x, y), n, beta = datasets.figure2(), 1000, 0.1
+    net = mflib.ShallowNetwork(n, activation="abs", seed=4)
+    neurons = (net.input_weight.detach().numpy().copy(), net.input_bias.detach().numpy().copy())
+    u, v = torch.full((2, n), (beta / 2) ** 0.5, dtype=torch.float64).unbind()
+    output = [p.clone().requires_grad_() for p in (u, v)]
+    optimizer = torch.optim.SGD([
+        {"params": output, "lr": n / 4},
+        {"params": [net.input_weight, net.input_bias], "lr": 1 / n},
+    ])  # fmt: skip
+
+    def f(t):
+        return net.hidden(t) @ (output[0] ** 2 - output[1] ** 2) / n
+
+    while (error := ((f(x) - torch.tensor(y)) ** 2).mean()) > 1e-7:
+        optimizer.zero_grad()
+        (error / 2).backward()
+        optimizer.step()
+    trained = f(experiments.GRID).detach().numpy()
+    model = {"activation": "abs", "potential": Hypentropy(beta)}
+    own = representation.solve(x, y, neurons=neurons, **model)(experiments.GRID)
+    limit = variational.solve(x, y, **model)(experiments.GRID)
+    square = variational.solve(x, y, activation="abs")(experiments.GRID)
+    assert np.abs(trained - own).max() < 2e-3
+    assert np.abs(trained - limit).max() < 0.03
+    assert np.abs(trained - square).max() > 0.12
 
 
 def test_scaled_relu_networks_learn_the_limit_that_the_paper_leaves_open():
@@ -192,3 +223,67 @@ def test_the_plane():
     limit = representation.solve(x, y, potential=potential, neurons=neurons)
     query = rng.uniform(-0.8, 0.8, (50, 2))
     np.testing.assert_allclose(run.network(query).numpy(), limit(query), atol=3e-3)
+
+
+# The convergence theorem of the book.
+
+PLANE = np.array([[-0.6, 0.3], [0.1, -0.5], [0.4, 0.6]])
+MILD = np.array([0.1, -0.05, 0.08])
+
+
+def apart(width: int, seed: int, activation: str, potential, output_scale: float = 0.0):
+    """Distances of a network of two inputs from h_n^+, and of h_n^+ from h_n."""
+    net = mflib.ShallowNetwork(
+        width, input_dim=2, activation=activation, output_scale=output_scale, seed=seed
+    )
+    run = mflib.mirror_flow(net, PLANE, MILD, potential=potential, scaled=True, loss_target=1e-26)
+    assert run.status is mflib.FlowStatus.CONVERGED
+    lazy = [
+        experiments.lazy_limit(net, PLANE, MILD, potential=potential, output_bias=bias)
+        for bias in (True, False)
+    ]
+    grid = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    f, plus, own = (g(grid).numpy() for g in (run.network, *lazy))
+    return np.abs(f - plus).max(), np.abs(plus - own).max()
+
+
+@pytest.mark.parametrize(
+    ("activation", "potential"),
+    [("abs", "(|x|^3 + x^2)/2"), ("relu", "hypentropy")],
+)
+def test_nonlinearity_is_of_order_minus_two_and_the_output_bias_of_order_minus_one(
+    activation, potential
+):
+    seeds = {50: 12, 500: 6, 5000: 2}  # the narrower, the more they differ
+    both = np.exp(
+        [
+            np.mean(
+                np.log([apart(n, k, activation, SCALED[potential]) for k in range(many)]), axis=0
+            )
+            for n, many in seeds.items()
+        ]
+    )
+    nonlinearity, bias = (experiments.fit_exponent(list(seeds), e).exponent for e in both.T)
+    assert nonlinearity == pytest.approx(-2, abs=0.1)
+    assert bias == pytest.approx(-1, abs=0.15)
+
+
+def test_from_random_output_weights_nonlinearity_is_of_order_minus_one():
+    potential, widths = SCALED["hypentropy"], (50, 300, 2000)
+    means = [
+        np.exp(np.mean([np.log(apart(n, k, "abs", potential, 0.3)[0]) for k in range(6)]))
+        for n in widths
+    ]
+    exponent = experiments.fit_exponent(widths, means).exponent
+    assert exponent == pytest.approx(-1, abs=0.2)
+
+
+def test_the_output_bias_may_move_further_than_all_other_parameters():
+    """Not only sup |alpha| = 10, but also half the sum of the multipliers, 100."""
+    density = stats.uniform(-0.1, 0.2)
+    net = mflib.ShallowNetwork(20_000, activation="abs", density=density, seed=0)
+    run = mflib.mirror_flow(net, [-0.1, 0.1], [1.0, 1.0], loss_target=1e-12)
+    weights = 20_000 * float(run.network.output_weight.abs().max())
+    assert weights == pytest.approx(10, rel=0.02)
+    assert 20_000 * run.parameter_change == pytest.approx(100, rel=0.02)
+    assert 20_000 * abs(float(run.network.output_bias)) == pytest.approx(100, rel=0.02)

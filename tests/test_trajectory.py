@@ -6,7 +6,7 @@ import torch
 from scipy import integrate, linalg, stats
 
 import mflib
-from mflib import activations, datasets, representation, variational
+from mflib import _collocation, activations, datasets, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.representation import TrajectoryStatus, _trajectory
 from tests.problems import DENSITIES, SCALED, UNIFORM, UNSCALED, X, Y
@@ -202,7 +202,7 @@ def test_motorcycle_at_all_times(activation):
 
 
 def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
-    monkeypatch.setattr(_trajectory, "_MOST_STEPS", 10)
+    monkeypatch.setattr(_collocation, "_MOST_STEPS", 10)
     path = representation.trajectory(X, Y, [1.0, 10.0, 1e4], potential=POWER_4, rtol=1e-5)
     assert path.status is TrajectoryStatus.STALLED
     for rows in (path.loss, path.cost, path(QUERY), path.multipliers):

@@ -229,6 +229,52 @@ def test_nobody_converges_where_there_is_no_minimiser(density, potential, size):
         assert sol.status is Status.STALLED
 
 
+@pytest.mark.parametrize("size", [0.01, 30.0])
+@pytest.mark.parametrize(
+    ("density", "exists"),
+    [
+        (stats.gennorm(0.8), False),
+        (stats.gennorm(0.94), False),
+        (stats.exponweib(2, 0.7), False),
+        (stats.gengamma(6, 0.5), False),
+        (stats.gennorm(1.1), True),
+        (stats.gumbel_r(), True),
+        (stats.moyal(), True),
+        (stats.pearson3(1.315), True),
+    ],
+)
+def test_order_of_the_tail_decides_whether_hypentropy_has_a_minimiser(density, exists, size):
+    """-log p ~ |b|^c: cosh of any field with a slope has an integral for c >= 1, none below."""
+    model = {"activation": "abs", "potential": Hypentropy(1.0), "density": density}
+    sol = variational.solve([0.3, 1.2], [size, -0.5 * size], **model)
+    assert sol.status is (Status.CONVERGED if exists else Status.STALLED)
+
+
+@pytest.mark.parametrize(
+    "density",
+    [
+        stats.gamma(0.5),
+        stats.weibull_min(0.6),
+        stats.dgamma(0.6),
+        stats.beta(0.5, 2),
+        stats.powerlaw(0.4),
+        stats.gamma(0.9, -0.3),
+    ],
+)
+def test_a_pdf_that_grows_without_bound_is_refused(density):
+    """Near 0 numbers are dense enough to go on for ever, but not as a distance from the data."""
+    with pytest.raises(ValueError, match="density has an infinite pdf at .*representation.solve"):
+        variational.solve([0.3, 0.7], [0.7, 0.3], density=density)
+
+
+def test_a_narrow_peak_is_no_infinity():
+    edges = [-1.0, 0.2, 0.2 + 1e-6, 1.0]
+    density = stats.rv_histogram((np.array([1.0, 8.0, 1.0]), np.array(edges)), density=False)
+    sol = variational.solve([0.1], [1.0], activation="abs", density=density)
+    assert sol.status is Status.CONVERGED
+    assert sol.cost == pytest.approx(1 / (0.01 + density.moment(2)), rel=1e-9)
+
+
 class Slow(Potential):
     """Like |x|^1.5 for large x: phi* ~ |z|^3."""
 

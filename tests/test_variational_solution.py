@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from mflib import activations, variational
+from mflib import activations, representation, variational
+from mflib.potentials import Power, Quadratic, Regularized
 from mflib.variational import Status
 from tests.problems import DENSITIES, JUMPS, SCALED, UNIFORM, X, Y
 
@@ -111,3 +112,46 @@ def test_shapes_of_what_is_evaluated():
         assert function(0.3).shape == ()
         assert function([]).shape == (0,)
         assert float(function(grid[1, 2])) == pytest.approx(float(function(grid)[1, 2]), rel=1e-12)
+
+
+# Several targets at once.
+
+
+@pytest.mark.parametrize("options", [{}, {"ridge": 0.1}, {"activation": "abs"}])
+@pytest.mark.parametrize("potential", [Quadratic(), Regularized(Power(4), 0.5)], ids=repr)
+def test_several_targets_are_as_many_problems(options, potential):
+    targets = np.column_stack([Y, np.abs(Y) - 1, 0 * Y, 1e3 * Y**2])
+    several = variational.solve(X, targets, potential=potential, **options)
+    t = np.array([[-1.3, -0.2, 0.31], [0.0, 0.5, 0.9]])
+    assert several(t).shape == several.derivative(t).shape == several.curvature(t).shape
+    assert several(t).shape == (2, 3, 4) and several(0.1).shape == (4,) and len(several) == 4
+    for j, y in enumerate(targets.T):
+        one = variational.solve(X, y, potential=potential, **options)
+        np.testing.assert_array_equal(several(t)[..., j], one(t))
+        np.testing.assert_array_equal(several.derivative(t)[..., j], one.derivative(t))
+        np.testing.assert_array_equal(several.curvature(t)[..., j], one.curvature(t))
+        np.testing.assert_array_equal(several.multipliers[:, j], one.multipliers)
+        for name in ("cost", "gap", "residual"):
+            assert getattr(several, name)[j] == getattr(one, name) == getattr(several[j], name)
+    assert several.iterations == sum(h.iterations for h in several)
+    assert several.status is variational.Status.CONVERGED
+
+
+def test_both_solvers_return_several_targets_alike():
+    targets, t = np.column_stack([Y, Y**2]), np.linspace(-1.2, 1.2, 7)
+    model = {"potential": Regularized(Power(3), 1)}
+    one, two = (solver.solve(X, targets, **model) for solver in (variational, representation))
+    np.testing.assert_allclose(one(t), two(t), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(one.derivative(t), two.derivative(t), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(one.cost, two.cost, rtol=1e-8)
+    assert one.multipliers.shape == two.multipliers.shape == targets.shape
+    np.testing.assert_allclose(one.multipliers, two.multipliers, rtol=1e-5)
+
+
+def test_several_targets_stall_if_one_does():
+    """Of data almost on top of each other only those are met that hardly differ."""
+    x = [0.1, np.nextafter(0.1, 1), 0.5]
+    several = variational.solve(x, [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0]])
+    assert [h.status.name for h in several] == ["CONVERGED", "STALLED"]
+    assert several.status is variational.Status.STALLED
+    assert repr(several).startswith("Solutions(2 targets, cost=0…") and "STALLED" in repr(several)

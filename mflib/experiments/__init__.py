@@ -1,4 +1,4 @@
-"""Sweeps over widths, seeds and potentials, the exponents they show, and tests on held-out data.
+"""Sweeps over widths, seeds and potentials, and the exponents they show.
 
 Distances and errors of functions have the unit of the targets; exponents and defects have none.
 """
@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mflib import densities
-from mflib.experiments._distances import GRID, distance, superposition_defect
+from mflib.experiments import _held_out
+from mflib.experiments._distances import GRID, distance, rms, superposition_defect
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
-from mflib.experiments._held_out import held_out, leave_one_out, rms
 from mflib.experiments._risk import Risk, regression_trial, risk
 from mflib.experiments._sweep import sweep
 
@@ -26,9 +26,7 @@ __all__ = [
     "distance",
     "exponent_interval",
     "fit_exponent",
-    "held_out",
     "lazy_limit",
-    "leave_one_out",
     "regression_trial",
     "risk",
     "rms",
@@ -46,17 +44,23 @@ _MODULE = {
 }
 
 
+# names that go in version 1.0, and what to use
+_FORMER = {
+    "bend_density": (densities.bend, "densities.bend"),
+    "held_out": (_held_out.held_out, "sklearn.model_selection.cross_val_predict"),
+    "leave_one_out": (_held_out.leave_one_out, "sklearn.model_selection.LeaveOneOut"),
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in _MODULE:
         return getattr(import_module(f"mflib.experiments.{_MODULE[name]}"), name)
-    if name == "bend_density":
-        warnings.warn(
-            "experiments.bend_density is now densities.bend, and goes in version 1.0",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return densities.bend
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value, instead = _FORMER[name]
+    message = f"experiments.{name} goes in version 1.0; use {instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""How far functions are apart, at the points of a grid."""
+"""How far functions are apart at the points of a grid, and sizes of errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mflib.experiments._pool import no_gradients, one_thread
 if TYPE_CHECKING:
     from mflib.networks import ShallowNetwork
 
-__all__ = ["GRID", "distance", "grid_points", "on_grid", "superposition_defect"]
+__all__ = ["GRID", "distance", "grid_points", "on_grid", "rms", "superposition_defect"]
 
 #: The points on which functions are compared, shape (501,): the interval [-1.5, 1.5].
 GRID = np.linspace(-1.5, 1.5, 501)
@@ -168,3 +168,36 @@ def superposition_defect(
         )
     whole = values_for(parts.sum(axis=0), "parts.sum(axis=0)")
     return float(np.abs(whole - sum(values)).max()) / size
+
+
+def rms(errors: ArrayLike) -> float:
+    """Return the root mean square.
+
+    Parameters
+    ----------
+    errors : array-like, any shape
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If there are no errors.
+
+    References
+    ----------
+    Used in :ref:`real-data`.
+
+    Examples
+    --------
+    >>> rms([3.0, -4.0, 0.0, 0.0])
+    2.5
+    """
+    values = finite_array("errors", errors)
+    if not values.size:
+        raise ValueError("errors is empty: give at least one.")
+    _, exponent = np.frexp(np.abs(values).max())  # a power of two: scaling by it does not round
+    scaled = np.ldexp(values, -exponent)  # whose squares neither overflow nor vanish
+    return float(np.ldexp(np.sqrt(np.mean(np.square(scaled))), exponent))

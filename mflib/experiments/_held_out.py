@@ -1,4 +1,4 @@
-"""Errors on data that were held out."""
+"""Errors on data that were held out: deprecated, as `model_selection` of scikit-learn has them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from mflib._validation import dataset, finite_array, function, values_at
 
-__all__ = ["held_out", "leave_one_out", "rms"]
+__all__ = ["held_out", "leave_one_out"]
 
 
 def held_out(
@@ -107,36 +107,3 @@ def leave_one_out(
     everyone = np.arange(len(inputs))
     inner = everyone[(inputs > inputs.min()) & (inputs < inputs.max())]
     return np.concatenate([held_out(fit, inputs, y, everyone[everyone != i]) for i in inner])
-
-
-def rms(errors: ArrayLike) -> float:
-    """Return the root mean square.
-
-    Parameters
-    ----------
-    errors : array-like, any shape
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If there are no errors.
-
-    References
-    ----------
-    Used in :ref:`real-data`.
-
-    Examples
-    --------
-    >>> rms([3.0, -4.0, 0.0, 0.0])
-    2.5
-    """
-    values = finite_array("errors", errors)
-    if not values.size:
-        raise ValueError("errors is empty: give at least one.")
-    _, exponent = np.frexp(np.abs(values).max())  # a power of two: scaling by it does not round
-    scaled = np.ldexp(values, -exponent)  # whose squares neither overflow nor vanish
-    return float(np.ldexp(np.sqrt(np.mean(np.square(scaled))), exponent))

@@ -14,8 +14,9 @@ Units are as there; multipliers have that of the potential over that of the targ
 of :func:`mflib.flow.mirror_flow` at its learning rate 1/n.
 """
 
+from mflib._collocation import TrajectoryStatus
 from mflib.representation._solver import Representation, Status, kernel, solve
-from mflib.representation._trajectory import Trajectory, TrajectoryStatus, trajectory
+from mflib.representation._trajectory import Trajectory, trajectory
 
 __all__ = [
     "Representation",

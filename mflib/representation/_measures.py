@@ -25,6 +25,7 @@ from mflib.representation._panels import (
     pdf_at,
     rounding,
 )
+from mflib.representation._tails import diverges
 
 _LAST = np.linalg.inv(legvander(NODES, 9))[8:]  # from values at nodes to Legendre coefficients
 _MOST_PANELS = 4_000  # and a hundred for each datum
@@ -67,7 +68,8 @@ class Measure:
     def tail(self, multipliers: np.ndarray) -> np.ndarray:
         """Return what the outermost nodes add to h at the data, if the measure goes on there.
 
-        One number for each row of multipliers, shape (m,) or (k, m).
+        One number for each row of multipliers, shape (m,) or (k, m); infinite where what is
+        beyond has no integral.
         """
         raise NotImplementedError
 
@@ -162,6 +164,7 @@ class Biases(Measure):
         self._set([self._with(edges, self.points[:, 0]) for edges in self._both(grid.edges)])
         self.beyond = self._both(grid.beyond)
         self.is_open = [grid.is_open, grid.is_open[::-1]]
+        self.outermost = grid.outermost
 
     def _both(self, b: np.ndarray) -> list[np.ndarray]:
         """Return the places, from the origin, of units with these biases and w = 1, w = -1."""
@@ -252,6 +255,22 @@ class Biases(Measure):
             parts = np.abs(self.features(nodes, self.points)).T @ moved
         return np.where(np.isfinite(parts), parts, np.inf).max(axis=0)
 
+    def _diverges(self, several: np.ndarray) -> np.ndarray:
+        """Tell, for each column, whether z alpha has no integral in some tail of the density."""
+        b = np.tile(self.outermost, (2, 1))
+        weight = np.repeat([1.0, -1.0], 2)[:, None] * np.ones(3)
+        nodes = Nodes(weight.reshape(-1, 1), (b - weight * self.origin).ravel(), np.zeros(0))
+        features, p = self.features(nodes, self.points), self.unit * pdf_at(self.density, b)
+        z = (features @ several).reshape(4, 3, -1)
+        size = (np.abs(features) @ np.abs(several)).reshape(4, 3, -1)
+        tails = np.flatnonzero(np.isfinite(b).all(axis=1))
+        return np.array(
+            [
+                any(diverges(p[i], z[i, :, k], self.potential, size[i, :, k]) for i in tails)
+                for k in range(several.shape[1])
+            ]
+        )
+
     def tail(self, multipliers: np.ndarray) -> np.ndarray:
         panels, count = self._panels(self.edges), np.cumsum([len(e) - 1 for e in self.edges])
         ends = np.array([0, count[0] - 1, count[0], count[1] - 1])
@@ -260,10 +279,12 @@ class Biases(Measure):
         masses[[0, 2], 0], masses[[1, 3], -1] = 1.0, 1.0
         masses *= self._masses(outer) * np.concatenate(self.is_open)[:, None]
         nodes = self._nodes(outer, NODES, masses)
+        several = np.atleast_2d(multipliers).T
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = masses.reshape(-1, 1) * self.alpha(nodes, np.atleast_2d(multipliers).T)
+            moved = masses.reshape(-1, 1) * self.alpha(nodes, several)
             parts = np.abs(self.features(nodes, self.points)).T @ np.abs(moved)
         most = np.where(np.isfinite(parts), parts, np.inf).max(axis=0)
+        most[self._diverges(several)] = np.inf
         return most.reshape(multipliers.shape[:-1])
 
     def _refine(self, several: np.ndarray, tolerance: float) -> None:

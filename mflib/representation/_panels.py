@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial.legendre import leggauss, legvander
 
+from mflib.representation._tails import thirds
+
 NODES, WEIGHTS = leggauss(10)
 ENDS = np.array([-1.0, 1.0]) * (1 - 1e-10)  # just inside a panel
 TO_ENDS = np.linalg.solve(legvander(NODES, 9).T, legvander(ENDS, 9).T)  # extrapolates to them
@@ -45,6 +47,7 @@ class Grid(NamedTuple):
     edges: np.ndarray
     beyond: np.ndarray
     is_open: np.ndarray  # (2,): whether the density goes on below and above all edges
+    outermost: np.ndarray  # (2, 3): where each tail is looked at, NaN at an end of the support
 
 
 def pdf_at(density, b: np.ndarray) -> np.ndarray:
@@ -111,15 +114,20 @@ def _grid_of(density, std: float) -> Grid:
     """
     with np.errstate(all="ignore"):
         median, mean = float(density.median()), float(density.mean())
-    edges, beyond, is_open = [np.array([median])], [], []
+    edges, beyond, is_open, outermost = [np.array([median])], [], [], []
     for sign in (-1, 1):
         inner, outer, goes_on = _tail(density, median, std, sign)
         edges.append(median + sign * inner)
         beyond.append(median + sign * outer)
         is_open.append(goes_on)
+        infinite = np.isinf(density.support()[0 if sign < 0 else 1])
+        outermost.append(
+            median + sign * thirds(np.append(inner, outer)[-1] if infinite else np.nan)
+        )
     resolved, moments = _resolve(density, np.unique(np.concatenate(edges)), mean, std)
     _check(density, moments)
-    return Grid(resolved, np.unique(np.concatenate(beyond)), np.array(is_open))
+    beyond = np.unique(np.concatenate(beyond))
+    return Grid(resolved, beyond, np.array(is_open), np.array(outermost))
 
 
 def _tail(density, median: float, std: float, sign: int) -> tuple:

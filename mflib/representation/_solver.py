@@ -41,8 +41,7 @@ class Status(enum.Enum):
         "`residual` and `gap` say by how much. Likely causes: fewer neurons that respond than data "
         "points, data points almost on top of each other, a potential nearly flat or nearly "
         "singular at these magnitudes, or with a conjugate that has no integral under the "
-        "density's tails (then the infimum is not attained); with a ridge, a point where no unit "
-        "responds, or three beyond all kinks and not on a line. Widen the density or add neurons, "
+        "density's tails (then the infimum is not attained). Widen the density or add neurons, "
         "merge such points, use potentials.Regularized or another scale, lighter tails"
     )
 
@@ -148,7 +147,7 @@ def solve(
     :math:`\tfrac12 \lambda^\top R \lambda`, and :math:`R = 0` is (P) itself.
 
     Several targets, one in each column of y, are several problems. For the quadratic they are one
-    linear system; else each has its own Newton iteration.
+    linear system; else each has its own Newton iteration, which takes some hundredths of a second.
 
     Parameters
     ----------
@@ -180,9 +179,9 @@ def solve(
     ValueError
         If the data are empty, of different lengths, repeated or not finite; if density and neurons
         are both given or do not fit the data; if the nodes miss the density's moments, its tails
-        being too heavy for double precision; if without a ridge a target is out of reach, no unit
-        responding there or all kinks being elsewhere; if the potential's Hessian at 0 is zero or
-        infinite; if the ridge is not positive semidefinite, or of another shape.
+        being too heavy for double precision; if a target is out of reach, no unit responding there
+        or all kinks being elsewhere; if the potential's Hessian at 0 is zero or infinite; if the
+        ridge is not positive semidefinite, or of another shape.
     TypeError
         If an argument is of the wrong kind.
 
@@ -201,14 +200,13 @@ def solve(
     root = _root_of(ridge, len(targets))
     potential = Quadratic() if potential is None else potential
     measure = measure_on(points, activation, potential, density, neurons)
-    fault = out_of_reach(measure, targets)
-    if fault and not root.size:
+    if fault := out_of_reach(measure, targets):
         raise ValueError(fault)
     rows = np.atleast_2d(targets.T)
     together = [rows] if isinstance(potential, Quadratic) else rows[:, None]
     with np.errstate(all="ignore"):  # what is not finite in the end is not converged
         parts = [_solve(copy.copy(measure), group, root) for group in together]
-    return _joined(parts, single=targets.ndim == 1, reachable=not fault)
+    return _joined(parts, single=targets.ndim == 1)
 
 
 def kernel(
@@ -244,11 +242,12 @@ def kernel(
     Raises
     ------
     ValueError, TypeError
-        As in :func:`solve`.
+        As in :func:`solve`; and if the activation's square has no integral under the tails.
 
     References
     ----------
-    :cite:t:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
+    The kernel of random features :cite:p:`rahimi2007random`, which is the output layer's part of
+    the neural tangent kernel :cite:p:`jacot2018ntk`; with a potential, eq. :eq:`eq-kernel`.
 
     Examples
     --------
@@ -263,12 +262,24 @@ def kernel(
     measure = measure_on(points, activation, potential, density, neurons)
     measure.potential = Quadratic()
     measure.adapt(np.eye(len(points)))
+    _check_integrable(measure)
     curvature = potential.hessian(np.zeros(1))
     if x2 is not None:  # with alpha = sigma(w . x_i - b), the function h is the row of x_i
         return measure.evaluate(2 * np.eye(len(points)), _checked_second(x2, x)).T / curvature
     nodes = measure.nodes()
     features = measure.features(nodes, measure.points)
     return (features.T * nodes.mass) @ features / curvature
+
+
+def _check_integrable(measure: Measure) -> None:
+    """Raise if a kernel is infinite, or rests on what is further out than nodes are."""
+    nodes, unit = measure.nodes(), np.eye(len(measure.points))
+    squares = nodes.mass @ measure.features(nodes, measure.points) ** 2
+    if not (measure.tail(unit) <= 1e-9 * squares.max()).all():
+        raise ValueError(
+            f"density has tails under which the square of activation {measure.sigma!r} has no "
+            "integral, or none to double precision; choose lighter tails, or pass neurons=(w, b)."
+        )
 
 
 def _checked_second(x2: ArrayLike, x: np.ndarray) -> np.ndarray:
@@ -335,13 +346,13 @@ def _solve(measure: Measure, rows: np.ndarray, root: np.ndarray) -> _Part:
     return _Part(measure, multipliers, cost, gap, residual, converged, total)
 
 
-def _joined(parts: list[_Part], *, single: bool, reachable: bool) -> Representation:
+def _joined(parts: list[_Part], *, single: bool) -> Representation:
     numbers = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("cost", "gap", "residual")
     }
     multipliers = np.concatenate([part.multipliers for part in parts])
-    converged = reachable and all(part.converged.all() for part in parts)
+    converged = all(part.converged.all() for part in parts)
     return Representation(
         **{name: float(array[0]) if single else array for name, array in numbers.items()},
         multipliers=multipliers[0] if single else multipliers.T,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,40 +11,14 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from mflib import activations
-from mflib._validation import dataset, finite_array, flag, number
+from mflib._collocation import POINTS, NoConvergence, Stages, TrajectoryStatus, Walk
+from mflib._validation import dataset, flag, number, stopping_times
 from mflib.potentials import Potential, Quadratic
-from mflib.representation._collocation import ORDER, POINTS, NoConvergence, Stages, next_term
 from mflib.representation._dual import Dual
 from mflib.representation._measures import Measure, measure_on, out_of_reach
 
-_MOST_STEPS = 20_000
 _MOST_ADAPTATIONS = 5  # of the nodes to the stages of one step
 _CROWDED = 2.0  # nodes are begun anew when there are more than so many times a step's own
-
-
-class TrajectoryStatus(enum.Enum):
-    """How a trajectory ended; the value is the explanation.
-
-    References
-    ----------
-    The integrator: :cite:t:`hairer1996stiff`.
-
-    Examples
-    --------
-    >>> TrajectoryStatus.COMPLETED.value
-    'the path at all times, to the accuracy of its `error`'
-    """
-
-    COMPLETED = "the path at all times, to the accuracy of its `error`"
-    STALLED = (
-        "the integrator could not make its steps small enough, or took too many; the rows from "
-        "there on are NaN. Likely cause: a potential nearly flat or nearly singular at these "
-        "magnitudes, or whose conjugate has no integral under the density's tails; use a larger "
-        "rtol, shorter times or lighter tails"
-    )
-
-    def __repr__(self) -> str:
-        return f"TrajectoryStatus.{self.name}"  # the explanation has several lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +145,7 @@ def trajectory(
     [[1.381], [1.5]]
     """
     points, targets = dataset(x, y, distinct=False)
-    stops = _checked_times(times)
+    stops = stopping_times(times)
     rtol = number("rtol", rtol, above=1e-13, cure="the rounding of sums")
     potential = Quadratic() if potential is None else potential
     progress = flag("progress", progress)
@@ -185,13 +159,6 @@ def trajectory(
             rows = [model.row(model.measure, model.dual, xi) for xi in model.quadratic(stops)]
             return _trajectory(model, stops, rows, [0.0])
         return _trajectory(model, stops, *_integrate(model, potential, stops, rtol, progress))
-
-
-def _checked_times(times: ArrayLike) -> np.ndarray:
-    result = finite_array("times", times)
-    if result.ndim != 1 or not result.size or (np.diff(result) <= 0).any() or result[0] < 0:
-        raise ValueError(f"times must be increasing and not negative, got {times!r}.")
-    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +218,7 @@ def _integrate(model: _Model, potential: Potential, stops, rtol: float, progress
         for stop in stops:
             try:
                 path.advance(stop, progress)
-                row = model.row(path.measure, path.dual, path.xi)
+                row = model.row(path.measure, path.dual, path.state)
                 if not path.measure.tail(row.multipliers) <= enough:
                     raise NoConvergence
             except NoConvergence:
@@ -263,85 +230,73 @@ def _integrate(model: _Model, potential: Potential, stops, rtol: float, progress
     return rows + missing, errors or [np.nan]
 
 
-class _Path:
+class _Path(Walk):
     """The path for one potential as far as it is known, with nodes for where it is."""
 
     def __init__(self, model: _Model, potential: Potential, last: float, rtol: float) -> None:
-        self.model, self.rtol, self.coarse = model, rtol, copy.copy(model.measure)
+        fastest = model.rates.max(initial=0.0) or 1.0
+        step = 0.1 * float(potential.hessian(np.zeros(1))[0]) / fastest
+        super().__init__(np.zeros(len(model.rates)), step, model.early(last) or 1.0, rtol)
+        self.model, self.coarse = model, copy.copy(model.measure)
         self.coarse.potential = potential
         self.measure, self.dual = self.coarse, copy.copy(model.dual).discretize(self.coarse)
         self.fresh = len(self.dual.mass)  # nodes when last begun from the coarse ones
-        self.time, self.xi, self.error, self.steps = 0.0, np.zeros(len(model.rates)), 0.0, 0
-        self.size = model.early(last) or 1.0
-        fastest = model.rates.max(initial=0.0) or 1.0
-        self.step = 0.1 * float(potential.hessian(np.zeros(1))[0]) / fastest
 
-    def advance(self, stop: float, progress: bool) -> None:
-        """Go on to a time, or raise NoConvergence."""
-        while self.time < stop:
-            count = np.ceil((stop - self.time) / self.step)
-            step, before = (stop - self.time) / count, (self.measure, self.dual)
-            self.steps += 1
-            if progress and self.steps % 10 == 0:
-                loss = self.model.row(self.measure, self.dual, self.xi).loss
-                print(f"step {self.steps}: time {self.time:.3g}, loss {loss:.3g}")
-            if self.steps > _MOST_STEPS or not self.time + 1e-3 * step > self.time:
-                raise NoConvergence
-            try:
-                increments = self._increments(step)
-                error = self._error(increments)
-            except NoConvergence:
-                error, (self.measure, self.dual) = np.inf, before
-            self.step = step * min(3.0, max(0.2, 0.8 * max(error, 1e-20) ** (-1 / ORDER)))
-            if error > 1:
-                continue
-            self.time = stop if count == 1 else self.time + step
-            self.xi, self.error = self.xi + increments[-1], self.error + self._moved(increments)
-            self.size = float(np.linalg.norm(self.xi)) or self.size
+    def increments(self, step: float) -> np.ndarray:
+        """Solve the equations of a step, on nodes that resolve all its stages."""
+        before = self.measure, self.dual
+        try:
+            return self._increments(step)
+        except NoConvergence:
+            self.measure, self.dual = before
+            raise
+
+    def norm(self, rows: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(rows, axis=1)
+
+    def moved(self, increments: np.ndarray) -> float:
+        curvature = self.dual.curvature(self.dual.evaluate(self.state + increments[-1])[0])
+        values = self.dual.sizes * (curvature @ self.next_term(increments)) @ self.dual.rows
+        return float(np.abs(values).max(initial=0.0))
+
+    def loss(self) -> float:
+        return self.model.row(self.measure, self.dual, self.state).loss
 
     def _increments(self, step: float) -> np.ndarray:
-        """Solve the equations of a step, on nodes that resolve all its stages."""
-        stages = Stages(self._velocity, self.xi, step)
-        stages.linearize(self._jacobian(self.xi))
-        increments = stages.newton(np.zeros((len(POINTS), len(self.xi))))
+        stages = Stages(self._velocity, step)
+        stages.linearize(self._resolvent(self.state))
+        increments = stages.newton(np.zeros((len(POINTS), len(self.state))))
         self._adapt(increments[1::2])
-        stages.linearize(self._jacobian(self.xi + increments[len(POINTS) // 2]))
+        stages.linearize(self._resolvent(self.state + increments[len(POINTS) // 2]))
         for _ in range(_MOST_ADAPTATIONS):
-            increments = stages.solve(increments, 0.01 * self.rtol * self.size)
+            increments = stages.solve(increments, self.norm, 0.01 * self.rtol * self.size)
             if not self._adapt(increments[::2]):
                 return increments
         raise NoConvergence
 
     def _adapt(self, increments: np.ndarray) -> bool:
         """Refine nodes for the stages; what earlier steps left is dropped now and then."""
-        states = self.xi + increments
+        states = self.state + increments
         if not np.isfinite(self.dual.evaluate(states)[1]).all():
             raise NoConvergence
         measure, crowded = copy.copy(self.measure), len(self.dual.mass) > _CROWDED * self.fresh
         if crowded:
-            measure, states = copy.copy(self.coarse), np.vstack([self.xi, states])
+            measure, states = copy.copy(self.coarse), np.vstack([self.state, states])
         if not measure.adapt(states @ self.dual.from_basis.T, 0.01 * self.rtol):
             return False
         self.measure, self.dual = measure, copy.copy(self.dual).discretize(measure)
         self.fresh = len(self.dual.mass) if crowded else self.fresh
         return True
 
-    def _velocity(self, xi: np.ndarray) -> np.ndarray:
-        return self.model.rates * self.dual.evaluate(xi)[1]
+    def _velocity(self, increments: np.ndarray) -> np.ndarray:
+        return self.model.rates * self.dual.evaluate(self.state + increments)[1]
 
-    def _jacobian(self, xi: np.ndarray) -> np.ndarray:
-        return -self.model.rates[:, None] * self.dual.curvature(self.dual.evaluate(xi)[0])
-
-    def _error(self, increments: np.ndarray) -> float:
-        """Error of a step, in units of the tolerance."""
-        size = max(self.size, float(np.linalg.norm(self.xi + increments[-1])))
-        return float(np.linalg.norm(next_term(increments))) / (self.rtol * size)
-
-    def _moved(self, increments: np.ndarray) -> float:
-        """How much the error of a step moves h at the data, at most."""
-        curvature = self.dual.curvature(self.dual.evaluate(self.xi + increments[-1])[0])
-        values = (self.dual.sizes * (curvature @ next_term(increments))) @ self.dual.rows
-        return float(np.abs(values).max(initial=0.0))
+    def _resolvent(self, xi: np.ndarray) -> Callable:
+        curvature = self.dual.curvature(self.dual.evaluate(xi)[0])
+        if not np.isfinite(curvature).all():
+            raise NoConvergence
+        negative = self.model.rates[:, None] * curvature
+        return lambda shift: np.linalg.inv(shift * np.eye(len(xi)) + negative).dot
 
 
 def _trajectory(model: _Model, times: np.ndarray, rows: list[_Row], errors: list) -> Trajectory:

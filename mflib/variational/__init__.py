@@ -9,7 +9,18 @@ Inputs and biases have one unit, h and the targets another; `residual` has that 
 `cost` and `gap` that of the potential.
 """
 
+from mflib._collocation import TrajectoryStatus
+from mflib.variational._several import Solutions
 from mflib.variational._solution import Solution, Status
 from mflib.variational._solver import solve
+from mflib.variational._trajectory import Trajectory, trajectory
 
-__all__ = ["Solution", "Status", "solve"]
+__all__ = [
+    "Solution",
+    "Solutions",
+    "Status",
+    "Trajectory",
+    "TrajectoryStatus",
+    "solve",
+    "trajectory",
+]

@@ -94,7 +94,7 @@ def _outgrows(potential: Potential, sign: float, tail: Tail) -> bool:
         return True
     order = np.log(slopes[-1] / slopes[-2]) / np.log(4)
     if max(order, tail.order) > 0.1:
-        return bool(order > tail.order + 0.1)
+        return bool(order > tail.order + 0.04)
     return bool(slopes[-1] > tail.exponent - 2 - 1e-6)
 
 

@@ -52,13 +52,30 @@ class Data:
         own, ridge = self.ridges, self.ridge[self.group]
         return np.divide(ridge, own, out=(own == 0).astype(float), where=own > 0)
 
+    def times(self, factor: float) -> Data:
+        """The same data with a multiple of a ridge of one."""
+        ridges, ridge = factor * self.ridges, factor * self.ridge
+        return replace(self, ridges=ridges, ridge=ridge, given=factor)
 
-def dataset_with_ridge(x: ArrayLike, y: ArrayLike, ridge: ArrayLike) -> Data:
-    """Check data and ridge, and merge them, or raise."""
+
+def dataset_with_ridge(x: ArrayLike, y: ArrayLike, ridge: ArrayLike | str) -> Data:
+    """Check data and ridge, and merge them, or raise; a ridge that is to be chosen stands as 1."""
+    if isinstance(ridge, str):
+        if ridge != "gcv":
+            raise ValueError(f"ridge must be 'gcv' or numbers, got {ridge!r}.")
+        if np.size(y) < 3:
+            raise ValueError(
+                f"ridge='gcv' needs at least three data points, got {np.size(y)}; give a number."
+            )
+        ridge = 1.0
     ridge = finite_array("ridge", ridge)
     if (ridge < 0).any():
         raise ValueError(
             f"ridge contains {ridge.min():g}; it must be at least 0, which interpolates."
+        )
+    if (largest := ridge.max(initial=0.0)) > 1e100:
+        raise ValueError(
+            f"ridge reaches {largest:g}, beside which the data are nothing; rescale it or y."
         )
     points, y = dataset(x, y, distinct=False)
     if points.shape[1] != 1:

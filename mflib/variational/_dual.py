@@ -72,13 +72,15 @@ class DiscreteDual:
         return np.concatenate([np.diff(slopes), [mean, 0.5 * (slopes[0] + slopes[-1])]])
 
     def separate(self, combined: np.ndarray) -> np.ndarray:
-        """Invert `combine`: sum the slope differences twice."""
+        """Invert `combine`, for one or several columns: sum the slope differences twice."""
         if len(combined) < 2:
             return combined
+        gaps = np.diff(self.x).reshape(-1, *(1,) * (combined.ndim - 1))
         changes, mean, slope = combined[:-2], combined[-2], combined[-1]
-        slopes = slope - 0.5 * changes.sum() + np.append(0.0, np.cumsum(changes))
-        rise = np.append(0.0, np.cumsum(slopes * np.diff(self.x)))
-        return mean + 0.25 * (self.x[-1] - self.x[0]) * changes.sum() - 0.5 * rise[-1] + rise
+        total, nothing = changes.sum(axis=0), np.zeros_like(combined[:1])
+        slopes = slope - 0.5 * total + np.concatenate([nothing, np.cumsum(changes, axis=0)])
+        rise = np.concatenate([nothing, np.cumsum(slopes * gaps, axis=0)])
+        return mean + 0.25 * (self.x[-1] - self.x[0]) * total - 0.5 * rise[-1] + rise
 
     def multipliers(self, xi: np.ndarray) -> np.ndarray:
         r"""The :math:`\lambda` of coefficients: the transpose of `combine`."""

@@ -55,7 +55,8 @@ class Orientation:
 
     def pdf(self, t: np.ndarray) -> np.ndarray:
         """Half the density of the biases, as kinks that face right or left: p(t)/2 or p(-t)/2."""
-        return 0.5 * sum(self.density.pdf(sign * t) for sign in self.signs)
+        with np.errstate(all="ignore"):  # SciPy's may overflow on its way to 0
+            return 0.5 * sum(self.density.pdf(sign * t) for sign in self.signs)
 
     def in_support(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Whether there are kinks from left to right, with no edge of the support in between."""

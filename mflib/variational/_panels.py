@@ -99,6 +99,7 @@ def _smooth_panels(defined: _Defined, far: bool) -> Panels:
             tails.append(tail)
             steep[i] = far
     edges = _bisect(density, _graded(ends, centre, spread), centre, spread, steep)
+    _check_bounded(density, edges, spread)
     moments = _moments(density, np.stack([edges[:-1], edges[1:]], axis=1), centre, spread)
     mean = (float(density.moment(1)) - centre) / spread
     missing = np.abs(moments.sum(axis=0) - [1.0, mean, 1.0 + mean**2])
@@ -130,7 +131,7 @@ def _cut(density, centre: float, spread: float, side: int, far: bool) -> tuple[f
             break
         wanted += 2
     complete = wanted < len(p)
-    law = _law(reach, p, last)
+    law = _law(lambda r: density.pdf(centre + side * r), reach[last] / spread, spread)
     if far and complete:
         k = max(len(p) - int(np.argmax(p[::-1] >= _FAR)), 1)
         end = _close_in(density, centre, side, *reach[k - 1 : k + 1])
@@ -153,14 +154,15 @@ def _close_in(density, centre: float, side: int, inner: float, outer: float) -> 
     return inner
 
 
-def _law(reach: np.ndarray, p: np.ndarray, last: int) -> tuple[float, float]:
-    """The exponent and the order of a tail, from three points far apart."""
-    three = np.array([10, (10 + last) // 2, last])
-    if last < 26:
+def _law(pdf, last: float, spread: float) -> tuple[float, float]:
+    """The exponent and the order of a tail, from three places as far out as the pdf is a number."""
+    p = spread * pdf(spread * last * np.array([1 / 9, 1 / 3, 1.0]))
+    if not 0 < p[-1] < 1e-50:  # no tail, but an end of the support
         return np.inf, np.inf
-    steps = np.diff(np.log(reach[three]))
-    falls = -np.diff(np.log(p[three])) / steps
-    return float(falls[1]), float(np.log(falls[1] / falls[0]) / steps.mean())
+    falls = -np.diff(np.log(p)) / np.log(3)
+    if not (falls > 0).all():  # too soon to tell
+        return np.inf, np.inf
+    return float(falls[1]), float(np.log(falls[1] / falls[0]) / np.log(3))
 
 
 def _rounding(centre: float, spread: float) -> float:
@@ -209,13 +211,25 @@ def _moments(density, panels: np.ndarray, centre: float, spread: float) -> np.nd
     offset = half[:, None] * (1 + _NODES)
     t = panels[:, :1] + offset
     mass = density.pdf(t) * half[:, None] * _WEIGHTS
-    if not np.isfinite(mass).all():
-        raise ValueError(
-            f"density has an infinite pdf at {t[~np.isfinite(mass)][0]:g}; this solver needs it "
-            "bounded: use another density, or representation.solve."
-        )
+    _refuse_infinite(t, ~np.isfinite(mass))
     u = (panels[:, :1] - centre + offset) / spread  # t itself is rounded where it is large
     return np.stack([mass.sum(axis=1), (mass * u).sum(axis=1), (mass * u**2).sum(axis=1)], axis=1)
+
+
+def _check_bounded(density, edges: np.ndarray, spread: float) -> None:
+    """Raise if the pdf grows without bound towards an edge, where rounding hides mass."""
+    steps = 1e-15 * spread * 10.0 ** np.arange(4)[:, None]
+    pdfs = [density.pdf(edges + side * steps) for side in (-1, 1)]
+    grows = [(p[0] * steps[0] > 1e-11) & (p[:-1] > 1.5 * p[1:]).all(axis=0) for p in pdfs]
+    _refuse_infinite(edges, np.any(grows, axis=0) | np.isposinf(density.pdf(edges)))
+
+
+def _refuse_infinite(t: np.ndarray, infinite: np.ndarray) -> None:
+    if infinite.any():
+        raise ValueError(
+            f"density has an infinite pdf at {t[infinite][0]:g}; this solver needs it bounded: use "
+            "another density, or representation.solve."
+        )
 
 
 def _adaptive_moments(density, ends: list[float], centre: float, spread: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mflib.potentials import Potential
-from mflib.variational._banded import RidgeSystem
+from mflib.variational._banded import Arrow, RidgeSystem
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import FixedNodes, approximate, best_multiple
 from mflib.variational._quadrature import LEVELS, Level
@@ -38,7 +38,10 @@ class Ridged:
 
     def system(self, mass_matrices) -> RidgeSystem:
         """Factorize for Newton steps."""
-        return RidgeSystem(self.gaps, self.dual.newton_matrix(mass_matrices), self.ridge)
+        return self.factorize(self.dual.newton_matrix(mass_matrices))
+
+    def factorize(self, matrix: Arrow) -> RidgeSystem:
+        return RidgeSystem(self.gaps, matrix, self.ridge)
 
     def size(self, errors: np.ndarray) -> float:
         """The norm of the inverse ridge, that of the targets being 1.
@@ -90,21 +93,15 @@ class Point:
     size: float  # of the errors, relative to the targets
 
 
-def smooth(problem: Ridged, start: Point | None = None) -> tuple[Point, Level, int]:
+def smooth(problem: Ridged) -> tuple[Point, Level, int]:
     """Maximise the dual; returns the optimum as a finer level sees it, the level, the steps."""
-    if start is None:
-        panels = sum(len(o.left) for o in problem.dual.orientations)
-        nodes = _Slack(problem, count=4 if panels > 1000 else 16)
-        state, iterations = approximate(nodes)
-        point = problem.at(*nodes.parts(state), LEVELS[0])
-    else:
-        point, iterations = problem.at(start.at.xi, start.multipliers, LEVELS[0]), 0
+    point, iterations = start(problem, LEVELS[0])
     *coarse, finest = itertools.pairwise(LEVELS)
     for level, finer in (*coarse, finest):
         check = problem.at(point.at.xi, point.multipliers, finer)
         difference = problem.size(check.errors - point.errors)
         if (level, finer) == finest or difference <= max(1e-11, 0.1 * check.size):
-            point, steps = _newton(problem, point, level, _MAX_ITERATIONS - iterations)
+            point, steps = reach(problem, point, level, 1e-14, _MAX_ITERATIONS - iterations)
             iterations += steps
             if steps:
                 check = problem.at(point.at.xi, point.multipliers, finer)
@@ -114,10 +111,20 @@ def smooth(problem: Ridged, start: Point | None = None) -> tuple[Point, Level, i
     return check, level, iterations
 
 
-def _newton(problem: Ridged, point: Point, level: Level, budget: int) -> tuple[Point, int]:
-    """Iterate until the errors stop falling; returns the best point and the steps."""
+def start(problem: Ridged, level: Level) -> tuple[Point, int]:
+    """Return a point near the optimum, from secants on fixed nodes, and the systems solved."""
+    panels = sum(len(o.left) for o in problem.dual.orientations)
+    nodes = _Slack(problem, count=4 if panels > 1000 else 16)
+    state, systems = approximate(nodes)
+    return problem.at(*nodes.parts(state), level), systems
+
+
+def reach(
+    problem: Ridged, point: Point, level: Level, accuracy: float, budget: int = _MAX_ITERATIONS
+) -> tuple[Point, int]:
+    """Iterate to an accuracy, or until errors stop falling; returns the best point, the steps."""
     steps, system = 0, None
-    while steps < budget and point.size > 1e-14:
+    while steps < budget and point.size > accuracy:
         if system is None or not problem.dual.is_quadratic:
             system = problem.system(point.at.mass_matrices)
         step = system.solve(point.errors)
@@ -178,7 +185,7 @@ class _Slack(FixedNodes):
 
     def enlarge(self, state: np.ndarray, factor: float) -> np.ndarray:
         # the slacks are quadratic: what the units gain, they may have to pay
-        return state * (best_multiple(self, state) if factor != 1 else 1.0)
+        return state if abs(factor - 1) < 1e-9 else state * best_multiple(self, state)
 
     def field(self, state: np.ndarray) -> np.ndarray:
         xi, multipliers = self.parts(state)

@@ -15,6 +15,7 @@ from mflib.variational._data import Data
 from mflib.variational._dual import DiscreteDual
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._quadrature import Level, Pieces, gauss, gauss_rule, split
+from mflib.variational._sensitivity import Sensitivity
 from mflib.variational._smoothing import Point
 
 _CHUNK = 20_000  # points that are evaluated at once, so that all of them stay in the cache
@@ -125,6 +126,81 @@ class Solution:
         smoothed = (d.targets - self.fitted) / np.where(d.ridges > 0, d.ridges, 1.0)
         rest = self._point.multipliers - np.bincount(d.group, smoothed * (d.ridges > 0), len(d.x))
         return np.where(d.ridges > 0, smoothed, rest[d.group])
+
+    @cached_property
+    def _sensitivity(self) -> Sensitivity:
+        return Sensitivity(self._data, self._dual, self._point.at, self._level)
+
+    @allow_overflow()
+    def jacobian(self, t: ArrayLike) -> np.ndarray:
+        r"""Return the derivatives of h with respect to the targets.
+
+        Parameters
+        ----------
+        t : array-like, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n, m)
+            :math:`\partial h(t_k) / \partial y_i`. For the quadratic h is linear in y, and this
+            times y is h; for other potentials it holds for small changes.
+
+        Notes
+        -----
+        With independent errors of standard deviation s, h(t) has to first order the standard error
+        s times the norm of its row.
+
+        References
+        ----------
+        :ref:`real-data`
+
+        Examples
+        --------
+        >>> from mflib import variational
+        >>> h = variational.solve([-0.5, 0.1, 0.6], [0.0, 1.0, 0.0], ridge=0.01)
+        >>> bool(abs(h.jacobian([0.3]) @ [0.0, 1.0, 0.0] - h([0.3])) < 1e-12)
+        True
+        """
+        t = finite_array("t", t)
+        if t.ndim != 1:
+            raise ValueError(f"t must have shape (n,), got {t.shape}; flatten it.")
+        return self._sensitivity.jacobian(t)
+
+    @property
+    @allow_overflow()
+    def leverages(self) -> np.ndarray:
+        r""":math:`H_{ii} = \partial h(x_i) / \partial y_i`, shape (m,): 1 where h interpolates."""
+        return 1 - self._sensitivity.complements
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        r"""The sum of the leverages: of covariances of fitted values and targets, by variance.
+
+        By Stein's lemma that is exact for independent normal errors, whatever the potential, once
+        it is averaged over them.
+        """
+        return float(self.leverages.sum())
+
+    @cached_property
+    @allow_overflow()
+    def leave_one_out(self) -> np.ndarray:
+        r"""The residuals :math:`y_i - h^{(-i)}(x_i)` of what the other data say, shape (m,).
+
+        They are :math:`(y_i - h(x_i)) / (1 - H_{ii})`: exact for the quadratic potential, where h
+        is linear in y, and first order otherwise. Each of repeated inputs is left out by itself.
+        """
+        return self._sensitivity.leave_one_out(self.multipliers, self._data.targets - self.fitted)
+
+    @cached_property
+    @allow_overflow()
+    def gcv(self) -> float:
+        r"""Generalized cross-validation :math:`m \sum_i w_i r_i^2 / (m - \sum_i H_{ii})^2`.
+
+        The weights are in proportion to :math:`1/R_i`, with mean 1; without a ridge it is the limit
+        of a ridge that vanishes, and nan where some data have one and others have none.
+        Introduced by :cite:t:`craven1979smoothing` for linear smoothers.
+        """
+        return self._sensitivity.gcv(self.multipliers)
 
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """Evaluate h."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mflib import activations, densities
+from mflib._validation import real_array
 from mflib.potentials import Potential, Quadratic, check_at_zero
 from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._data import Data, dataset_with_ridge
 from mflib.variational._dual import DiscreteDual, Evaluation
+from mflib.variational._gcv import choose
 from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
+from mflib.variational._several import Solutions
 from mflib.variational._smoothing import Point, Ridged, smooth
 from mflib.variational._solution import Solution, Status, allow_overflow
 
@@ -28,7 +32,7 @@ def solve(
     activation: str | activations.Activation = "relu",
     potential: Potential | None = None,
     density=None,
-    ridge: ArrayLike = 0.0,
+    ridge: ArrayLike | Literal["gcv"] = 0.0,
 ) -> Solution:
     r"""Find the function that mirror flow on an infinitely wide network learns, or a smoother one.
 
@@ -56,8 +60,9 @@ def solve(
     ----------
     x : array-like, shape (m,)
         Inputs. Where there is no ridge they must be distinct, and in the support of the kinks.
-    y : array-like, shape (m,)
-        Targets, less the network's output at initialization.
+    y : array-like, shape (m,) or (m, k)
+        Targets, less the network's output at initialization; several in columns are as many
+        problems.
     activation : str or PiecewiseLinear
         "relu", "abs", "leaky_relu" or ``activations.leaky_relu(slope)``.
     potential : Potential, optional
@@ -65,19 +70,23 @@ def solve(
     density : distribution, or what :func:`mflib.densities.of` takes, optional
         Distribution of the input biases, with a finite second moment; uniform on [-1, 1] if not
         given.
-    ridge : float or array-like of shape (m,)
+    ridge : float or array-like of shape (m,) or "gcv"
         :math:`R \ge 0`, one number for all data or one for each; 0 interpolates. Data that count w
-        times as much have R / w. It has the unit of :math:`y^2` over that of the cost.
+        times as much have R / w. It has the unit of :math:`y^2` over that of the cost. "gcv"
+        chooses the number for which generalized cross-validation, the `gcv` of the solution, is
+        least [2]_.
 
     Returns
     -------
     Solution
-        The function h, with its certificate: `residual`, `gap` and `status`.
+        The function h, with its certificate: `residual`, `gap` and `status`. For several targets
+        :class:`Solutions`, which is called alike.
 
     Raises
     ------
     ValueError
-        If the data are empty, of different lengths or not finite; if y is not one-dimensional; if
+        If the data are empty, of different lengths or not finite; if y has more axes, or no
+        column; if
         data without a ridge are repeated, outside the support, seen by no unit or the middle of
         three around which the density vanishes; if the ridge is negative or of another shape; if
         the activation is not piecewise linear; if the potential's Hessian at 0 is zero or infinite;
@@ -88,6 +97,7 @@ def solve(
     References
     ----------
     .. [1] :cite:t:`liang2025implicit`
+    .. [2] :cite:t:`craven1979smoothing`
 
     Examples
     --------
@@ -102,10 +112,16 @@ def solve(
     """
     potential = Quadratic() if potential is None else potential
     density = densities.of(density)
+    if (targets := real_array("y", y)).ndim == 2 and targets.size:
+        shared = {"activation": activation, "potential": potential, "density": density}
+        each: Any = Solutions(tuple(solve(x, c, ridge=ridge, **shared) for c in targets.T))
+        return each  # called like a Solution
     data = dataset_with_ridge(x, y, ridge)
-    model = _checked_model(data, activations.get(activation), potential, density)
+    model = checked_model(data, activations.get(activation), potential, density)
     solver = _smoothed if data.ridge.any() else _interpolated
     with allow_overflow():
+        if isinstance(ridge, str):
+            data = data.times(choose(data, DiscreteDual(data.x, data.y, *model)))
         return solver(data, model)
 
 
@@ -193,6 +209,8 @@ def _newton(
             break
         close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
         new = _damped(dual, at, step, level, tries=1 if close else 60)
+        if new is at:  # and so it would be for ever
+            break
         last, error_new = error, dual.error(new.gradient)
         if error_new < last or not close:
             at, error = new, error_new
@@ -205,7 +223,8 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
     """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
 
     Slopes are compared, not values, which no longer differ near the optimum. Where a few large
-    terms cancel in the slope, rounding hides the others: then the residual has to fall.
+    terms cancel in the slope, rounding hides the others: then the residual has to fall. Where no
+    length of several serves, the step is not taken.
     """
     initial, t = at.gradient @ step, 1.0
     clear = initial > 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
@@ -219,13 +238,15 @@ def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) 
         fall = dual.error(trial.gradient) / dual.error(at.gradient)
         if clear and trial.gradient @ step >= -0.5 * initial:
             break
-        if fall <= (0.25 if clear else 1 - 0.25 * t):
+        if fall < (0.25 if clear else 1 - 0.25 * t):
             break
         t *= 0.4
+    else:
+        return trial if tries == 1 else at
     return trial
 
 
-def _checked_model(data: Data, sigma, potential, density) -> tuple:
+def checked_model(data: Data, sigma, potential, density) -> tuple:
     """Return slope, potential and density, or raise unless this solver serves the problem."""
     if not isinstance(sigma, activations.PiecewiseLinear):
         raise ValueError(

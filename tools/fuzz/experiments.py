@@ -25,7 +25,6 @@ MEASURES = (
     "fit_exponent",
     "exponent_interval",
     "superposition_defect",
-    "held_out",
 )
 
 
@@ -48,10 +47,6 @@ def _powers(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return n, 3.0 * n ** problem["slope"] * np.exp(problem["sigma"] * np.array(problem["noise"]))
 
 
-def _spline(x, y):
-    return lambda t: np.interp(t, x, y)
-
-
 def run_measure(problem: Problem) -> Any:
     name, form, a = problem["name"], problem["form"], np.array(problem["a"])
     if name == "distance":
@@ -63,9 +58,6 @@ def run_measure(problem: Problem) -> Any:
             lambda y: lambda t: y.sum() ** 2 + 0 * t, [a[:1], a[-1:]]
         )
     n, y = (draws.make_array(part, form) for part in _powers(problem))
-    if name == "held_out":
-        order = np.arange(len(problem["n"]))
-        return experiments.leave_one_out(_spline, order, y)
     return getattr(experiments, name)(n, y)
 
 
@@ -80,8 +72,6 @@ def check_measure(problem: Problem, answer: Any) -> str | None:
         return apart(name, answer, wanted, 1e-13 * wanted)
     if name == "superposition_defect":
         return apart(name, answer, float(2 * abs(a[0] * a[-1]) / (a[0] ** 2 + a[-1] ** 2)), 1e-12)
-    if name == "held_out":
-        return apart(name, answer, 0.5 * (y[:-2] + y[2:]) - y[1:-1], 1e-12 * np.abs(y).max())
     slope, factor = np.polyfit(np.log(n), np.log(y), 1)
     if name == "fit_exponent":
         return first_of(

@@ -8,6 +8,7 @@ says.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,12 @@ class Quadrature:
         ends = [self._end(self.first, self.low, -1), self._end(self.last, self.high, 1)]
         places, masses = np.array(ends).T
         return np.append(t[keep], places), np.append(mass[keep], masses)
+
+    def halved(self) -> Quadrature:
+        """Return the same with panels half as wide."""
+        other = copy.copy(self)
+        other.edges = np.union1d(self.edges, 0.5 * (self.edges[1:] + self.edges[:-1]))
+        return other
 
     def _end(self, end: float, support: float, sign: int) -> tuple[float, float]:
         """One node for what lies beyond the panels: its mass, or in a tail its second moment."""
@@ -303,10 +310,13 @@ def _maximise(rows, mass, target, phi, start) -> tuple[np.ndarray, np.ndarray, f
 
 
 def diverges(quadrature: Quadrature, f: Callable) -> bool:
-    """Whether t p(t) f(t) grows along a tail: then the mean of f is infinite."""
+    """Whether t p(t) f(t) grows along a tail: then the mean of f, of a few powers, is infinite.
+
+    A pdf that has underflowed after a million of its widths has all moments.
+    """
     middle = float(quadrature.density.median())
     for end, last in ((quadrature.low, quadrature.first), (quadrature.high, quadrature.last)):
-        if not np.isfinite(end):
+        if not np.isfinite(end) and abs(last - middle) > 1e6 * quadrature.scale:
             reach = np.clip(last - middle, -1e60, 1e60)  # beyond, fourth powers overflow
             t = middle + reach * np.array([1 / 16, 1 / 4])
             near, far = np.abs(t) * quadrature._pdf(t) * f(t)
@@ -327,6 +337,7 @@ def heavy_tailed(density: Any, sigma: Callable) -> bool:
         if not np.isfinite(end) and grows:
             p = quadrature._pdf(middle + (last - middle) * np.array([0.125, 0.25]))
             near, far = -np.log(p) if p.min() > 0 else (1.0, 2.0)
-            if far < 1.8 * near:  # twice as much for an exponential, four times for a Gaussian
+            # twice as much for an exponential, four times for a Gaussian; near 1 it is no tail yet
+            if 50 < far < 1.8 * near:
                 return True
     return False

@@ -121,7 +121,7 @@ def resolved(problem: Problem, answer: Any) -> Reference:
 
 
 def draw_columns(rng) -> Problem:
-    problem = draw_representation(rng)
+    problem = (draw_variational if rng.random() < 0.5 else draw_representation)(rng)
     second = rng.normal(size=len(problem["x"])) * draws.power_of_ten(rng, -6, 6)
     return problem | {"second": second.tolist()}
 
@@ -129,7 +129,7 @@ def draw_columns(rng) -> Problem:
 def run_columns(problem: Problem) -> Any:
     x, y = draws.data_of(problem)
     targets = np.column_stack([np.ravel(y), problem["second"]])
-    return representation.solve(x, targets, **draws.model_of(problem))
+    return SOLVERS[problem["solver"]](x, targets, **draws.model_of(problem))
 
 
 def check_columns(problem: Problem, answer: Any) -> str | None:
@@ -243,7 +243,9 @@ def check_neurons(problem: Problem, answer: Any) -> str | None:
     sigma = model["activation"](x @ units.w.T - units.b)
     alpha = model["potential"].inverse_mirror(answer.multipliers @ sigma)
     h, size = sigma @ alpha / len(alpha), np.abs(y).max()
-    field = np.abs(sigma) @ np.abs(alpha) / len(alpha)
+    # alpha is rounded as it is, and by the rounding of z where large terms cancel
+    blur = np.abs(answer.multipliers) @ np.abs(sigma) / model["potential"].hessian(alpha)
+    field = np.abs(sigma) @ (np.abs(alpha) + 0.1 * blur) / len(alpha)
     rounding = 1e-13 * (field.max() + np.abs(problem["ridge"] * answer.multipliers).max())
     cost = float(np.mean(model["potential"].bregman(alpha, np.zeros(1))))
     return first_of(

@@ -1,0 +1,463 @@
+"""The estimator: units, weights and repeats against the solvers, and scikit-learn's own checks."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import interpolate, sparse, stats
+from sklearn import datasets as shipped
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from mflib import activations, datasets, representation
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.sklearn import MirrorFlowRegressor
+
+QUARTIC = Regularized(Power(4), 1000)
+RNG = np.random.default_rng(7)
+X = RNG.uniform(3.0, 11.0, 30).round(1)  # in no order, some of them twice or three times
+Y = 50 * np.sin(X) - 7 * X + 400 + 10 * RNG.normal(size=30)
+W = RNG.uniform(0.3, 2.0, 30)
+QUERY = np.array([2.0, 3.7, 6.01, 9.3, 12.5])  # the ends are beyond the data
+
+
+# scikit-learn's own checks
+
+
+class FirstColumn(MirrorFlowRegressor):
+    """The estimator for those checks that come with several columns: it takes the first."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(first(X), y, sample_weight)
+
+    def predict(self, X, return_std=False):
+        return super().predict(first(X), return_std)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False
+        tags.regressor_tags.poor_score = True  # of the other columns it knows nothing
+        return tags
+
+
+def first(X):
+    if sparse.issparse(X) or (X := np.asarray(X)).ndim != 2:
+        return X
+    return X[:, :1]
+
+
+ONE_INPUT = {
+    "check_n_features_in": "of one column",
+    "check_n_features_in_after_fitting": "of one column",
+    "check_fit1d": "one-dimensional inputs are welcome",
+    "check_fit2d_predict1d": "one-dimensional inputs are welcome",
+}
+COUNTED = {
+    "check_sample_weight_equivalence_on_dense_data": "GCV counts data, not their weights",
+}
+
+
+def failures(estimator):
+    chosen = estimator.smoothing is not None and estimator.amount == "gcv"
+    return ONE_INPUT | (COUNTED if chosen else {})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [FirstColumn(), FirstColumn(amount=0.01), FirstColumn(smoothing=None)],
+    expected_failed_checks=failures,
+)
+def test_the_checks_of_estimators(estimator, check):
+    check(estimator)
+
+
+def test_the_checks_of_estimators_of_one_dimension():
+    with pytest.warns(SkipTestWarning, match="requires input"):
+        check_estimator(MirrorFlowRegressor())
+
+
+# What is computed, against the solver in parameter space
+
+
+def by_hand(x, y, w, query, ridge, low, high, **model):
+    """The estimator as its docstring describes it, by the other solver and plain least squares."""
+    a, b = np.polyfit(x, y, 1, w=np.sqrt(w))
+    spread = np.sqrt(np.average((y - a * x - b) ** 2, weights=w))
+
+    def inputs(t):
+        return low + (high - low) * (t - x.min()) / np.ptp(x)
+
+    z = (y - a * x - b) / spread
+    rep = representation.solve(inputs(x), z, ridge=np.diag(ridge / w), **model)
+    return a * query + b + spread * rep(inputs(query))
+
+
+@pytest.mark.parametrize(
+    ("activation", "potential", "density", "support"),
+    [
+        ("relu", None, None, (-1, 1)),
+        ("abs", Hypentropy(3.0), stats.uniform(-3, 5), (-3, 2)),
+        (activations.leaky_relu(0.25), QUARTIC, stats.norm(0, 0.8), (-1, 1)),
+    ],
+    ids=["default", "abs, hypentropy", "leaky, quartic"],
+)
+def test_against_the_other_solver(activation, potential, density, support):
+    x, y, w = X[:12], Y[:12], W[:12]
+    model = {"activation": activation, "potential": potential, "density": density}
+    fit = MirrorFlowRegressor(**model, amount=0.02).fit(x, y, w)
+    expected = by_hand(x, y, w, QUERY, 0.02, *support, **model)
+    np.testing.assert_allclose(fit.predict(QUERY), expected, rtol=1e-8)
+    assert fit.amount_ == 0.02
+
+
+@pytest.mark.parametrize("potential", [Quadratic(), QUARTIC], ids=repr)
+def test_a_path_against_the_other_solver(potential):
+    x, y = X[:12], Y[:12]
+    fit = MirrorFlowRegressor("abs", potential, smoothing="stopping", amount=1e4).fit(x, y)
+    a, b = np.polyfit(x, y, 1)
+    spread = np.std(y - a * x - b)
+
+    def inputs(t):
+        return 2 * (t - x.min()) / np.ptp(x) - 1
+
+    z = (y - a * x - b) / spread
+    path = representation.trajectory(inputs(x), z, [1e4], activation="abs", potential=potential)
+    expected = a * QUERY + b + spread * path(inputs(QUERY))[0]
+    np.testing.assert_allclose(fit.predict(QUERY), expected, rtol=1e-6)
+
+
+def test_without_smoothing_means_of_repeated_inputs_are_met():
+    fit = MirrorFlowRegressor("abs", QUARTIC, smoothing=None).fit(X, Y, W)
+    means = [np.average(Y[at == X], weights=W[at == X]) for at in X]
+    np.testing.assert_allclose(fit.predict(X), means, rtol=1e-9)
+    assert fit.amount_ is None and fit.degrees_of_freedom_ == len(np.unique(X)) < 30
+
+
+# Units
+
+
+@pytest.mark.parametrize("smoothing", ["ridge", "stopping", None])
+@pytest.mark.parametrize("potential", [None, QUARTIC, Hypentropy(1.0)], ids=repr)
+def test_units_do_not_matter_nor_does_a_line(smoothing, potential):
+    model = MirrorFlowRegressor("abs", potential, smoothing=smoothing, amount=300.0)
+    plain = model.fit(X, Y).predict(QUERY)
+    moved = model.fit(1e5 * X - 4e6, 1e-3 * Y + 8 * X - 90).predict(1e5 * QUERY - 4e6)
+    np.testing.assert_allclose(moved, 1e-3 * plain + 8 * QUERY - 90, rtol=1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_any_unit_that_is_a_number(unit):
+    plain, std = MirrorFlowRegressor().fit(X, Y).predict(QUERY, return_std=True)
+    fit = MirrorFlowRegressor().fit(unit * X, unit / 100 * Y)
+    far, std_far = fit.predict(unit * QUERY, return_std=True)
+    np.testing.assert_allclose(far, unit / 100 * plain, rtol=1e-7)
+    np.testing.assert_allclose(std_far, unit / 100 * std, rtol=1e-7)
+
+
+# Weights
+
+
+@pytest.mark.parametrize("smoothing", ["ridge", None])
+def test_a_weight_of_two_is_worth_two_data(smoothing):
+    counts = np.arange(30) % 4  # some of weight zero
+    model = MirrorFlowRegressor(potential=QUARTIC, smoothing=smoothing, amount=0.05)
+    weighted = model.fit(X, Y, counts).predict(QUERY)
+    repeated = model.fit(np.repeat(X, counts), np.repeat(Y, counts)).predict(QUERY)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-7)
+
+
+@pytest.mark.parametrize("amount", ["gcv", "cv"])
+def test_the_unit_of_weights_does_not_matter(amount):
+    model = MirrorFlowRegressor(amount=amount)
+    curves = [model.fit(X, Y, c * W).predict(QUERY, return_std=True) for c in (1, 10)]
+    np.testing.assert_allclose(*curves, rtol=1e-3)
+    even = [model.fit(X, Y, w).predict(QUERY, return_std=True) for w in (None, np.full(30, 3.0))]
+    np.testing.assert_allclose(*even, rtol=1e-3)
+
+
+# Standard errors
+
+
+@pytest.mark.parametrize("w", [None, W], ids=["unweighted", "weighted"])
+def test_standard_errors_against_differences(w):
+    """For x^2 predictions are linear in y: their derivative is a difference."""
+    model = MirrorFlowRegressor(amount=0.02)
+    fit = model.fit(X, Y, w)
+    places = np.concatenate([QUERY, X])
+    mean, std = fit.predict(places, return_std=True)
+    moved = [model.fit(X, Y + 10 * e, w).predict(places) - mean for e in np.eye(30)]
+    derivative = np.array(moved) / 10
+    weights = np.ones(30) if w is None else w
+    fit = model.fit(X, Y, w)
+    freedom = np.trace(derivative[:, 5:])
+    assert fit.degrees_of_freedom_ == pytest.approx(freedom, rel=1e-6)
+    noise = np.sqrt(weights @ (Y - fit.predict(X)) ** 2 / (30 - freedom))
+    assert fit.noise_ == pytest.approx(noise, rel=1e-6)
+    expected = noise * np.sqrt((derivative**2 / weights[:, None]).sum(axis=0))
+    np.testing.assert_allclose(std, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", ["ridge", "stopping"])
+def test_noise_and_standard_errors_cover(smoothing):
+    """Noise of known size is found, and two standard errors reach the truth nine times in ten."""
+    x, rng = np.linspace(0, 10, 200), np.random.default_rng(3)
+    found, covered = [], []
+    for _ in range(8):
+        y = np.sin(x) + 0.2 * rng.normal(size=200)
+        fit = MirrorFlowRegressor(smoothing=smoothing).fit(x, y)
+        mean, std = fit.predict(x, return_std=True)
+        found.append(fit.noise_)
+        covered.append(np.abs(mean - np.sin(x)) < 2 * std)
+    assert np.mean(found) == pytest.approx(0.2, rel=0.05)
+    assert 0.85 < np.mean(covered) < 0.99
+
+
+def test_many_standard_errors_come_in_slices(monkeypatch):
+    fit = MirrorFlowRegressor(amount=0.02).fit(X, Y)
+    whole = fit.predict(QUERY, return_std=True)[1]
+    monkeypatch.setattr("mflib.sklearn._regressor._CHUNK", 50)  # a row at a time
+    np.testing.assert_allclose(fit.predict(QUERY, return_std=True)[1], whole, rtol=1e-12)
+
+
+# The amount of smoothing
+
+
+def test_cross_validation_against_that_of_scikit_learn():
+    folds = KFold(5, shuffle=True, random_state=0)
+    chosen = MirrorFlowRegressor(amount="cv").fit(X, Y).amount_
+
+    def score(amount):
+        model = MirrorFlowRegressor(amount=amount)
+        errors = cross_val_predict(model, X, Y, cv=folds) - Y
+        return errors @ errors
+
+    others = chosen * 10.0 ** np.array([-3, -1, -0.5, -0.25, 0.25, 0.5, 1, 3])
+    assert score(chosen) <= min(map(score, others)) * (1 + 1e-9)
+    same = MirrorFlowRegressor(amount="cv", cv=list(folds.split(X))).fit(X, Y)
+    assert same.amount_ == pytest.approx(chosen)
+    assert MirrorFlowRegressor(amount="cv", cv=3).fit(X, Y).amount_ > 0
+
+
+@pytest.mark.parametrize("amount", ["gcv", "cv"])
+def test_time_is_chosen_as_well(amount):
+    x = np.linspace(0, 6, 60)
+    truth = np.sin(x)
+    y = truth + 0.2 * np.random.default_rng(1).normal(size=60)
+    error = {}
+    for smoothing in ("ridge", "stopping"):
+        fit = MirrorFlowRegressor(smoothing=smoothing, amount=amount).fit(x, y)
+        error[smoothing] = np.sqrt(np.mean((fit.predict(x) - truth) ** 2))
+    assert error["stopping"] < 1.2 * error["ridge"] < 0.1
+    assert 1 < fit.amount_ < 1e10
+
+
+def test_noise_is_never_interpolated():
+    """Plain GCV takes the interpolant of one in ten of these for the best."""
+    freedom = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(0, 1, 20)
+        y = np.sin(4 * x) + 0.3 * rng.normal(size=20)
+        freedom.append(MirrorFlowRegressor().fit(x, y).degrees_of_freedom_)
+    assert max(freedom) < 17 and np.median(freedom) < 7
+
+
+# In natural units, with no argument
+
+
+def smoothing_spline(x, y):
+    """SciPy's, with its own GCV, on the means of repeated inputs."""
+    inputs, index, counts = np.unique(x, return_inverse=True, return_counts=True)
+    means = np.bincount(index, y) / counts
+    return interpolate.make_smoothing_spline(inputs, means, w=counts.astype(float))
+
+
+def test_forty_temperatures_by_year():
+    rng = np.random.default_rng(5)
+    ratios = []
+    for _ in range(10):
+        years = rng.choice(np.arange(1980, 2021), 40)  # unsorted, with repeats
+        truth = 14_000 + 20 * (years - 1980) + 250 * np.sin((years - 1980) / 7)
+        values = truth + 100 * rng.normal(size=40)
+        fit = MirrorFlowRegressor().fit(years, values)
+        error = np.sqrt(np.mean((fit.predict(years) - truth) ** 2))
+        assert error < 80 and 60 < fit.noise_ < 140
+        spline = smoothing_spline(years, values)(years)
+        ratios.append(error / np.sqrt(np.mean((spline - truth) ** 2)))
+    assert np.exp(np.mean(np.log(ratios))) < 1.05
+
+
+def natural_units():
+    """Five data sets that come with mflib and with scikit-learn, as they are."""
+    iris, tumours = shipped.load_iris(), shipped.load_breast_cancer()
+    patients = shipped.load_diabetes(scaled=False)
+    return {
+        "titanium": datasets.titanium(),
+        "motorcycle": datasets.motorcycle(),
+        "petals": (iris.data[:, 2], iris.data[:, 3]),  # length, width in cm
+        "diabetes": (patients.data[:, 2], patients.target),  # body mass index, progression
+        "tumours": (tumours.data[:, 0], tumours.data[:, 3]),  # radius, area
+    }
+
+
+@pytest.mark.parametrize("name", natural_units())
+def test_shipped_data_in_their_units(name):
+    x, y = natural_units()[name]
+    folds = KFold(10, shuffle=True, random_state=0)
+    ours = cross_val_predict(MirrorFlowRegressor(), x, y, cv=folds) - y
+    theirs = [smoothing_spline(x[a], y[a])(x[b]) - y[b] for a, b in folds.split(x)]
+    assert np.linalg.norm(ours) < 1.1 * np.linalg.norm(np.concatenate(theirs))
+
+
+# At home in scikit-learn
+
+
+def test_one_dimension_a_column_and_a_table_are_the_same():
+    plain = MirrorFlowRegressor(amount=0.02).fit(X, Y).predict(QUERY)
+    table = pd.DataFrame({"year": X})
+    for inputs, query in (
+        (X[:, None], QUERY[:, None]),
+        (X.tolist(), QUERY.tolist()),
+        (table, pd.DataFrame({"year": QUERY})),
+        (table.year.rename(index=lambda i: 2 * i + 5), pd.Series(QUERY)),
+    ):
+        fit = MirrorFlowRegressor(amount=0.02).fit(inputs, pd.Series(Y))
+        np.testing.assert_array_equal(fit.predict(query), plain)
+        assert fit.n_features_in_ == 1
+    fit = MirrorFlowRegressor(amount=0.02).fit(table, Y)
+    assert fit.feature_names_in_ == ["year"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        fit.predict(pd.DataFrame({"month": QUERY}))
+
+
+def test_clones_and_pickles():
+    model = MirrorFlowRegressor("abs", QUARTIC, stats.norm(0, 0.5), amount=0.02)
+    copy = clone(model)
+    assert copy.potential == QUARTIC and copy.get_params().keys() == model.get_params().keys()
+    fit = model.fit(X, Y)
+    again = pickle.loads(pickle.dumps(fit))
+    curves = [f.predict(QUERY, return_std=True) for f in (fit, again)]
+    np.testing.assert_array_equal(*curves)
+    np.testing.assert_array_equal(copy.fit(X, Y).predict(QUERY), fit.predict(QUERY))
+
+
+def test_a_grid_of_potentials():
+    potentials = [Quadratic(), QUARTIC, Hypentropy(10.0)]
+    grid = {"potential": potentials, "activation": ["relu", "abs"]}
+    folds = KFold(5, shuffle=True, random_state=1)
+    search = GridSearchCV(MirrorFlowRegressor(amount=0.02), grid, cv=folds).fit(X, Y)
+    assert search.best_params_["potential"] in potentials
+    scores = [
+        cross_val_score(MirrorFlowRegressor(a, p, amount=0.02), X, Y, cv=folds).mean()
+        for a in grid["activation"]
+        for p in potentials
+    ]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], scores, rtol=1e-12)
+    assert search.best_score_ == max(scores)
+
+
+def test_a_pipeline_and_its_score():
+    model = make_pipeline(FunctionTransformer(np.log), MirrorFlowRegressor())
+    score = model.fit(X[:, None], Y).score(X[:, None], Y)
+    errors = MirrorFlowRegressor().fit(np.log(X), Y).predict(np.log(X)) - Y
+    assert score == pytest.approx(1 - errors.var() / Y.var() - errors.mean() ** 2 / Y.var())
+
+
+# Awkward data
+
+
+@pytest.mark.parametrize("smoothing", ["ridge", "stopping", None])
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        ([2000], [7e3], [7e3, 7e3]),
+        ([2000, 2010], [7e3, 8e3], [7.5e3, 9e3]),
+        ([2000, 2010, 2010, 2000], [1, 2, 4, 3], [2.5, 4.0]),  # the line through two means
+        ([2000] * 4, [7, 8, 9, 8], [8, 8]),
+        ([2000, 2001, 2007], [5, 5, 5], [5, 5]),
+        ([2000, 2001, 2007], [1e6, 1.1e6, 1.7e6], [1.5e6, 3e6]),
+    ],
+    ids=["one", "two", "two inputs", "one input", "all equal", "on a line"],
+)
+def test_data_that_leave_nothing_to_bend(x, y, expected, smoothing):
+    fit = MirrorFlowRegressor(smoothing=smoothing).fit(x, y)
+    np.testing.assert_allclose(fit.predict([2005, 2020]), expected, rtol=1e-12)
+    assert fit.solution_ is None
+    assert fit.degrees_of_freedom_ == min(2, len(np.unique(x)))
+
+
+@pytest.mark.parametrize("m", [3, 4, 5, 8])
+def test_few_data(m):
+    fit = MirrorFlowRegressor().fit(X[:m], Y[:m])
+    assert np.isfinite(fit.predict(QUERY)).all()
+    assert 2 <= fit.degrees_of_freedom_ <= m
+
+
+def test_a_noise_without_degrees_of_freedom_is_not_a_number():
+    fit = MirrorFlowRegressor().fit([1, 2], [3, 4])
+    assert np.isnan(fit.noise_) and np.isnan(fit.predict([1.5], return_std=True)[1]).all()
+
+
+GOOD = {"X": X, "y": Y, "sample_weight": W}
+BAD = [
+    ({}, {"X": np.where(X[3] == X, np.nan, X)}, "X contains NaN"),
+    ({}, {"X": np.where(X[3] == X, np.inf, X)}, "X contains infinity"),
+    ({}, {"y": np.where(Y[3] == Y, np.nan, Y)}, "y contains NaN"),
+    ({}, {"X": X[:9]}, "inconsistent numbers of samples"),
+    ({}, {"X": np.stack([X, X], axis=1)}, "X has 2 features, and the curve has one input"),
+    ({}, {"X": []}, "0 sample"),
+    ({}, {"y": np.stack([Y, Y], axis=1)}, "y should be a 1d array"),
+    ({}, {"sample_weight": W[:9]}, r"sample_weight must have shape \(30,\), .* got \(9,\)"),
+    ({}, {"sample_weight": -W}, "sample_weight must not be negative"),
+    ({}, {"sample_weight": 0 * W}, "sample_weight must not be .*zero everywhere"),
+    ({}, {"sample_weight": np.nan * W}, "sample_weight contains nan"),
+    ({"smoothing": "spline"}, {}, "smoothing must be 'ridge', 'stopping' or None, got 'spline'"),
+    ({"smoothing": "stopping"}, {}, "smoothing='stopping' takes no different weights"),
+    ({"amount": -1.0}, {}, "amount must be finite and > 0 .*got -1.0"),
+    ({"amount": np.nan}, {}, "amount must be finite .*got nan"),
+    ({"amount": "aic"}, {}, "amount must be 'gcv', 'cv' or a number, got 'aic'"),
+    ({"amount": "cv", "cv": 1}, {}, "cv must be at least 2, got 1"),
+    ({"activation": "tanh"}, {}, "activation tanh is not served"),
+    ({"potential": Power(4)}, {}, "Hessian 0 at 0"),
+    ({"density": stats.t(2)}, {}, "density must have a finite positive variance"),
+]
+
+
+@pytest.mark.parametrize(("model", "data", "message"), BAD, ids=[row[2] for row in BAD])
+def test_bad_input(model, data, message):
+    with pytest.raises(ValueError, match=message):
+        MirrorFlowRegressor(**model).fit(**GOOD | data)
+
+
+def test_bad_kinds():
+    with pytest.raises(TypeError, match="potential must be a Potential, got 'power'"):
+        MirrorFlowRegressor(potential="power").fit(X, Y)
+    with pytest.raises(TypeError, match="amount must be a real number, got None"):
+        MirrorFlowRegressor(amount=None).fit(X, Y)
+    with pytest.raises(NotFittedError):
+        MirrorFlowRegressor().predict(QUERY)
+    fit = MirrorFlowRegressor(smoothing=None).fit(X, Y)
+    with pytest.raises(TypeError, match="return_std must be True or False, got 'yes'"):
+        fit.predict(QUERY, return_std="yes")
+    with pytest.raises(ValueError, match="return_std=True needs smoothing"):
+        fit.predict(QUERY, return_std=True)
+    with pytest.raises(ValueError, match="X has 2 features"):
+        fit.predict(np.ones((3, 2)))
+
+
+def test_without_scikit_learn_the_extra_is_named():
+    code = "import sys; sys.modules['sklearn'] = None; import mflib.sklearn"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path.cwd()
+    )
+    assert (
+        'ImportError: mflib.sklearn needs scikit-learn: pip install "mflib[sklearn]"' in run.stderr
+    )
