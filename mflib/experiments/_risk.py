@@ -126,7 +126,7 @@ def regression_trial(
     Returns
     -------
     dict
-        "status", "absolute" and "squared", as in :class:`Risk`, and the "ridge".
+        "status" of the fit, and "absolute" and "squared", as in :class:`Risk`.
 
     Raises
     ------
@@ -154,4 +154,4 @@ def regression_trial(
     x = np.sort(rng.uniform(-1, 1, m)) if inputs == "random" else (2 * np.arange(m) + 1) / m - 1
     y = values_at("truth", truth, x) + deviation * rng.standard_normal(m)
     fit = variational.solve(x, y, potential=potential, **solve)
-    return {"status": fit.status.name, "ridge": fit.ridge} | risk(fit, truth, x)._asdict()
+    return {"status": fit.status.name} | risk(fit, truth, x)._asdict()
