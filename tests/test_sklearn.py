@@ -60,20 +60,12 @@ ONE_INPUT = {
     "check_fit1d": "one-dimensional inputs are welcome",
     "check_fit2d_predict1d": "one-dimensional inputs are welcome",
 }
-COUNTED = {
-    "check_sample_weight_equivalence_on_dense_data": "GCV counts data, not their weights",
-}
-
-
-def failures(estimator):
-    chosen = estimator.smoothing is not None and estimator.amount == "gcv"
-    return ONE_INPUT | (COUNTED if chosen else {})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
     [FirstColumn(), FirstColumn(amount=0.01), FirstColumn(smoothing=None)],
-    expected_failed_checks=failures,
+    expected_failed_checks=lambda _: ONE_INPUT,
 )
 def test_the_checks_of_estimators(estimator, check):
     check(estimator)
@@ -210,7 +202,7 @@ def test_noise_and_standard_errors_cover(smoothing):
     """Noise of known size is found, and two standard errors reach the truth nine times in ten."""
     x, rng = np.linspace(0, 10, 200), np.random.default_rng(3)
     found, covered = [], []
-    for _ in range(8):
+    for _ in range(6):
         y = np.sin(x) + 0.2 * rng.normal(size=200)
         fit = MirrorFlowRegressor(smoothing=smoothing).fit(x, y)
         mean, std = fit.predict(x, return_std=True)
@@ -260,9 +252,9 @@ def test_time_is_chosen_as_well(amount):
 
 
 def test_noise_is_never_interpolated():
-    """Plain GCV takes the interpolant of one in ten of these for the best."""
+    """Plain GCV takes the interpolant of several of these for the best."""
     freedom = []
-    for seed in range(30):
+    for seed in range(15):
         rng = np.random.default_rng(seed)
         x = rng.uniform(0, 1, 20)
         y = np.sin(4 * x) + 0.3 * rng.normal(size=20)
@@ -283,7 +275,7 @@ def smoothing_spline(x, y):
 def test_forty_temperatures_by_year():
     rng = np.random.default_rng(5)
     ratios = []
-    for _ in range(10):
+    for _ in range(6):
         years = rng.choice(np.arange(1980, 2021), 40)  # unsorted, with repeats
         truth = 14_000 + 20 * (years - 1980) + 250 * np.sin((years - 1980) / 7)
         values = truth + 100 * rng.normal(size=40)
@@ -311,7 +303,7 @@ def natural_units():
 @pytest.mark.parametrize("name", natural_units())
 def test_shipped_data_in_their_units(name):
     x, y = natural_units()[name]
-    folds = KFold(10, shuffle=True, random_state=0)
+    folds = KFold(5, shuffle=True, random_state=0)
     ours = cross_val_predict(MirrorFlowRegressor(), x, y, cv=folds) - y
     theirs = [smoothing_spline(x[a], y[a])(x[b]) - y[b] for a, b in folds.split(x)]
     assert np.linalg.norm(ours) < 1.1 * np.linalg.norm(np.concatenate(theirs))

@@ -141,6 +141,34 @@ print(len(results), "torch" in sys.modules)
     assert run(code, str(tmp_path)) == "18 False"
 
 
+def test_what_a_session_defines_goes_along_by_cloudpickle(tmp_path):
+    """A potential and a density of a notebook, opened where they are not defined."""
+    write = """
+import cloudpickle
+from pathlib import Path
+from mflib import densities, potentials, variational
+from mflib.activations import array_namespace
+class Cosh(potentials.Potential):
+    def value(self, x):
+        return array_namespace(x).cosh(x)
+    def gradient(self, x):
+        return array_namespace(x).sinh(x)
+    def hessian(self, x):
+        return array_namespace(x).cosh(x)
+density = densities.of(lambda t: 1 - abs(t), support=(-1, 1))
+h = variational.solve([-0.5, 0.5], [0.3, 1.0], potential=Cosh(), density=density)
+(Path(sys.argv[1]) / "own").write_bytes(cloudpickle.dumps((h, h(0.2))))
+"""
+    read = """
+import pickle
+from pathlib import Path
+h, value = pickle.loads((Path(sys.argv[1]) / "own").read_bytes())
+print(bool(h(0.2) == value))
+"""
+    run(write, str(tmp_path))
+    assert run(read, str(tmp_path)) == "True"
+
+
 def test_what_was_made_with_a_function_of_torch_says_that_it_needs_torch(tmp_path):
     """Where Torch is, it opens."""
     mish = activations.of(torch.nn.functional.mish)

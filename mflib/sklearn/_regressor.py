@@ -50,8 +50,8 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
     amount : "gcv", "cv" or float
         The ridge, or the time, in the units of the scaled problem; or chosen by generalised
         cross-validation [1]_, or by cross-validation. Of up to 1,000 data the former counts 1.2
-        degrees of freedom for each [2]_, lest it interpolate noise, unless to count one makes the
-        error of leaving one out smaller by a fifth, as it does where there is hardly any noise.
+        degrees of freedom for each [2]_, lest it interpolate noise; but where the error of leaving
+        one out could be smaller by a fifth, that decides.
     cv : int or splitter of scikit-learn
         For ``amount="cv"``; a number stands for so many shuffled folds with a fixed seed.
 

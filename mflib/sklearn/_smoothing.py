@@ -14,12 +14,13 @@ from mflib.sklearn._scaled import Scaled
 FEW = 1000  # data up to which choices are made with care and derivatives are whole matrices
 _INFLATION = 1.2  # one of the factors that Kim and Gu (2004) tried
 _CLEARLY = 0.8
+_ALL = 0.999  # of the degrees of freedom: the interpolant
 
 
 def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
     """Return the amount with the least score: of a grid, then of a finer one around it."""
     best = 0.0
-    for decades in smooth.grids:
+    for decades in smooth.grids(len(w)):
         scores = score(smooth.amounts(best + decades, w))
         best += decades[np.where(np.isfinite(scores), scores, np.inf).argmin()]
     return float(smooth.amounts(best, w))
@@ -28,29 +29,41 @@ def least(score: Callable, smooth: Any, w: np.ndarray) -> float:
 def by_gcv(smooth: Any, data: Scaled) -> tuple[float, Any]:
     """Choose the amount by generalised cross-validation; returns it with what it gives.
 
-    Of few noisy data GCV now and then prefers the interpolant, where it is 0/0. To inflate the
-    degrees of freedom prevents that, but where there is no noise the interpolant is right.
+    Of few noisy data GCV now and then prefers the interpolant, where it is 0/0: to inflate the
+    degrees of freedom prevents that. Where there is no noise, or some data pull much more than
+    others, this is wrong, and the error of leaving one out says so.
     """
     m, known = len(data.t), {}
     if m > FEW and smooth.at_once(data):
         h = smooth.solve(data, "gcv")
         return float(h.ridge * data.w[0]), h
 
-    def inflated_by(factor: float) -> Callable[[np.ndarray], np.ndarray]:
-        def score(amounts: np.ndarray) -> np.ndarray:
-            if (key := amounts.tobytes()) not in known:
-                known[key] = smooth.measure(data, amounts)
-            gcv, freedom = known[key]
-            left = m - factor * np.maximum(freedom, 2.0)  # the line has two in any case
-            return np.where(left > 1e-6 * m, gcv * ((m - freedom) / left) ** 2, np.inf)
+    def measured(amounts: np.ndarray) -> np.ndarray:
+        if (key := amounts.tobytes()) not in known:
+            known[key] = smooth.measure(data, amounts)
+        return known[key]
 
-        return score
+    def inflated(amounts: np.ndarray) -> np.ndarray:
+        gcv, freedom, _ = measured(amounts)
+        left = m - _INFLATION * np.maximum(freedom, 2.0)  # the line has two in any case
+        return np.where(left > 0, gcv * ((m - freedom) / left) ** 2, np.inf)
 
-    amounts = [least(inflated_by(factor), smooth, data.w) for factor in (1.0, _INFLATION)]
-    plain, safe = (smooth.solve(data, amount) for amount in amounts)
-    if m <= FEW and data.left_out(plain) < _CLEARLY * data.left_out(safe):
-        return amounts[0], plain
-    return amounts[1], safe
+    safe, rival = (
+        least(score, smooth, data.w) for score in (inflated, lambda amounts: measured(amounts)[2])
+    )
+    fits = [smooth.solve(data, amount) for amount in (safe, rival)]
+    if m <= FEW and data.left_out(fits[1]) < _CLEARLY * data.left_out(fits[0]):
+        return rival, fits[1]
+    return safe, fits[0]
+
+
+def _last(m: int) -> float:
+    """Decades from a ridge of m, under which lines remain, to one that counts for nothing.
+
+    Eigenvalues of the kernel fall from m like the inverse fourth power of their number, and those
+    of potentials that cap curvature farther still.
+    """
+    return 4 * np.log10(m) + 6
 
 
 class Interpolation:
@@ -68,10 +81,12 @@ class Interpolation:
 class _Ridge:
     """A ridge, which for a datum of weight w is divided by w."""
 
-    grids = (np.arange(1.0, -12.5, -1.0), np.arange(0.75, -0.8, -0.25))  # the smoothest first
-
     def __init__(self, model: dict[str, Any]) -> None:
         self.model = model
+
+    @staticmethod
+    def grids(m: int) -> tuple[np.ndarray, ...]:
+        return np.arange(1.0, -_last(m), -1.0), np.arange(0.75, -0.8, -0.25)  # the smoothest first
 
     @staticmethod
     def amounts(decades: Any, w: np.ndarray) -> Any:
@@ -89,18 +104,25 @@ class _Ridge:
         return np.array([self.solve(data, amount)(t) for amount in amounts])
 
     def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
-        """GCV and degrees of freedom, of each amount."""
-        fits = (self.solve(data, amount) for amount in amounts)
-        return np.array([(h.gcv, h.degrees_of_freedom) for h in fits]).T
+        """GCV, degrees of freedom and leave-one-out, as long as anything is smoothed."""
+        result = np.full((3, len(amounts)), np.nan)
+        for k, amount in enumerate(amounts):
+            h = self.solve(data, amount)
+            result[:, k] = h.gcv, h.degrees_of_freedom, data.w @ h.leave_one_out**2
+            if h.degrees_of_freedom > _ALL * len(np.unique(data.t)):
+                break
+        return result
 
 
 class _Stopping:
     """Training stopped in time: for x^2 a time of m / ridge smooths about as much as a ridge."""
 
-    grids = (np.arange(-1.0, 12.1, 0.25),)
-
     def __init__(self, model: dict[str, Any]) -> None:
         self.model = model
+
+    @staticmethod
+    def grids(m: int) -> tuple[np.ndarray, ...]:
+        return (np.arange(-1.0, _last(m), 0.25),)
 
     @staticmethod
     def amounts(decades: Any, _w: np.ndarray) -> Any:
@@ -125,8 +147,10 @@ class _Stopping:
         return self.path(data, amounts * len(data.t) / m)(t)
 
     def measure(self, data: Scaled, amounts: np.ndarray) -> np.ndarray:
+        """GCV and degrees of freedom at each time; as the rival, GCV once more."""
         path = self.path(data, amounts)
-        return np.array([path.gcv, path.degrees_of_freedom])
+        gcv = np.where(path.degrees_of_freedom < _ALL * len(data.t), path.gcv, np.inf)
+        return np.array([path.gcv, path.degrees_of_freedom, gcv])
 
 
 @dataclass(frozen=True)

@@ -218,15 +218,14 @@ class RidgeSystem:
             where = slice(max(k, 0), size + min(k, 0))
             row = slice(max(-k, 0), size + min(-k, 0))
             bands[6 - k, where] *= self._rows[row]
-        factorize, self._solve = lapack.get_lapack_funcs(("gbtrf", "gbtrs"), (bands,))
-        self._factors, self._pivots, info = factorize(bands, 3, 3, overwrite_ab=True)
+        self._factors, self._pivots, info = lapack.dgbtrf(bands, 3, 3, overwrite_ab=True)
         self._singular = info != 0
 
     def _banded_solve(self, right: np.ndarray) -> np.ndarray:
         right = self._rows[:, None] * right.reshape(len(self._rows), -1)
         if self._singular or not np.isfinite(right).all():
             return np.full_like(right, np.nan)
-        return self._solve(self._factors, 3, 3, right, self._pivots)[0]
+        return lapack.dgbtrs(self._factors, 3, 3, right, self._pivots)[0]
 
     def _multipliers(self, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
         half = 0.5 * outer[:1]
