@@ -1,4 +1,4 @@
-"""The data of the book: the paper's two examples and two classics.
+"""The data of the book: the paper's two examples, two classics, and three larger sets.
 
 Every loader returns ``(x, y)``, float64 arrays of shape (m,), in the units of the source.
 """
@@ -12,9 +12,12 @@ import numpy as np
 from mflib._validation import number
 
 __all__ = [
+    "diamonds",
     "figure1",
     "figure2",
+    "macdonell",
     "motorcycle",
+    "seattle",
     "titanium",
 ]
 
@@ -95,6 +98,68 @@ def motorcycle() -> tuple[np.ndarray, np.ndarray]:
     (133, 94)
     """
     return _read("motorcycle.csv")
+
+
+def macdonell() -> tuple[np.ndarray, np.ndarray]:
+    """Return heights by lengths of the middle finger, of 3000 men: next to linear, many repeats.
+
+    The table of :cite:t:`macdonell1902criminal`, in cells of 1 mm by 1 inch, from which Student
+    drew the samples of his first experiments.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (3000,)
+        Length of the left middle finger and height, in centimetres, at the middles of the cells.
+
+    Examples
+    --------
+    >>> x, y = macdonell()
+    >>> len(x), len(set(x))
+    (3000, 38)
+    """
+    return _read("macdonell.csv")
+
+
+def seattle() -> tuple[np.ndarray, np.ndarray]:
+    """Return the highest temperature of each day in Seattle, 2012 to 2015, by day of the year.
+
+    From the records of the National Oceanic and Atmospheric Administration, in the public domain.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (1461,)
+        Day of the year, 1 to 366, and temperature in degrees Celsius.
+
+    References
+    ----------
+    Used in :ref:`noise`.
+
+    Examples
+    --------
+    >>> x, y = seattle()
+    >>> len(x), float(y.max())
+    (1461, 35.6)
+    """
+    return _read("seattle.csv")
+
+
+def diamonds() -> tuple[np.ndarray, np.ndarray]:
+    """Return the prices of 53,940 diamonds by weight: heavy noise, and jumps at whole carats.
+
+    From the package ggplot2 of :cite:t:`wickham2016ggplot2`, under the MIT licence.
+
+    Returns
+    -------
+    x, y : ndarrays, shape (53940,)
+        Weight in carats, price in US dollars.
+
+    Examples
+    --------
+    >>> x, y = diamonds()
+    >>> len(x), len(set(x)), float(y.max())
+    (53940, 273, 18823.0)
+    """
+    return _read("diamonds.csv")
 
 
 def _read(name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -37,6 +37,30 @@ def test_motorcycle():
     assert (x[0], x[-1], y.min(), y.max()) == (2.4, 57.6, -134.0, 75.0)
 
 
+def test_macdonell():
+    """Student (1908) gives the mean length of the finger, 11.547 cm, and its deviation, 0.548."""
+    x, y = datasets.macdonell()
+    assert len(x) == 3000
+    np.testing.assert_allclose([x.mean(), x.std()], [11.547, 0.548], atol=1e-3)
+    np.testing.assert_allclose(np.corrcoef(x, y)[0, 1], 0.66, atol=5e-3)  # as printed
+
+
+def test_seattle():
+    """Four years, one of them a leap year; warmest in summer."""
+    x, y = datasets.seattle()
+    days, times = np.unique(x, return_counts=True)
+    np.testing.assert_array_equal(days, np.arange(1, 367))
+    assert set(times[:-1]) == {4} and times[-1] == 1
+    assert 150 < x[y.argmax()] < 250 and y.min() < 0
+
+
+def test_diamonds():
+    """53,940 stones of 0.2 to 5.01 carats and 326 to 18,823 dollars."""
+    x, y = datasets.diamonds()
+    assert len(x) == 53_940
+    assert (x.min(), x.max(), y.min(), y.max()) == (0.2, 5.01, 326, 18_823)
+
+
 @pytest.mark.parametrize("name", datasets.__all__)
 def test_every_set_is_fresh_float64_and_finite(name):
     load = getattr(datasets, name)

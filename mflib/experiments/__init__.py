@@ -11,6 +11,7 @@ from mflib import densities
 from mflib.experiments import _held_out
 from mflib.experiments._distances import GRID, distance, rms, superposition_defect
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
+from mflib.experiments._risk import Risk, regression_trial, risk
 from mflib.experiments._sweep import sweep
 
 if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
@@ -21,10 +22,13 @@ __all__ = [
     "GRID",
     "Exponent",
     "Interval",
+    "Risk",
     "distance",
     "exponent_interval",
     "fit_exponent",
     "lazy_limit",
+    "regression_trial",
+    "risk",
     "rms",
     "sampling_law",
     "split_error",
