@@ -175,15 +175,15 @@ def _smoothing(found: Measurements) -> Iterator[Row]:
         if "exponent" in ours:
             row["remark"] = row["remark"] or f"exponent {ours['exponent']:.2f}"
         yield row
-    if ours := found.get("gcv/mflib"):
-        plain, work = found.get("gcv/plain"), f"{_size(ours, 'm')}, GCV, {PROBLEMS['relu-x2']}"
-        risk = 1.1 * (plain or {}).get("error", math.inf)
-        bars = ("ratio", ">=", 0.33), ("error", "<=", risk)
-        yield _row("Smoothing", work, ours, plain, *bars)
-    for name, (label, seconds) in SEVERAL.items():
-        if ours := found.get(f"several/{name}/mflib"):
-            work = f"{_size(ours, 'targets')} on 15 points, ReLU, {label}"
-            yield _row("Smoothing", work, ours, None, ("time", "<=", seconds))
+    if chosen := found.get("gcv/mflib"):
+        spline = found.get("gcv/plain")
+        risk = 1.1 * (spline or {}).get("error", math.inf)
+        work = f"{_size(chosen, 'm')}, GCV, {PROBLEMS['relu-x2']}"
+        yield _row("Smoothing", work, chosen, spline, ("ratio", ">=", 0.33), ("error", "<=", risk))
+    for name, (label, most) in SEVERAL.items():
+        if several := found.get(f"several/{name}/mflib"):
+            work = f"{_size(several, 'targets')} on 15 points, ReLU, {label}"
+            yield _row("Smoothing", work, several, None, ("time", "<=", most))
 
 
 def fitted_exponent(m: list[int], seconds: list[float]) -> float:

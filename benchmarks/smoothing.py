@@ -35,7 +35,7 @@ def risk(h, x: np.ndarray) -> float:
 def smooth(activation: str, exponent: int, m: int, options: Options) -> dict[str, Any]:
     """Time variational.solve with a ridge."""
     x, y = noisy(m)
-    model = {"activation": activation, "potential": power(exponent)}
+    model: dict[str, Any] = {"activation": activation, "potential": power(exponent)}
     h, measured = timed(
         lambda: variational.solve(x, y, ridge=RIDGE[exponent] * m, **model), repeats=REPEATS
     )

@@ -193,7 +193,9 @@ class Defined:
 
 def defined(distribution: Any) -> Defined:
     """Tell SciPy's own families by their name and parameters, anything else by its identity."""
-    family, given = getattr(distribution, "dist", None), getattr(distribution, "kwds", {})
+    family: Any = getattr(distribution, "dist", None)
+    given: dict = getattr(distribution, "kwds", {})
+    bounds: Any
     name, args = str(getattr(family, "name", None)), getattr(distribution, "args", ())
     if hasattr(family, "xk"):
         name, bounds = "rv_discrete", (tuple(np.ravel(family.xk)), tuple(np.ravel(family.pk)))
@@ -599,7 +601,7 @@ def linear_layer(weight: float = 1.0, bias: float = 1.0) -> Layer:
 
 
 def _layer(kind: str, weight: float, bias: float) -> Layer:
-    bounds = {"above": 0.0, "least": 1e-50, "most": 1e50, "cure": "it is a spread"}
+    bounds: dict[str, Any] = {"above": 0.0, "least": 1e-50, "most": 1e50, "cure": "it is a spread"}
     return Layer(kind, number("weight", weight, **bounds), number("bias", bias, **bounds))
 
 

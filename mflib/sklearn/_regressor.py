@@ -130,9 +130,10 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
             parameter is none of those above.
         """
         smooth, amount = self._checked_smoothing()
-        X, y = validate_data(self, _column(X), y, dtype=np.float64, y_numeric=True)
-        data = _counted(_only(X), np.asarray(y, dtype=np.float64), sample_weight)
-        self._scaled = scaled = Scaled.of(*data, smooth.model["density"])
+        column, y = validate_data(self, _column(X), y, dtype=np.float64, y_numeric=True)
+        data = _counted(_only(column), np.asarray(y, dtype=np.float64), sample_weight)
+        x, targets, w = data
+        self._scaled = scaled = Scaled.of(x, targets, w, smooth.model["density"])
         self.amount_, self.solution_ = amount, None
         if scaled.bent and amount == "gcv":
             self.amount_, self.solution_ = by_gcv(smooth, scaled)
@@ -141,8 +142,8 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
                 self.amount_ = self._cross_validated(smooth, *data)
             self.solution_ = smooth.solve(scaled, self.amount_)
         for name in ("degrees_of_freedom_", "noise_"):  # of an earlier fit
-            vars(self).pop(name, None)
-        self._errors = data[1] - self._evaluate(scaled.t)
+            self.__dict__.pop(name, None)
+        self._errors = targets - self._evaluate(scaled.t)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
@@ -171,8 +172,8 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
             nothing was smoothed.
         """
         check_is_fitted(self)
-        X = validate_data(self, _column(X), reset=False, dtype=np.float64)
-        t = self._scaled.inputs(_only(X))
+        column = validate_data(self, _column(X), reset=False, dtype=np.float64)
+        t = self._scaled.inputs(_only(column))
         y = self._evaluate(t)
         if not flag("return_std", return_std):
             return y

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,7 @@ class FixedNodes:
             rule = gauss_rule(pieces, dual.potential, count)
             self.assemblies.append(Assembly.at(o, o.element, rule.offset, rule.weights))
             places.append(o.grid[o.element] + rule.offset)
-        self.potential = dual.potential_at(np.concatenate(places, axis=1))
+        self.potential: Any = dual.potential_at(np.concatenate(places, axis=1))
         self.weights = np.concatenate([a.weights for a in self.assemblies], axis=1)
 
     def field(self, state: np.ndarray) -> np.ndarray:
