@@ -216,8 +216,8 @@ def test_what_is_out_of_range_is_zero_infinite_or_nan():
 # Functions: against a quadrature over weights and biases themselves.
 
 
-def on_weights_and_biases(joint, multipliers, activation, phi, t) -> np.ndarray:
-    """h(t), the integral of alpha sigma over w and kinks, on a plain product rule.
+def on_weights_and_biases(joint, multipliers, activation, phi, t) -> tuple[np.ndarray, float]:
+    """h(t), the integral of alpha sigma over w and kinks, and the cost, on a plain product rule.
 
     joint : the density of |w| and the kink of units that face right.
     """
@@ -229,7 +229,7 @@ def on_weights_and_biases(joint, multipliers, activation, phi, t) -> np.ndarray:
         half = 0.5 * np.diff(edges)[:, None]
         return (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
 
-    (r, dr), h = rule(sizes), np.zeros(len(t))
+    (r, dr), h, cost = rule(sizes), np.zeros(len(t)), 0.0
     for side in (1.0, -1.0):
 
         def field(k, side=side):
@@ -245,9 +245,10 @@ def on_weights_and_biases(joint, multipliers, activation, phi, t) -> np.ndarray:
         k, dk = rule(np.unique([*edges, *graded.ravel()]))
         for some in np.array_split(np.arange(len(k)), 40):
             alpha = phi.inverse_mirror(r[:, None] * field(k[some]))
-            total = (dr * r) @ (alpha * joint(r[:, None], k[some])) * dk[some]
-            h += 0.5 * sigma(side * np.asarray(t)[:, None] - k[some]) @ total
-    return h
+            mass = 0.5 * dr[:, None] * joint(r[:, None], k[some]) * dk[some]
+            h += sigma(side * np.asarray(t)[:, None] - k[some]) @ (r @ (alpha * mass))
+            cost += (phi.value(alpha) * mass).sum()
+    return h, cost
 
 
 def test_independent_weights_and_kinks_by_a_product_rule():
@@ -255,13 +256,13 @@ def test_independent_weights_and_kinks_by_a_product_rule():
     model = {"activation": "abs", "potential": Averaged(QUARTIC, law), "density": p}
     h, rep = variational.solve(X, Y, **model), representation.solve(X, Y, **model)
     assert h.status.name == rep.status.name == "CONVERGED"
-    exact = on_weights_and_biases(
+    exact, cost = on_weights_and_biases(
         lambda r, k: law.pdf(r) * p.pdf(k), rep.multipliers, "abs", QUARTIC, QUERY
     )
     size = np.abs(exact).max()
     np.testing.assert_allclose(h(QUERY), exact, rtol=0, atol=1e-8 * size)
     np.testing.assert_allclose(rep(QUERY), exact, rtol=0, atol=1e-8 * size)
-    assert h.cost == pytest.approx(rep.cost, rel=1e-9)
+    assert [h.cost, rep.cost] == pytest.approx([cost, cost], rel=1e-9)
 
 
 def test_normal_weights_and_biases_by_a_product_rule():
@@ -270,12 +271,13 @@ def test_normal_weights_and_biases_by_a_product_rule():
     w, b = stats.halfnorm(scale=layer.weight), stats.norm(scale=layer.bias)
     model = {"activation": "relu", "potential": QUARTIC, "density": layer}
     h, rep = variational.solve(X, Y, **model), representation.solve(X, Y, **model)
-    exact = on_weights_and_biases(
+    exact, cost = on_weights_and_biases(
         lambda r, k: w.pdf(r) * b.pdf(r * k) * r, rep.multipliers, "relu", QUARTIC, QUERY
     )
     size = np.abs(exact).max()
     np.testing.assert_allclose(h(QUERY), exact, rtol=0, atol=1e-8 * size)
     np.testing.assert_allclose(rep(QUERY), exact, rtol=0, atol=1e-8 * size)
+    assert [h.cost, rep.cost] == pytest.approx([cost, cost], rel=1e-8)
 
 
 @pytest.mark.parametrize(
