@@ -28,7 +28,7 @@ def noisy(m: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     [
         ("relu", POWER_4, "uniform", X),
         ("abs", POWER_4, "skewed", REPEATED),
-        ("abs", Hypentropy(0.5), "normal", X),
+        ("abs", Hypentropy(0.5), "normal", X[:3]),
         ("leaky_relu", SCALED["power 3"], "uniform", REPEATED[2:4]),
         ("relu", Quadratic(), "normal", REPEATED),
         ("abs", Quadratic(), "skewed", X[:2]),
@@ -36,7 +36,7 @@ def noisy(m: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     ],
 )
 def test_it_is_the_path_of_the_dense_solver(activation, potential, density, x):
-    y, times = Y[: len(x)], [0.0, 0.7, 200.0]
+    y, times = Y[: len(x)], [0.0, 0.7, 60.0]
     model = {"activation": activation, "potential": potential, "density": DENSITIES[density]}
     path = variational.trajectory(x, y, times, rtol=1e-8, **model)
     other = representation.trajectory(x, y, times, rtol=1e-9, **model)
@@ -61,7 +61,7 @@ def test_derivatives_are_those_of_the_function():
 @pytest.mark.parametrize("potential", [Quadratic(), POWER_4], ids=repr)
 def test_it_ends_at_the_solution(potential):
     model = {"activation": "abs", "potential": potential}
-    path = variational.trajectory(X, Y, [30.0, 1e9], rtol=1e-6, **model)
+    path = variational.trajectory(X, Y, [30.0, 1e9], rtol=1e-5, **model)
     solution = variational.solve(X, Y, **model)
     np.testing.assert_allclose(path(QUERY)[1], solution(QUERY), rtol=0, atol=1e-8)
     assert path.cost[1] == pytest.approx(solution.cost, rel=1e-8)
@@ -105,8 +105,8 @@ def differences(query, times, x, y, **model) -> np.ndarray:
     ],
 )
 def test_the_derivative_in_the_targets(activation, potential, x):
-    times, y = [0.0, 3.0, 60.0], Y[: len(x)]
-    model = {"activation": activation, "potential": potential, "rtol": 1e-7}
+    times, y = [0.0, 1.0, 8.0], Y[: len(x)]
+    model = {"activation": activation, "potential": potential, "rtol": 1e-6}
     path = variational.trajectory(x, y, times, **model)
     inputs = np.concatenate([QUERY[::2], x])
     expected = differences(inputs, times, x, y, **model)
@@ -128,13 +128,13 @@ def test_degrees_of_freedom_of_the_quadratic_are_those_of_the_kernel():
 
 
 def test_probes_agree_with_the_exact_trace_up_to_their_error():
-    x, y = noisy(60)
-    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-5}
-    exact = variational.trajectory(x, y, [10.0, 300.0], probes=0, **model)
-    drawn = variational.trajectory(x, y, [10.0, 300.0], probes=16, **model)
+    x, y = noisy(45)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-4}
+    exact = variational.trajectory(x, y, [10.0, 100.0], probes=0, **model)
+    drawn = variational.trajectory(x, y, [10.0, 100.0], probes=8, **model)
     off = np.abs(drawn.degrees_of_freedom - exact.degrees_of_freedom)
     assert (off < 5 * drawn.degrees_of_freedom_error + 1e-6).all()
-    assert (exact.degrees_of_freedom_error < 1e-4).all()
+    assert (exact.degrees_of_freedom_error < 1e-3).all()
     assert (off > 0).all() and (off < 0.05).all()
 
 
@@ -149,8 +149,8 @@ def test_gcv_smooths_and_does_not_interpolate():
 
 
 def test_steps_grow_with_the_logarithm_of_time():
-    x, y = noisy(40)
-    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-4}
+    x, y = noisy(20)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-2}
     paths = [variational.trajectory(x, y, [time], **model) for time in (1e2, 1e4, 1e6)]
     counts = [len(path._path.taken) for path in paths]
     assert all(path.status is COMPLETED for path in paths)
@@ -159,10 +159,10 @@ def test_steps_grow_with_the_logarithm_of_time():
 
 
 def test_the_error_is_honest():
-    x, y = noisy(20)
+    x, y = noisy(10)
     model = {"activation": "abs", "potential": POWER_4}
-    exact = variational.trajectory(x, y, [10.0, 1e3], rtol=1e-9, **model).values
-    path = variational.trajectory(x, y, [10.0, 1e3], rtol=1e-4, **model)
+    exact = variational.trajectory(x, y, [10.0, 100.0], rtol=1e-7, **model).values
+    path = variational.trajectory(x, y, [10.0, 100.0], rtol=1e-4, **model)
     assert np.abs(path.values - exact).max() < path.error < 0.1
 
 
@@ -176,7 +176,7 @@ def test_the_defect_sees_a_wrong_velocity(monkeypatch):
 
 def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
     monkeypatch.setattr(_collocation, "_MOST_STEPS", 10)
-    path = variational.trajectory(X, Y, [1.0, 10.0, 1e5], potential=POWER_4, rtol=1e-5)
+    path = variational.trajectory(X[:3], Y[:3], [1.0, 10.0, 1e5], potential=POWER_4, rtol=1e-5)
     assert path.status is STALLED
     rows = (path.loss, path.cost, path(QUERY), path.multipliers, path.values, path.derivative(X))
     for row in (*rows, path.degrees_of_freedom, path.jacobian(X)):
@@ -185,17 +185,21 @@ def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
 
 
 def test_a_conjugate_without_an_integral_stalls():
-    path = variational.trajectory(
-        [0.3], [10.0], [1.0, 1e3], potential=Hypentropy(1.0), density=stats.t(5), rtol=1e-4
-    )
-    assert path.status is STALLED
+    """sinh has a mean under the normal density, and none under Student's."""
+    model = {"potential": Hypentropy(1.0), "rtol": 1e-2}
+    light = variational.trajectory([0.3], [10.0], [1.0], density=stats.norm(), **model)
+    heavy = variational.trajectory([0.3], [10.0], [1.0], density=stats.t(5), **model)
+    assert light.status is COMPLETED
+    assert heavy.status is STALLED
+    assert np.isnan([heavy.error, heavy.defect, *heavy.loss, *heavy.degrees_of_freedom]).all()
+    assert np.isnan(heavy.jacobian(QUERY)).all()
 
 
 def test_progress_is_printed_when_asked_for(capsys):
-    model = {"potential": POWER_4, "rtol": 1e-5}
-    variational.trajectory(X, Y, [1e3], **model)
+    model = {"potential": POWER_4, "rtol": 1e-3}
+    variational.trajectory(X[:3], Y[:3], [1e3], **model)
     assert not capsys.readouterr().out
-    variational.trajectory(X, Y, [1e3], progress=True, **model)
+    variational.trajectory(X[:3], Y[:3], [1e3], progress=True, **model)
     assert capsys.readouterr().out.startswith("step 10: time ")
 
 
