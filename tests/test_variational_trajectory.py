@@ -5,11 +5,12 @@ import pytest
 from scipy import linalg, stats
 
 from mflib import _collocation, representation, variational
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.variational import TrajectoryStatus
+from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
+from mflib.variational import TrajectoryStatus, _response
 from mflib.variational._contour import talbot
+from mflib.variational._panels import smooth_panels
 from mflib.variational._radau import RadauPath
-from tests.problems import DENSITIES, SCALED, X, Y
+from tests.problems import DENSITIES, SCALED, Lopsided, X, Y
 
 QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
 REPEATED = np.array([0.63, -0.71, 0.63, -0.32, 0.63])
@@ -30,6 +31,7 @@ def noisy(m: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         ("abs", POWER_4, "skewed", REPEATED),
         ("abs", Hypentropy(0.5), "normal", X[:3]),
         ("leaky_relu", SCALED["power 3"], "uniform", REPEATED[2:4]),
+        ("abs", Lopsided(), "uniform", X[:2]),
         ("relu", Quadratic(), "normal", REPEATED),
         ("abs", Quadratic(), "skewed", X[:2]),
         ("relu", Quadratic(), "uniform", X[:1]),
@@ -195,11 +197,53 @@ def test_a_conjugate_without_an_integral_stalls():
     assert np.isnan(heavy.jacobian(QUERY)).all()
 
 
+class Bounded(Potential):
+    """sqrt(1 + x^2), whose gradient stays in (-1, 1): h(0.3) cannot exceed some bound."""
+
+    def value(self, x):
+        return (1 + x**2) ** 0.5
+
+    def gradient(self, x):
+        return x * (1 + x**2) ** -0.5
+
+    def hessian(self, x):
+        return (1 + x**2) ** -1.5
+
+
+def test_what_no_multiplier_reaches_stalls():
+    times, model = [0.1, 1e3], {"potential": Bounded(), "activation": "abs", "rtol": 1e-3}
+    path = variational.trajectory([0.3], [5.0], times, **model)
+    assert path.status is STALLED
+    assert np.isfinite(path.values[0]) and np.isnan(path.values[1])
+    assert variational.trajectory([0.3], [0.1], times, **model).status is COMPLETED
+
+
+def test_a_tail_that_decays_slowly_is_followed():
+    """The first panels cut it; the finest quadratures and panels farther out see the same."""
+    model = {"potential": Hypentropy(1.0), "density": stats.laplace(0, 0.3), "rtol": 1e-4}
+    path = variational.trajectory([0.3], [5.0], [1.0], **model)
+    other = representation.trajectory([0.3], [5.0], [1.0], **model)
+    assert path.status is COMPLETED
+    near = smooth_panels(model["density"]).edges
+    assert path._path.model.dual.panels.edges[-1] > near[-1]
+    np.testing.assert_allclose(path(QUERY), other(QUERY), rtol=0, atol=1e-5)
+
+
+def test_an_extrapolation_that_is_cut_off_is_told(monkeypatch):
+    x, y, model = REPEATED[:3], Y[:3], {"activation": "abs", "potential": POWER_4, "rtol": 1e-3}
+    exact = variational.trajectory(x, y, [8.0], **model).degrees_of_freedom
+    monkeypatch.setattr(_response, "_MOST", 2)
+    monkeypatch.setattr(_response, "_MOST_HALVINGS", 0)
+    path = variational.trajectory(x, y, [8.0], **model)
+    off = np.abs(path.degrees_of_freedom - exact)
+    assert (1e-3 < off).all() and (off < path.degrees_of_freedom_error).all()
+
+
 def test_progress_is_printed_when_asked_for(capsys):
     model = {"potential": POWER_4, "rtol": 1e-3}
-    variational.trajectory(X[:3], Y[:3], [1e3], **model)
+    variational.trajectory(X, Y, [1e5], **model)
     assert not capsys.readouterr().out
-    variational.trajectory(X[:3], Y[:3], [1e3], progress=True, **model)
+    variational.trajectory(X, Y, [1e5], progress=True, **model)
     assert capsys.readouterr().out.startswith("step 10: time ")
 
 
@@ -215,3 +259,10 @@ def test_small_targets(potential, scale):
 def test_extreme_times(time):
     path = variational.trajectory(X, Y, [time])
     np.testing.assert_allclose(path.values[0], Y if time > 1 else 0 * Y, rtol=0, atol=1e-10)
+
+
+def test_what_belongs_elsewhere_is_refused():
+    with pytest.raises(ValueError, match="x must have one input per data point, got 2; use rep"):
+        variational.trajectory([[0.1, 0.2]], [1.0], [1.0])
+    with pytest.raises(ValueError, match="probes must be 0 or at least 2"):
+        variational.trajectory([0.1], [1.0], [1.0], probes=1)
