@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mflib import activations, representation, variational
+from mflib import activations, densities, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 
 POTENTIALS = {
@@ -54,6 +54,17 @@ def test_finite_differences(activation, potential, m, weighted):
     np.testing.assert_allclose(jacobian, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
     np.testing.assert_allclose(h.leverages, np.diag(jacobian), rtol=0, atol=1e-12)
     assert h.degrees_of_freedom == pytest.approx(np.trace(expected[:m]), rel=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_a_potential_that_depends_on_the_place(activation):
+    """Kinks that depend on their weights scale it."""
+    x, y, ridge = noisy(2, 7)
+    model = {"activation": activation, "potential": POTENTIALS["x^4"], "ridge": ridge}
+    model["density"] = densities.linear_layer(1.0, 0.7)
+    t = np.linspace(-1.4, 1.3, 12)
+    jacobian, expected = variational.solve(x, y, **model).jacobian(t), differences(x, y, t, **model)
+    np.testing.assert_allclose(jacobian, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
 def test_leverages_of_a_dense_kernel():
