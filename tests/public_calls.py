@@ -214,6 +214,11 @@ CALLS = REGISTERED | {
         experiments.lazy_limit,
         {"net": NET, **DATA, "potential": Quadratic()},
     ),
+    "experiments.risk": (experiments.risk, {"fit": SOLUTION, "truth": np.sin, "x": X}),
+    "experiments.regression_trial": (
+        experiments.regression_trial,
+        {"m": 30, "seed": 3, "potential": MODEL["potential"], "truth": np.sin, "noise": 0.3},
+    ),
     "experiments.trial": (
         experiments.trial,
         {"width": 30, "seed": 3, **DATA, **MODEL, "limit": SOLUTION, "activation": "relu"},
