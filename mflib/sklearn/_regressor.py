@@ -211,30 +211,34 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
             "potential": self.potential,
             "density": densities.of(self.density),
         }
-        if self.smoothing not in (*SMOOTHERS, None):
+        named = isinstance(self.smoothing, str) and self.smoothing in SMOOTHERS
+        if not named and self.smoothing is not None:
             raise ValueError(
                 f"smoothing must be 'ridge', 'stopping' or None, got {self.smoothing!r}."
             )
         if self.smoothing is None:
             return Interpolation(model), None
         smooth = SMOOTHERS[self.smoothing](model)
-        if self.amount in ("gcv", "cv"):
-            return smooth, self.amount
         if isinstance(self.amount, str):
-            raise ValueError(f"amount must be 'gcv', 'cv' or a number, got {self.amount!r}.")
+            if self.amount not in ("gcv", "cv"):
+                raise ValueError(f"amount must be 'gcv', 'cv' or a number, got {self.amount!r}.")
+            return smooth, self.amount
         cure = "it is a ridge or a time; 'gcv' chooses one"
         return smooth, number("amount", self.amount, above=0.0, cure=cure)
 
     def _cross_validated(self, smooth: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
         """Choose the amount of least error on data that the fits have not seen."""
         folds = self.cv
-        if isinstance(folds, int | np.integer):
+        if isinstance(folds, str) or not (hasattr(folds, "split") or np.iterable(folds)):
             parts = min(count("cv", folds, least=2), len(x))
             folds = KFold(parts, shuffle=True, random_state=0)
+        splits = list(check_cv(folds).split(x[:, None], y))
+        if not splits:
+            raise ValueError(f"cv must split the data at least once, got {self.cv!r}.")
 
         def score(amounts: np.ndarray) -> np.ndarray:
             total = np.zeros(len(amounts))
-            for train, test in check_cv(folds).split(x[:, None], y):
+            for train, test in splits:
                 part = Scaled.of(x[train], y[train], w[train], smooth.model["density"])
                 t = part.inputs(x[test])
                 h = smooth.curves(part, amounts, len(x), t) if part.bent else 0.0 * amounts[:, None]
