@@ -335,6 +335,7 @@ PARTICULAR = [
         for name, value in (("X", X), ("y", Y), ("query", QUERY))
         for make in (np.ndarray.tolist, pd.Series, lambda a: a[:, None][:, 0])
     ),
+    (ESTIMATOR, "y", [*Y[:-1], None], (ValueError, "y contains nan")),
     (ESTIMATOR, "y", None, (ValueError, "requires y to be passed")),
     (ESTIMATOR, "X", X[:3], (ValueError, "inconsistent numbers of samples")),
     (ESTIMATOR, "sample_weight", np.ones(3), (ValueError, "sample_weight must have shape")),

@@ -54,7 +54,9 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         degrees of freedom for each [2]_, lest it interpolate noise; but where the error of leaving
         one out could be smaller by a fifth, that decides.
     cv : int or splitter of scikit-learn
-        For ``amount="cv"``; a number stands for so many shuffled folds with a fixed seed.
+        For ``amount="cv"``; a number stands for so many shuffled folds with a fixed seed. To
+        choose a time this follows one path for each fold, a search by hand one for each fold and
+        each time.
 
     Attributes
     ----------
@@ -131,7 +133,7 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         """
         smooth, amount = self._checked_smoothing()
         column, y = validate_data(self, _column(X), y, dtype=np.float64, y_numeric=True)
-        data = _counted(_only(column), np.asarray(y, dtype=np.float64), sample_weight)
+        data = _counted(_only(column), finite_array("y", y), sample_weight)
         x, targets, w = data
         self._scaled = scaled = Scaled.of(x, targets, w, smooth.model["density"])
         self.amount_, self.solution_ = amount, None
