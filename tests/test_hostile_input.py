@@ -325,7 +325,10 @@ PARTICULAR = [
             (np.where(np.arange(5) == 1, np.inf, Y), (ValueError, f"{stem} contains infinity")),
             (Y + 1j, (ValueError, "Complex data not supported")),
             ([], (ValueError, "0 sample|inconsistent|empty")),
-            (list("abcde"), (ValueError, "could not convert string|unable to convert")),
+            (
+                list("abcde"),
+                ((ValueError, TypeError), "convert string|unable to convert|y must be"),
+            ),
             (np.ones((5, 2)), (ValueError, f"{stem} has 2 features|y should be a 1d array")),
             (np.ones((5, 1, 1)), (ValueError, "dim 3|y should be a 1d array")),
         )
