@@ -227,8 +227,9 @@ def trajectory(
     whose linear systems are those of a ridge. For :class:`~mflib.potentials.Quadratic` there are no
     steps: each time is a sum of twelve ridge solutions, exact up to rounding.
 
-    The dense solver is faster, up to several times, where data are few (some tens), `rtol` is tight,
-    or the potential's gradient has an inverse only by iteration.
+    For other potentials :func:`mflib.representation.trajectory` is faster where data are few:
+    about five times with five of them. They are at par near a hundred; a tight `rtol`, or a
+    gradient whose inverse has no formula, moves that up a little.
 
     Stopped early, the path smooths: `degrees_of_freedom` and `gcv` of the result choose the time.
 
