@@ -30,12 +30,10 @@ LAWS = {
     "uniform": stats.uniform(0.5, 1.0),
     "exponential": stats.expon(),
     "histogram": stats.rv_histogram(([1, 0, 3], [0.1, 0.4, 1.0, 2.5]), density=False)(),
-    "narrow": stats.norm(1.0, 1e-3),
+    "narrow": stats.truncnorm(-8, 8, loc=1.0, scale=1e-3),
     "discrete": ONE_AND_THREE,
     "poisson": stats.poisson(2.5),
 }
-LAWS["narrow"] = stats.truncnorm(-8, 8, loc=1.0, scale=1e-3)
-EVERY_LAW = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 LAYERS = [densities.normal_layer(1.2, 0.5), densities.linear_layer(0.8, 1.1)]
 EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS, ids=repr)
 
@@ -62,20 +60,23 @@ def law_jumps(law) -> list[float]:
     return [0.4, 1.0] if law is LAWS["histogram"] else []
 
 
-@EVERY_LAW
-def test_of_powers_it_is_a_power(law):
+@pytest.mark.parametrize(
+    ("p", "law"),
+    [(2.5, law) for law in LAWS] + [(p, "halfnorm") for p in (1.5, 2.0, 4.0)],
+)
+def test_of_powers_it_is_a_power(p, law):
     """phi*_W(z) = E[rho^q] phi*(z) with 1/p + 1/q = 1."""
     x = np.array([-3e7, -2.0, 0.0, 1e-9, 0.3, 4.1, 1e20])
-    for p, phi in ((2.0, Quadratic()), (4.0, Power(4)), (2.5, Power(2.5)), (1.5, Power(1.5))):
-        factor = expectation(law, lambda r, p=p: r ** (p / (p - 1))) ** (1 - p)
-        average = Averaged(phi, law)
-        for method in ("value", "gradient"):
-            expected = factor * getattr(phi, method)(x)
-            np.testing.assert_allclose(getattr(average, method)(x), expected, rtol=2e-10)
-        np.testing.assert_allclose(average.inverse_gradient(average.gradient(x)), x, rtol=1e-13)
-        for at in (0.0, 0.3):
-            expected = factor * phi.hessian(np.array([at]))
-            np.testing.assert_allclose(average.hessian(np.array([at])), expected, rtol=2e-10)
+    phi, law = Quadratic() if p == 2 else Power(p), LAWS[law]
+    factor = expectation(law, lambda r: r ** (p / (p - 1))) ** (1 - p)
+    average = Averaged(phi, law)
+    for method in ("value", "gradient"):
+        expected = factor * getattr(phi, method)(x)
+        np.testing.assert_allclose(getattr(average, method)(x), expected, rtol=2e-10)
+    np.testing.assert_allclose(average.inverse_gradient(average.gradient(x)), x, rtol=1e-13)
+    for at in (0.0, 0.3):
+        expected = factor * phi.hessian(np.array([at]))
+        np.testing.assert_allclose(average.hessian(np.array([at])), expected, rtol=2e-10)
 
 
 def test_of_hypentropy_and_normal_weights_it_is_known():
@@ -89,12 +90,13 @@ def test_of_hypentropy_and_normal_weights_it_is_known():
 
 @pytest.mark.parametrize(
     ("phi", "law"),
-    [(QUARTIC, law) for law in LAWS.values()]
-    + [(Regularized(Hypentropy(0.05), 0.3), LAWS[name]) for name in ("exponential", "uniform")]
-    + [(Lopsided(), LAWS[name]) for name in ("halfnorm", "discrete", "narrow")],
+    [(QUARTIC, law) for law in LAWS]
+    + [(Regularized(Hypentropy(0.05), 0.3), "exponential")]
+    + [(Lopsided(), "halfnorm"), (Lopsided(), "narrow")],
 )
 def test_it_is_the_one_of_the_averaged_conjugate(phi, law):
     """The inverse mirror map, the metric and the conjugate, each by an adaptive rule."""
+    law = LAWS[law]
     average = Averaged(phi, law)
     for z in (-40.0, -0.02, 0.9, 13.0):
         x = float(average.inverse_gradient(z))
@@ -214,8 +216,8 @@ def test_what_is_out_of_range_is_zero_infinite_or_nan():
 # Functions: against a quadrature over weights and biases themselves.
 
 
-def on_weights_and_biases(joint, multipliers, activation, phi, t) -> np.ndarray:
-    """h(t), the integral of alpha sigma over w and kinks, on a plain product rule.
+def on_weights_and_biases(joint, multipliers, activation, phi, t) -> tuple[np.ndarray, float]:
+    """h(t), the integral of alpha sigma over w and kinks, and the cost, on a plain product rule.
 
     joint : the density of |w| and the kink of units that face right.
     """
@@ -227,7 +229,7 @@ def on_weights_and_biases(joint, multipliers, activation, phi, t) -> np.ndarray:
         half = 0.5 * np.diff(edges)[:, None]
         return (edges[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
 
-    (r, dr), h = rule(sizes), np.zeros(len(t))
+    (r, dr), h, cost = rule(sizes), np.zeros(len(t)), 0.0
     for side in (1.0, -1.0):
 
         def field(k, side=side):
@@ -243,44 +245,49 @@ def on_weights_and_biases(joint, multipliers, activation, phi, t) -> np.ndarray:
         k, dk = rule(np.unique([*edges, *graded.ravel()]))
         for some in np.array_split(np.arange(len(k)), 40):
             alpha = phi.inverse_mirror(r[:, None] * field(k[some]))
-            total = (dr * r) @ (alpha * joint(r[:, None], k[some])) * dk[some]
-            h += 0.5 * sigma(side * np.asarray(t)[:, None] - k[some]) @ total
-    return h
+            mass = 0.5 * dr[:, None] * joint(r[:, None], k[some]) * dk[some]
+            h += sigma(side * np.asarray(t)[:, None] - k[some]) @ (r @ (alpha * mass))
+            cost += (phi.value(alpha) * mass).sum()
+    return h, cost
 
 
-@pytest.mark.parametrize("activation", ["abs", "relu"])
-def test_independent_weights_and_kinks_by_a_product_rule(activation):
+def test_independent_weights_and_kinks_by_a_product_rule():
     law, p = stats.halfnorm(scale=0.9), stats.norm(0.2, 0.6)
-    model = {"activation": activation, "potential": Averaged(QUARTIC, law), "density": p}
+    model = {"activation": "abs", "potential": Averaged(QUARTIC, law), "density": p}
     h, rep = variational.solve(X, Y, **model), representation.solve(X, Y, **model)
     assert h.status.name == rep.status.name == "CONVERGED"
-    exact = on_weights_and_biases(
-        lambda r, k: law.pdf(r) * p.pdf(k), rep.multipliers, activation, QUARTIC, QUERY
+    exact, cost = on_weights_and_biases(
+        lambda r, k: law.pdf(r) * p.pdf(k), rep.multipliers, "abs", QUARTIC, QUERY
     )
     size = np.abs(exact).max()
     np.testing.assert_allclose(h(QUERY), exact, rtol=0, atol=1e-8 * size)
     np.testing.assert_allclose(rep(QUERY), exact, rtol=0, atol=1e-8 * size)
-    assert h.cost == pytest.approx(rep.cost, rel=1e-9)
+    assert [h.cost, rep.cost] == pytest.approx([cost, cost], rel=1e-9)
 
 
-@pytest.mark.parametrize("activation", ["abs", "relu"])
-def test_normal_weights_and_biases_by_a_product_rule(activation):
+def test_normal_weights_and_biases_by_a_product_rule():
     """The density of |w| and b/|w| from those of w and b, whatever depends on what."""
     layer = LAYERS[0]
     w, b = stats.halfnorm(scale=layer.weight), stats.norm(scale=layer.bias)
-    model = {"activation": activation, "potential": QUARTIC, "density": layer}
+    model = {"activation": "relu", "potential": QUARTIC, "density": layer}
     h, rep = variational.solve(X, Y, **model), representation.solve(X, Y, **model)
-    exact = on_weights_and_biases(
-        lambda r, k: w.pdf(r) * b.pdf(r * k) * r, rep.multipliers, activation, QUARTIC, QUERY
+    exact, cost = on_weights_and_biases(
+        lambda r, k: w.pdf(r) * b.pdf(r * k) * r, rep.multipliers, "relu", QUARTIC, QUERY
     )
     size = np.abs(exact).max()
     np.testing.assert_allclose(h(QUERY), exact, rtol=0, atol=1e-8 * size)
     np.testing.assert_allclose(rep(QUERY), exact, rtol=0, atol=1e-8 * size)
+    assert [h.cost, rep.cost] == pytest.approx([cost, cost], rel=1e-8)
 
 
-@EVERY_LAYER
-@pytest.mark.parametrize("activation", ["abs", "relu", "leaky_relu"])
-@pytest.mark.parametrize("phi", [QUARTIC, Hypentropy(0.5)], ids=repr)
+@pytest.mark.parametrize(
+    ("layer", "activation", "phi"),
+    [
+        (LAYERS[0], "leaky_relu", Hypentropy(0.5)),
+        (LAYERS[1], "abs", QUARTIC),
+        (LAYERS[1], "relu", Hypentropy(0.5)),
+    ],
+)
 def test_both_solvers_find_the_same_for_layers(layer, activation, phi):
     model = {"activation": activation, "potential": phi, "density": layer}
     h, rep = variational.solve(X, Y, **model), representation.solve(X, Y, **model)
@@ -394,16 +401,15 @@ def test_the_flow_ends_at_the_lazy_limit_of_these_units(start):
     assert experiments.distance(run.network, lazy, grid=np.linspace(-1.1, 1.1, 45)) < 1e-3
 
 
-@pytest.mark.parametrize("activation", ["abs", "relu"])
-def test_wide_networks_meet_the_averaged_limit_and_no_other(activation):
+def test_wide_networks_meet_the_averaged_limit_and_no_other():
     law, phi, (x, y) = stats.halfnorm(), Hypentropy(1.0), datasets.figure2()
-    w, b = parameters(ShallowNetwork(50_000, input_weight=law, seed=0))
-    model = {"activation": activation, "potential": phi}
+    w, b = parameters(ShallowNetwork(20_000, input_weight=law, seed=0))
+    model = {"activation": "relu", "potential": phi}
     sample = representation.solve(x, y, **model, neurons=(w, b))
-    averaged = variational.solve(x, y, activation=activation, potential=Averaged(phi, law))
+    averaged = variational.solve(x, y, activation="relu", potential=Averaged(phi, law))
     near = experiments.distance(sample, averaged)
     far = experiments.distance(sample, variational.solve(x, y, **model))
-    assert near < 0.012 < 0.02 < far
+    assert near < 0.015 < 0.03 < far
 
 
 @pytest.mark.parametrize(
