@@ -22,6 +22,7 @@ from mflib import (
     variational,
 )
 from mflib.potentials import Potential, Quadratic
+from mflib.sklearn import MirrorFlowRegressor
 from tests.problems import ACTIVATIONS, POTENTIALS, UNIFORM, Lopsided, X, Y
 
 QUERY = np.array([-0.9, -0.2, 0.31, 0.77])
@@ -35,6 +36,11 @@ ONE = np.ones(5)
 def _optimizer(**arguments):
     arguments = {"params": [torch.nn.Parameter(torch.ones(3, dtype=torch.float64))]} | arguments
     return mflib.MirrorDescent(**arguments)
+
+
+def _regression(*, X, y, sample_weight, query, return_std, **parameters):
+    fit = MirrorFlowRegressor(**parameters).fit(X, y, sample_weight)
+    return fit.predict(query, return_std)
 
 
 def _at(method):
@@ -214,6 +220,11 @@ CALLS = REGISTERED | {
         experiments.lazy_limit,
         {"net": NET, **DATA, "potential": Quadratic()},
     ),
+    "experiments.risk": (experiments.risk, {"fit": SOLUTION, "truth": np.sin, "x": X}),
+    "experiments.regression_trial": (
+        experiments.regression_trial,
+        {"m": 30, "seed": 3, "potential": MODEL["potential"], "truth": np.sin, "noise": 0.3},
+    ),
     "experiments.trial": (
         experiments.trial,
         {"width": 30, "seed": 3, **DATA, **MODEL, "limit": SOLUTION, "activation": "relu"},
@@ -237,6 +248,12 @@ CALLS = REGISTERED | {
         {"table": TABLE, "y": "error", "by": "kind", "exponent": 3.0},
     ),
     "plotting.slider": (plotting.slider, SLIDER),
+    "sklearn.MirrorFlowRegressor": (
+        _regression,
+        {"X": X, "y": Y, "sample_weight": np.array([1.0, 2, 1, 0.5, 1]), **MODEL}
+        | {"activation": "relu", "smoothing": "ridge", "amount": 0.25}
+        | {"query": QUERY, "return_std": True},
+    ),
     "datasets.figure1": (datasets.figure1, {"shift": 3.0}),
 }
 

@@ -53,9 +53,19 @@ OF_A_SHAPE = {
 }
 OF_A_NETWORK = {"experiments.trial", "experiments.split_error", "experiments.sampling_law"}
 OF_A_MAP = {"potentials.Potential", "mirror_maps.MirrorMap", "mirror_maps.mirror_map"}
-OTHERS = {*ELEMENTWISE, *((f, "y") for f in REGISTERED), *OF_A_SHAPE, *OF_A_NETWORK, *OF_A_MAP}
+# scikit-learn reads these, with messages of its own
+OF_SKLEARN = {("sklearn.MirrorFlowRegressor", a) for a in ("X", "y", "query")}
+OTHERS = {
+    *OF_SKLEARN,
+    *ELEMENTWISE,
+    *((f, "y") for f in REGISTERED),
+    *OF_A_SHAPE,
+    *OF_A_NETWORK,
+    *OF_A_MAP,
+}
 ARRAYS = where(lambda v: isinstance(v, np.ndarray), OTHERS)
 MORE_THAN_NUMBERS = {*((f, "ridge") for f in CALLS), ("plotting.power_law", "exponent")}
+MORE_THAN_NUMBERS |= {("sklearn.MirrorFlowRegressor", "amount")}
 NUMBERS = where(lambda v: isinstance(v, float), MORE_THAN_NUMBERS)
 MORE_THAN_COUNTS = {("MirrorDescent", "width"), ("plotting.slider", "start")}
 COUNTS = where(lambda v: isinstance(v, int) and not isinstance(v, bool), MORE_THAN_COUNTS)
@@ -83,7 +93,7 @@ def rows():
         for kind, make in hostile.ARRAYS.items():
             yield function, argument, kind, make(good), SAME
         for kind, make in hostile.NO_ARRAYS.items():
-            if argument == "x2" and kind == "none":
+            if argument in ("x2", "sample_weight") and kind == "none":
                 continue  # the default
             if kind != "sparse tensor" or (function, argument) in ARRAYS:
                 yield function, argument, kind, make(good), (TypeError, named + ".*real numbers")
@@ -154,6 +164,7 @@ def outcome(expected) -> str:
 
 
 TEXTS = pd.DataFrame({"width": ["1", "2"], "error": [1.0, 2.0], "kind": ["a", "a"]})
+ESTIMATOR, ONES = "sklearn.MirrorFlowRegressor", np.ones(5)
 STALLED, CONVERGED, NO_STATUS = "STALLED", "CONVERGED", {"no status"}
 PATHS = ("representation.trajectory", "variational.trajectory")
 SOLVERS = ("variational.solve", "representation.solve", *PATHS, "mirror_flow")
@@ -302,8 +313,67 @@ PARTICULAR = [
             (([], []), (ValueError, "neurons must have shapes")),
             ((["1"], [0.0]), (TypeError, r"neurons\[0\] must be an array of real")),
             (([1.0], [np.nan]), (ValueError, r"neurons\[1\] contains nan")),
-            (([1.0], [0.0]), {CONVERGED, STALLED}),
+            (([1.0], [0.0]), (ValueError, "no unit responds")),
         ]
+    ),
+    # the estimator
+    *(
+        (ESTIMATOR, name, value, expected)
+        for name, stem in (("X", "X"), ("query", "X"), ("y", "y"))
+        for value, expected in (
+            (np.where(np.arange(5) == 1, np.nan, Y), (ValueError, f"{stem} contains NaN")),
+            (np.where(np.arange(5) == 1, np.inf, Y), (ValueError, f"{stem} contains infinity")),
+            (Y + 1j, (ValueError, "Complex data not supported")),
+            ([], (ValueError, "0 sample|inconsistent|empty")),
+            (
+                list("abcde"),
+                ((ValueError, TypeError), "convert string|unable to convert|y must be"),
+            ),
+            (np.ones((5, 2)), (ValueError, f"{stem} has 2 features|y should be a 1d array")),
+            (np.ones((5, 1, 1)), (ValueError, "dim 3|y should be a 1d array")),
+        )
+    ),
+    *(
+        (ESTIMATOR, name, make(value), SAME)
+        for name, value in (("X", X), ("y", Y), ("query", QUERY))
+        for make in (np.ndarray.tolist, pd.Series, lambda a: a[:, None][:, 0])
+    ),
+    (ESTIMATOR, "y", [*Y[:-1], None], (ValueError, "y contains nan")),
+    (ESTIMATOR, "y", None, (ValueError, "requires y to be passed")),
+    (ESTIMATOR, "X", X[:3], (ValueError, "inconsistent numbers of samples")),
+    (ESTIMATOR, "sample_weight", np.ones(3), (ValueError, "sample_weight must have shape")),
+    (ESTIMATOR, "sample_weight", -ONES, (ValueError, "sample_weight must not be negative")),
+    (ESTIMATOR, "sample_weight", 0 * ONES, (ValueError, "sample_weight .*zero everywhere")),
+    (ESTIMATOR, "sample_weight", None, NO_STATUS),
+    (ESTIMATOR, "sample_weight", 1e-200 * ONES, (ValueError, "ridge reaches 2.5e.199, beside")),
+    *(
+        (ESTIMATOR, "smoothing", value, (ValueError, "smoothing must be 'ridge', 'stopping' or"))
+        for value in ("spline", 3.0, True, ["ridge"], np.array(["ridge", "stopping"]))
+    ),
+    (ESTIMATOR, ("smoothing", "return_std"), (None, False), NO_STATUS),
+    (ESTIMATOR, "smoothing", None, (ValueError, "return_std=True needs smoothing")),
+    (ESTIMATOR, "smoothing", "stopping", (ValueError, "takes no different weights")),
+    *(
+        (ESTIMATOR, "amount", value, (TypeError, "amount must be a real number"))
+        for value in (None, 1j, [0.1], np.array([0.1, 0.2]), 10**400)
+    ),
+    *(
+        (ESTIMATOR, "amount", value, (ValueError, "amount must be"))
+        for value in ("aic", "0.1", np.nan, np.inf, -1.0, 0.0)
+    ),
+    *((ESTIMATOR, "amount", make(0.25), SAME) for make in (np.array, np.float32, torch.tensor)),
+    (ESTIMATOR, "return_std", "yes", (TypeError, "return_std must be True or False")),
+    *(
+        (ESTIMATOR, ("amount", "cv"), ("cv", value), expected)
+        for value, expected in (
+            (1, (ValueError, "cv must be at least 2")),
+            (True, (TypeError, "cv must be")),
+            (2.0, (TypeError, "cv must be")),
+            ("five", (TypeError, "cv must be")),
+            (None, (TypeError, "cv must be")),
+            ([], (ValueError, "cv must")),
+            (10**6, NO_STATUS),
+        )
     ),
     # the rest
     ("functionals.share_curvature", "right", -np.ones(5), (ValueError, "right . left must be pos")),

@@ -40,6 +40,8 @@ PARTICULAR: dict = {
     ("activations.of", "function_of_torch"): (torch.nn.functional.silu, {}),
     ("functionals.relu_cost", "h"): (mflib.variational.solve(X, Y, activation="abs"), {}),
     ("functionals.relu_cost", "tilt"): ((0.1, 0.4), {}),
+    ("sklearn.MirrorFlowRegressor", "smoothing"): ("stopping", {"sample_weight": np.ones(5)}),
+    ("sklearn.MirrorFlowRegressor", "query"): (np.array([-0.8, 0.1, 0.4, 0.7]), {}),
     ("ridges.stretched", "direction"): (np.array([[1.0, 2.0, 3.0]]), {}),
     ("ridges.cubic_kernel", "activation"): ("abs", {}),
     ("experiments.distance", "first"): (np.tan, {}),

@@ -13,7 +13,16 @@ from tools.notebooks import ROOT
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 RECIPES = dict(re.findall(r"^### (Add .*?)\n(.*?)(?=^##)", TEXT, re.MULTILINE | re.DOTALL))
 BLOCK = re.compile(r"^```(?:python|text|markdown)\n# (\S+), (.*?)\n(.*?)^```", re.M | re.S)
-COPIED = ["mflib", "tests", "tools", "chapters", "pyproject.toml", "references.bib", "CHANGELOG.md"]
+COPIED = [
+    "_ext",
+    "mflib",
+    "tests",
+    "tools",
+    "chapters",
+    "pyproject.toml",
+    "references.bib",
+    "CHANGELOG.md",
+]
 
 
 def place(text: str, where: str, block: str) -> str:

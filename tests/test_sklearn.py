@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils import estimator_checks as checks
 
 from mflib import activations, datasets, representation
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
@@ -26,6 +26,7 @@ RNG = np.random.default_rng(7)
 X = RNG.uniform(3.0, 11.0, 30).round(1)  # in no order, some of them twice or three times
 Y = 50 * np.sin(X) - 7 * X + 400 + 10 * RNG.normal(size=30)
 W = RNG.uniform(0.3, 2.0, 30)
+FEW = slice(12)
 QUERY = np.array([2.0, 3.7, 6.01, 9.3, 12.5])  # the ends are beyond the data
 
 
@@ -62,18 +63,32 @@ ONE_INPUT = {
 }
 
 
+SHORT = (  # the fit's own state, order and weights; all others see only what is passed around
+    checks.check_fit_idempotent,
+    checks.check_estimators_pickle,
+    checks.check_methods_sample_order_invariance,
+    checks.check_sample_weight_equivalence_on_dense_data,
+)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(
-    [FirstColumn(), FirstColumn(amount=0.01), FirstColumn(smoothing=None)],
+@checks.parametrize_with_checks(
+    [FirstColumn(amount=0.01)],
     expected_failed_checks=lambda _: ONE_INPUT,
 )
 def test_the_checks_of_estimators(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("model", [{}, {"smoothing": None}], ids=str)
+@pytest.mark.parametrize("check", SHORT, ids=lambda check: check.__name__)
+def test_the_checks_that_another_way_to_smooth_could_fail(check, model):
+    check("MirrorFlowRegressor", FirstColumn(**model))
+
+
 def test_the_checks_of_estimators_of_one_dimension():
     with pytest.warns(SkipTestWarning, match="requires input"):
-        check_estimator(MirrorFlowRegressor())
+        checks.check_estimator(MirrorFlowRegressor())
 
 
 # What is computed, against the solver in parameter space
@@ -113,7 +128,7 @@ def test_against_the_other_solver(activation, potential, density, support):
 @pytest.mark.parametrize("potential", [Quadratic(), QUARTIC], ids=repr)
 def test_a_path_against_the_other_solver(potential):
     x, y = X[:12], Y[:12]
-    fit = MirrorFlowRegressor("abs", potential, smoothing="stopping", amount=1e4).fit(x, y)
+    fit = MirrorFlowRegressor("abs", potential, smoothing="stopping", amount=1e3).fit(x, y)
     a, b = np.polyfit(x, y, 1)
     spread = np.std(y - a * x - b)
 
@@ -121,7 +136,7 @@ def test_a_path_against_the_other_solver(potential):
         return 2 * (t - x.min()) / np.ptp(x) - 1
 
     z = (y - a * x - b) / spread
-    path = representation.trajectory(inputs(x), z, [1e4], activation="abs", potential=potential)
+    path = representation.trajectory(inputs(x), z, [1e3], activation="abs", potential=potential)
     expected = a * QUERY + b + spread * path(inputs(QUERY))[0]
     np.testing.assert_allclose(fit.predict(QUERY), expected, rtol=1e-6)
 
@@ -139,16 +154,18 @@ def test_without_smoothing_means_of_repeated_inputs_are_met():
 @pytest.mark.parametrize("smoothing", ["ridge", "stopping", None])
 @pytest.mark.parametrize("potential", [None, QUARTIC, Hypentropy(1.0)], ids=repr)
 def test_units_do_not_matter_nor_does_a_line(smoothing, potential):
-    model = MirrorFlowRegressor("abs", potential, smoothing=smoothing, amount=300.0)
-    plain = model.fit(X, Y).predict(QUERY)
-    moved = model.fit(1e5 * X - 4e6, 1e-3 * Y + 8 * X - 90).predict(1e5 * QUERY - 4e6)
+    x, y = X[FEW], Y[FEW]
+    model = MirrorFlowRegressor("abs", potential, smoothing=smoothing, amount=30.0)
+    plain = model.fit(x, y).predict(QUERY)
+    moved = model.fit(1e5 * x - 4e6, 1e-3 * y + 8 * x - 90).predict(1e5 * QUERY - 4e6)
     np.testing.assert_allclose(moved, 1e-3 * plain + 8 * QUERY - 90, rtol=1e-7)
 
 
 @pytest.mark.parametrize("unit", [1e-300, 1e300])
 def test_any_unit_that_is_a_number(unit):
-    plain, std = MirrorFlowRegressor().fit(X, Y).predict(QUERY, return_std=True)
-    fit = MirrorFlowRegressor().fit(unit * X, unit / 100 * Y)
+    x, y = X[FEW], Y[FEW]
+    plain, std = MirrorFlowRegressor().fit(x, y).predict(QUERY, return_std=True)
+    fit = MirrorFlowRegressor().fit(unit * x, unit / 100 * y)
     far, std_far = fit.predict(unit * QUERY, return_std=True)
     np.testing.assert_allclose(far, unit / 100 * plain, rtol=1e-7)
     np.testing.assert_allclose(std_far, unit / 100 * std, rtol=1e-7)
@@ -168,47 +185,57 @@ def test_a_weight_of_two_is_worth_two_data(smoothing):
 
 @pytest.mark.parametrize("amount", ["gcv", "cv"])
 def test_the_unit_of_weights_does_not_matter(amount):
-    model = MirrorFlowRegressor(amount=amount)
-    curves = [model.fit(X, Y, c * W).predict(QUERY, return_std=True) for c in (1, 10)]
+    x, y, w = X[FEW], Y[FEW], W[FEW]
+    model = MirrorFlowRegressor(amount=amount, cv=2)
+    curves = [model.fit(x, y, c * w).predict(QUERY, return_std=True) for c in (1, 10)]
     np.testing.assert_allclose(*curves, rtol=1e-3)
-    even = [model.fit(X, Y, w).predict(QUERY, return_std=True) for w in (None, np.full(30, 3.0))]
+    even = [model.fit(x, y, w).predict(QUERY, return_std=True) for w in (None, np.full(12, 3.0))]
     np.testing.assert_allclose(*even, rtol=1e-3)
 
 
 # Standard errors
 
 
-@pytest.mark.parametrize("w", [None, W], ids=["unweighted", "weighted"])
-def test_standard_errors_against_differences(w):
+@pytest.mark.parametrize(
+    ("model", "w"),
+    [
+        ({"amount": 0.02}, None),
+        ({"amount": 0.02}, W[FEW]),
+        ({"smoothing": "stopping", "amount": 3e3}, None),
+    ],
+    ids=["ridge", "ridge, weighted", "stopping"],
+)
+def test_standard_errors_against_differences(model, w):
     """For x^2 predictions are linear in y: their derivative is a difference."""
-    model = MirrorFlowRegressor(amount=0.02)
-    fit = model.fit(X, Y, w)
-    places = np.concatenate([QUERY, X])
-    mean, std = fit.predict(places, return_std=True)
-    moved = [model.fit(X, Y + 10 * e, w).predict(places) - mean for e in np.eye(30)]
+    x, y = X[FEW], Y[FEW]
+    weights = np.ones(12) if w is None else w
+    model = MirrorFlowRegressor(**model)
+    places = np.concatenate([QUERY, x])
+    mean, std = model.fit(x, y, w).predict(places, return_std=True)
+    moved = [model.fit(x, y + 10 * e, w).predict(places) - mean for e in np.eye(12)]
     derivative = np.array(moved) / 10
-    weights = np.ones(30) if w is None else w
-    fit = model.fit(X, Y, w)
+    fit = model.fit(x, y, w)
     freedom = np.trace(derivative[:, 5:])
     assert fit.degrees_of_freedom_ == pytest.approx(freedom, rel=1e-6)
-    noise = np.sqrt(weights @ (Y - fit.predict(X)) ** 2 / (30 - freedom))
+    noise = np.sqrt(weights @ (y - fit.predict(x)) ** 2 / (12 - freedom))
     assert fit.noise_ == pytest.approx(noise, rel=1e-6)
     expected = noise * np.sqrt((derivative**2 / weights[:, None]).sum(axis=0))
     np.testing.assert_allclose(std, expected, rtol=1e-6)
 
 
-def test_noise_and_standard_errors_cover():
+@pytest.mark.parametrize("model", [{}, {"smoothing": "stopping", "amount": 1e5}], ids=str)
+def test_noise_and_standard_errors_cover(model):
     """Noise of known size is found, and two standard errors reach the truth nine times in ten."""
-    x, rng = np.linspace(0, 10, 200), np.random.default_rng(3)
+    x, rng = np.linspace(0, 10, 100), np.random.default_rng(3)
     found, covered = [], []
-    for _ in range(6):
-        y = np.sin(x) + 0.2 * rng.normal(size=200)
-        fit = MirrorFlowRegressor().fit(x, y)
+    for _ in range(4):
+        y = np.sin(x) + 0.2 * rng.normal(size=100)
+        fit = MirrorFlowRegressor(**model).fit(x, y)
         mean, std = fit.predict(x, return_std=True)
         found.append(fit.noise_)
         covered.append(np.abs(mean - np.sin(x)) < 2 * std)
-    assert np.mean(found) == pytest.approx(0.2, rel=0.05)
-    assert 0.85 < np.mean(covered) < 0.99
+    assert np.mean(found) == pytest.approx(0.2, rel=0.08)  # of 400 data: rel. error 0.04
+    assert 0.85 < np.mean(covered) < 0.995
 
 
 def test_many_standard_errors_come_in_slices(monkeypatch):
@@ -222,43 +249,41 @@ def test_many_standard_errors_come_in_slices(monkeypatch):
 
 
 def test_cross_validation_against_that_of_scikit_learn():
-    folds = KFold(5, shuffle=True, random_state=0)
-    chosen = MirrorFlowRegressor(amount="cv").fit(X, Y).amount_
+    x, y = X[:15], Y[:15]
+    folds = KFold(3, shuffle=True, random_state=0)
+    chosen = MirrorFlowRegressor(amount="cv", cv=3).fit(x, y).amount_
 
     def score(amount):
         model = MirrorFlowRegressor(amount=amount)
-        errors = cross_val_predict(model, X, Y, cv=folds) - Y
+        errors = cross_val_predict(model, x, y, cv=folds) - y
         return errors @ errors
 
-    others = chosen * 10.0 ** np.array([-3, -1, -0.5, -0.25, 0.25, 0.5, 1, 3])
+    others = chosen * 10.0 ** np.array([-3, -1, -0.25, 0.25, 1, 3])
     assert score(chosen) <= min(map(score, others)) * (1 + 1e-9)
-    same = MirrorFlowRegressor(amount="cv", cv=list(folds.split(X))).fit(X, Y)
+    same = MirrorFlowRegressor(amount="cv", cv=list(folds.split(x))).fit(x, y)
     assert same.amount_ == pytest.approx(chosen)
-    assert MirrorFlowRegressor(amount="cv", cv=3).fit(X, Y).amount_ > 0
 
 
 @pytest.mark.parametrize("amount", ["gcv", "cv"])
 def test_time_is_chosen_as_well(amount):
-    x = np.linspace(0, 6, 60)
+    x = np.linspace(0, 6, 24)
     truth = np.sin(x)
-    y = truth + 0.2 * np.random.default_rng(1).normal(size=60)
+    y = truth + 0.1 * np.random.default_rng(1).normal(size=24)
     error = {}
     for smoothing in ("ridge", "stopping"):
-        fit = MirrorFlowRegressor(smoothing=smoothing, amount=amount).fit(x, y)
+        fit = MirrorFlowRegressor(smoothing=smoothing, amount=amount, cv=2).fit(x, y)
         error[smoothing] = np.sqrt(np.mean((fit.predict(x) - truth) ** 2))
     assert error["stopping"] < 1.2 * error["ridge"] < 0.1
     assert 1 < fit.amount_ < 1e10
 
 
-def test_noise_is_never_interpolated():
-    """Plain GCV takes the interpolant of several of these for the best."""
-    freedom = []
-    for seed in range(15):
-        rng = np.random.default_rng(seed)
-        x = rng.uniform(0, 1, 20)
-        y = np.sin(4 * x) + 0.3 * rng.normal(size=20)
-        freedom.append(MirrorFlowRegressor().fit(x, y).degrees_of_freedom_)
-    assert max(freedom) < 17 and np.median(freedom) < 7
+@pytest.mark.parametrize("seed", [52, 61, 70, 76])
+def test_noise_is_not_interpolated(seed):
+    """Plain GCV spends 6.8 to 10 degrees of freedom on these ten data."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 1, 10)
+    y = np.sin(4 * x) + 0.3 * rng.normal(size=10)
+    assert MirrorFlowRegressor().fit(x, y).degrees_of_freedom_ < 5
 
 
 # In natural units, with no argument
@@ -274,7 +299,7 @@ def smoothing_spline(x, y):
 def test_forty_temperatures_by_year():
     rng = np.random.default_rng(5)
     ratios = []
-    for _ in range(6):
+    for _ in range(3):
         years = rng.choice(np.arange(1980, 2021), 40)  # unsorted, with repeats
         truth = 14_000 + 20 * (years - 1980) + 250 * np.sin((years - 1980) / 7)
         values = truth + 100 * rng.normal(size=40)
@@ -287,25 +312,26 @@ def test_forty_temperatures_by_year():
 
 
 def natural_units():
-    """Five data sets that come with mflib and with scikit-learn, as they are."""
-    iris, tumours = shipped.load_iris(), shipped.load_breast_cancer()
-    patients = shipped.load_diabetes(scaled=False)
+    """Four data sets that come with mflib and with scikit-learn, in their units."""
+    tumours, patients = shipped.load_breast_cancer(), shipped.load_diabetes(scaled=False)
     return {
         "titanium": datasets.titanium(),
         "motorcycle": datasets.motorcycle(),
-        "petals": (iris.data[:, 2], iris.data[:, 3]),  # length, width in cm
-        "diabetes": (patients.data[:, 2], patients.target),  # body mass index, progression
-        "tumours": (tumours.data[:, 0], tumours.data[:, 3]),  # radius, area
+        "diabetes": (patients.data[::4, 2], patients.target[::4]),  # body mass index, progression
+        "tumours": (tumours.data[::5, 0], tumours.data[::5, 3]),  # radius, area
     }
 
 
 @pytest.mark.parametrize("name", natural_units())
 def test_shipped_data_in_their_units(name):
     x, y = natural_units()[name]
-    folds = KFold(5, shuffle=True, random_state=0)
-    ours = cross_val_predict(MirrorFlowRegressor(), x, y, cv=folds) - y
-    theirs = [smoothing_spline(x[a], y[a])(x[b]) - y[b] for a, b in folds.split(x)]
-    assert np.linalg.norm(ours) < 1.1 * np.linalg.norm(np.concatenate(theirs))
+    ours, theirs = [], []
+    for train, test in KFold(3, shuffle=True, random_state=0).split(x):
+        known = x[train]  # to extrapolate is another matter
+        test = test[(known.min() <= x[test]) & (x[test] <= known.max())]
+        ours.append(MirrorFlowRegressor().fit(known, y[train]).predict(x[test]) - y[test])
+        theirs.append(smoothing_spline(known, y[train])(x[test]) - y[test])
+    assert np.linalg.norm(np.concatenate(ours)) < 1.1 * np.linalg.norm(np.concatenate(theirs))
 
 
 # At home in scikit-learn
@@ -341,13 +367,14 @@ def test_clones_and_pickles():
 
 
 def test_a_grid_of_potentials():
-    potentials = [Quadratic(), QUARTIC, Hypentropy(10.0)]
+    potentials = [Quadratic(), Hypentropy(10.0)]
+    x, y = X[:15], Y[:15]
     grid = {"potential": potentials, "activation": ["relu", "abs"]}
-    folds = KFold(5, shuffle=True, random_state=1)
-    search = GridSearchCV(MirrorFlowRegressor(amount=0.02), grid, cv=folds).fit(X, Y)
+    folds = KFold(3, shuffle=True, random_state=1)
+    search = GridSearchCV(MirrorFlowRegressor(amount=0.02), grid, cv=folds).fit(x, y)
     assert search.best_params_["potential"] in potentials
     scores = [
-        cross_val_score(MirrorFlowRegressor(a, p, amount=0.02), X, Y, cv=folds).mean()
+        cross_val_score(MirrorFlowRegressor(a, p, amount=0.02), x, y, cv=folds).mean()
         for a in grid["activation"]
         for p in potentials
     ]

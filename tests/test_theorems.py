@@ -7,7 +7,7 @@ from scipy import stats
 
 import mflib
 from mflib import datasets, experiments, representation, variational
-from mflib.potentials import Hypentropy, Quadratic, Regularized
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from tests.problems import DENSITIES, LIMIT, UNSCALED, X, Y
 
 SCALED = UNSCALED | {"hypentropy": Regularized(Hypentropy(1), 1)}
@@ -276,6 +276,39 @@ def test_from_random_output_weights_nonlinearity_is_of_order_minus_one():
     ]
     exponent = experiments.fit_exponent(widths, means).exponent
     assert exponent == pytest.approx(-1, abs=0.2)
+
+
+@pytest.mark.parametrize("activation", ["abs", "relu"])
+def test_the_rate_under_an_unscaled_potential_is_that_of_its_metric(activation):
+    """With phi'' = 1 + c |u|^(1/4) nonlinearity is of order n^(-1/4), above sampling."""
+    x, grid = np.array([-0.8, 0.0, 0.8]), np.linspace(-1, 1, 101)
+    psi = Power(2.25)
+
+    def seen_from(n):  # n^2 phi(. / n), up to a factor
+        return Regularized(psi, n**0.25)
+
+    def off(n):
+        net = mflib.ShallowNetwork(n, activation=activation, seed=0)
+        run = mflib.mirror_flow(net, x, MILD, potential=seen_from(1), loss_target=1e-26)
+        assert run.status is mflib.FlowStatus.CONVERGED
+        own = experiments.lazy_limit(net, x, MILD, potential=seen_from(n))
+        return np.abs(run.network(grid).numpy() - own(grid).numpy()).max()
+
+    units = np.tile([1.0, -1.0], 200), (np.arange(400) + 0.5) / 200 - 1
+    problem = {"activation": activation, "neurons": units}
+    square = representation.solve(x, MILD, **problem)
+
+    def departs(n):
+        other = representation.solve(x, MILD, potential=seen_from(n), **problem)
+        return np.abs(other(grid) - square(grid)).max()
+
+    # Networks end at the answer for n^2 phi(. / n), which is n^(-1/4) from that for x^2.
+    for distance, widths, order in (
+        (off, [100, 1000, 10_000], -2),
+        (departs, [1e6, 1e8, 1e10], -0.25),
+    ):
+        exponent = experiments.fit_exponent(widths, [distance(n) for n in widths]).exponent
+        assert exponent == pytest.approx(order, rel=0.05)
 
 
 def test_the_output_bias_may_move_further_than_all_other_parameters():

@@ -5,11 +5,12 @@ import pytest
 from scipy import linalg, stats
 
 from mflib import _collocation, representation, variational
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.variational import TrajectoryStatus
+from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
+from mflib.variational import TrajectoryStatus, _response
 from mflib.variational._contour import talbot
+from mflib.variational._panels import smooth_panels
 from mflib.variational._radau import RadauPath
-from tests.problems import DENSITIES, SCALED, X, Y
+from tests.problems import DENSITIES, SCALED, Lopsided, X, Y
 
 QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
 REPEATED = np.array([0.63, -0.71, 0.63, -0.32, 0.63])
@@ -28,15 +29,16 @@ def noisy(m: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     [
         ("relu", POWER_4, "uniform", X),
         ("abs", POWER_4, "skewed", REPEATED),
-        ("abs", Hypentropy(0.5), "normal", X),
+        ("abs", Hypentropy(0.5), "normal", X[:3]),
         ("leaky_relu", SCALED["power 3"], "uniform", REPEATED[2:4]),
+        ("abs", Lopsided(), "uniform", X[:2]),
         ("relu", Quadratic(), "normal", REPEATED),
         ("abs", Quadratic(), "skewed", X[:2]),
         ("relu", Quadratic(), "uniform", X[:1]),
     ],
 )
 def test_it_is_the_path_of_the_dense_solver(activation, potential, density, x):
-    y, times = Y[: len(x)], [0.0, 0.7, 200.0]
+    y, times = Y[: len(x)], [0.0, 0.7, 60.0]
     model = {"activation": activation, "potential": potential, "density": DENSITIES[density]}
     path = variational.trajectory(x, y, times, rtol=1e-8, **model)
     other = representation.trajectory(x, y, times, rtol=1e-9, **model)
@@ -61,7 +63,7 @@ def test_derivatives_are_those_of_the_function():
 @pytest.mark.parametrize("potential", [Quadratic(), POWER_4], ids=repr)
 def test_it_ends_at_the_solution(potential):
     model = {"activation": "abs", "potential": potential}
-    path = variational.trajectory(X, Y, [30.0, 1e9], rtol=1e-6, **model)
+    path = variational.trajectory(X, Y, [30.0, 1e9], rtol=1e-5, **model)
     solution = variational.solve(X, Y, **model)
     np.testing.assert_allclose(path(QUERY)[1], solution(QUERY), rtol=0, atol=1e-8)
     assert path.cost[1] == pytest.approx(solution.cost, rel=1e-8)
@@ -105,8 +107,8 @@ def differences(query, times, x, y, **model) -> np.ndarray:
     ],
 )
 def test_the_derivative_in_the_targets(activation, potential, x):
-    times, y = [0.0, 3.0, 60.0], Y[: len(x)]
-    model = {"activation": activation, "potential": potential, "rtol": 1e-7}
+    times, y = [0.0, 1.0, 8.0], Y[: len(x)]
+    model = {"activation": activation, "potential": potential, "rtol": 1e-6}
     path = variational.trajectory(x, y, times, **model)
     inputs = np.concatenate([QUERY[::2], x])
     expected = differences(inputs, times, x, y, **model)
@@ -128,13 +130,13 @@ def test_degrees_of_freedom_of_the_quadratic_are_those_of_the_kernel():
 
 
 def test_probes_agree_with_the_exact_trace_up_to_their_error():
-    x, y = noisy(60)
-    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-5}
-    exact = variational.trajectory(x, y, [10.0, 300.0], probes=0, **model)
-    drawn = variational.trajectory(x, y, [10.0, 300.0], probes=16, **model)
+    x, y = noisy(45)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-4}
+    exact = variational.trajectory(x, y, [10.0, 100.0], probes=0, **model)
+    drawn = variational.trajectory(x, y, [10.0, 100.0], probes=8, **model)
     off = np.abs(drawn.degrees_of_freedom - exact.degrees_of_freedom)
     assert (off < 5 * drawn.degrees_of_freedom_error + 1e-6).all()
-    assert (exact.degrees_of_freedom_error < 1e-4).all()
+    assert (exact.degrees_of_freedom_error < 1e-3).all()
     assert (off > 0).all() and (off < 0.05).all()
 
 
@@ -149,8 +151,8 @@ def test_gcv_smooths_and_does_not_interpolate():
 
 
 def test_steps_grow_with_the_logarithm_of_time():
-    x, y = noisy(40)
-    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-4}
+    x, y = noisy(20)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-2}
     paths = [variational.trajectory(x, y, [time], **model) for time in (1e2, 1e4, 1e6)]
     counts = [len(path._path.taken) for path in paths]
     assert all(path.status is COMPLETED for path in paths)
@@ -159,10 +161,10 @@ def test_steps_grow_with_the_logarithm_of_time():
 
 
 def test_the_error_is_honest():
-    x, y = noisy(20)
+    x, y = noisy(10)
     model = {"activation": "abs", "potential": POWER_4}
-    exact = variational.trajectory(x, y, [10.0, 1e3], rtol=1e-9, **model).values
-    path = variational.trajectory(x, y, [10.0, 1e3], rtol=1e-4, **model)
+    exact = variational.trajectory(x, y, [10.0, 100.0], rtol=1e-7, **model).values
+    path = variational.trajectory(x, y, [10.0, 100.0], rtol=1e-4, **model)
     assert np.abs(path.values - exact).max() < path.error < 0.1
 
 
@@ -176,7 +178,7 @@ def test_the_defect_sees_a_wrong_velocity(monkeypatch):
 
 def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
     monkeypatch.setattr(_collocation, "_MOST_STEPS", 10)
-    path = variational.trajectory(X, Y, [1.0, 10.0, 1e5], potential=POWER_4, rtol=1e-5)
+    path = variational.trajectory(X[:3], Y[:3], [1.0, 10.0, 1e5], potential=POWER_4, rtol=1e-5)
     assert path.status is STALLED
     rows = (path.loss, path.cost, path(QUERY), path.multipliers, path.values, path.derivative(X))
     for row in (*rows, path.degrees_of_freedom, path.jacobian(X)):
@@ -185,17 +187,67 @@ def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
 
 
 def test_a_conjugate_without_an_integral_stalls():
-    path = variational.trajectory(
-        [0.3], [10.0], [1.0, 1e3], potential=Hypentropy(1.0), density=stats.t(5), rtol=1e-4
-    )
+    """sinh has a mean under the normal density, and none under Student's."""
+    model = {"potential": Hypentropy(1.0), "rtol": 1e-2}
+    light = variational.trajectory([0.3], [10.0], [1.0], density=stats.norm(), **model)
+    heavy = variational.trajectory([0.3], [10.0], [1.0], density=stats.t(5), **model)
+    assert light.status is COMPLETED
+    assert heavy.status is STALLED
+    assert np.isnan([heavy.error, heavy.defect, *heavy.loss, *heavy.degrees_of_freedom]).all()
+    assert np.isnan(heavy.jacobian(QUERY)).all()
+
+
+class Bounded(Potential):
+    """sqrt(1 + x^2), whose gradient stays in (-1, 1): h(0.3) cannot exceed some bound."""
+
+    def value(self, x):
+        return (1 + x**2) ** 0.5
+
+    def gradient(self, x):
+        return x * (1 + x**2) ** -0.5
+
+    def hessian(self, x):
+        return (1 + x**2) ** -1.5
+
+
+def test_what_no_multiplier_reaches_stalls():
+    times, model = [0.1, 1e3], {"potential": Bounded(), "activation": "abs", "rtol": 1e-3}
+    path = variational.trajectory([0.3], [5.0], times, **model)
     assert path.status is STALLED
+    assert np.isfinite(path.values[0]) and np.isnan(path.values[1])
+    assert variational.trajectory([0.3], [0.1], times, **model).status is COMPLETED
+
+
+def test_a_tail_that_decays_slowly_is_followed():
+    """The first panels cut it; the finest quadratures and panels farther out see the same."""
+    model = {"potential": Hypentropy(1.0), "density": stats.laplace(0, 0.3), "rtol": 1e-4}
+    path = variational.trajectory([0.3], [5.0], [1.0], **model)
+    other = representation.trajectory([0.3], [5.0], [1.0], **model)
+    assert path.status is COMPLETED
+    near = smooth_panels(model["density"]).edges
+    assert path._path.model.dual.panels.edges[-1] > near[-1]
+    np.testing.assert_allclose(path(QUERY), other(QUERY), rtol=0, atol=1e-5)
+
+
+def test_an_extrapolation_that_is_cut_off_is_told(monkeypatch):
+    """Halves of a step make up for it."""
+    x, y, model = REPEATED[:3], Y[:3], {"activation": "abs", "potential": POWER_4, "rtol": 1e-3}
+    exact = variational.trajectory(x, y, [8.0], **model).degrees_of_freedom
+    monkeypatch.setattr(_response, "_MOST", 2)
+    off = []
+    for halvings in (0, 3):
+        monkeypatch.setattr(_response, "_MOST_HALVINGS", halvings)
+        path = variational.trajectory(x, y, [8.0], **model)
+        off.append(np.abs(path.degrees_of_freedom - exact).max())
+        assert off[-1] < path.degrees_of_freedom_error.max()
+    assert off[0] > 1e-3 > 5 * off[1]
 
 
 def test_progress_is_printed_when_asked_for(capsys):
-    model = {"potential": POWER_4, "rtol": 1e-5}
-    variational.trajectory(X, Y, [1e3], **model)
+    model = {"potential": POWER_4, "rtol": 1e-3}
+    variational.trajectory(X, Y, [1e5], **model)
     assert not capsys.readouterr().out
-    variational.trajectory(X, Y, [1e3], progress=True, **model)
+    variational.trajectory(X, Y, [1e5], progress=True, **model)
     assert capsys.readouterr().out.startswith("step 10: time ")
 
 
@@ -211,3 +263,10 @@ def test_small_targets(potential, scale):
 def test_extreme_times(time):
     path = variational.trajectory(X, Y, [time])
     np.testing.assert_allclose(path.values[0], Y if time > 1 else 0 * Y, rtol=0, atol=1e-10)
+
+
+def test_what_belongs_elsewhere_is_refused():
+    with pytest.raises(ValueError, match="x must have one input per data point, got 2; use rep"):
+        variational.trajectory([[0.1, 0.2]], [1.0], [1.0])
+    with pytest.raises(ValueError, match="probes must be 0 or at least 2"):
+        variational.trajectory([0.1], [1.0], [1.0], probes=1)

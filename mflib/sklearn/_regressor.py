@@ -54,7 +54,9 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         degrees of freedom for each [2]_, lest it interpolate noise; but where the error of leaving
         one out could be smaller by a fifth, that decides.
     cv : int or splitter of scikit-learn
-        For ``amount="cv"``; a number stands for so many shuffled folds with a fixed seed.
+        For ``amount="cv"``; a number stands for so many shuffled folds with a fixed seed. To
+        choose a time this follows one path for each fold, a search by hand one for each fold and
+        each time.
 
     Attributes
     ----------
@@ -131,7 +133,7 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         """
         smooth, amount = self._checked_smoothing()
         column, y = validate_data(self, _column(X), y, dtype=np.float64, y_numeric=True)
-        data = _counted(_only(column), np.asarray(y, dtype=np.float64), sample_weight)
+        data = _counted(_only(column), finite_array("y", y), sample_weight)
         x, targets, w = data
         self._scaled = scaled = Scaled.of(x, targets, w, smooth.model["density"])
         self.amount_, self.solution_ = amount, None
@@ -211,30 +213,34 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
             "potential": self.potential,
             "density": densities.of(self.density),
         }
-        if self.smoothing not in (*SMOOTHERS, None):
+        named = isinstance(self.smoothing, str) and self.smoothing in SMOOTHERS
+        if not named and self.smoothing is not None:
             raise ValueError(
                 f"smoothing must be 'ridge', 'stopping' or None, got {self.smoothing!r}."
             )
         if self.smoothing is None:
             return Interpolation(model), None
         smooth = SMOOTHERS[self.smoothing](model)
-        if self.amount in ("gcv", "cv"):
-            return smooth, self.amount
         if isinstance(self.amount, str):
-            raise ValueError(f"amount must be 'gcv', 'cv' or a number, got {self.amount!r}.")
+            if self.amount not in ("gcv", "cv"):
+                raise ValueError(f"amount must be 'gcv', 'cv' or a number, got {self.amount!r}.")
+            return smooth, self.amount
         cure = "it is a ridge or a time; 'gcv' chooses one"
         return smooth, number("amount", self.amount, above=0.0, cure=cure)
 
     def _cross_validated(self, smooth: Any, x: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
         """Choose the amount of least error on data that the fits have not seen."""
         folds = self.cv
-        if isinstance(folds, int | np.integer):
+        if isinstance(folds, str) or not (hasattr(folds, "split") or np.iterable(folds)):
             parts = min(count("cv", folds, least=2), len(x))
             folds = KFold(parts, shuffle=True, random_state=0)
+        splits = list(check_cv(folds).split(x[:, None], y))
+        if not splits:
+            raise ValueError(f"cv must split the data at least once, got {self.cv!r}.")
 
         def score(amounts: np.ndarray) -> np.ndarray:
             total = np.zeros(len(amounts))
-            for train, test in check_cv(folds).split(x[:, None], y):
+            for train, test in splits:
                 part = Scaled.of(x[train], y[train], w[train], smooth.model["density"])
                 t = part.inputs(x[test])
                 h = smooth.curves(part, amounts, len(x), t) if part.bent else 0.0 * amounts[:, None]

@@ -45,7 +45,9 @@ _ODD = (
 
 
 def draw_hostile(rng) -> Problem:
-    name = draws.choose(rng, [name for name in CALLS if CALLS[name][1]])
+    # scikit-learn reads arrays by rules of its own: tests/test_hostile_input.py has the rows
+    names = [name for name in CALLS if CALLS[name][1] and not name.startswith("sklearn")]
+    name = draws.choose(rng, names)
     argument = draws.choose(rng, CALLS[name][1])
     good = CALLS[name][1][argument]
     pool = draws.choose(rng, _fitting(argument, good))
