@@ -138,7 +138,8 @@ def _ended(steps: Steps, loss_target: float, max_time: float, count: int) -> Flo
     if loss <= loss_target:
         return FlowStatus.CONVERGED
     if steps.time >= max_time:
-        return FlowStatus.ROUNDING if steps.at_rest else FlowStatus.MAX_TIME
+        at_rest = steps.at_rest or steps.sliding.flow.is_rounding(steps.at)
+        return FlowStatus.ROUNDING if at_rest else FlowStatus.MAX_TIME
     if stuck_loss > loss_target and loss <= 1.001 * stuck_loss:
         return FlowStatus.STALLED
     return FlowStatus.MAX_STEPS if count >= MAX_STEPS else None
