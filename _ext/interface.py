@@ -3,6 +3,7 @@
 Classes that only the library makes show no arguments: enumerations, and those with private ones.
 An enumeration shows what each of its members means and, if it is bad news, the cure: its value.
 Fields of named tuples are described under Attributes, not once more as "Alias for field number 0".
+What scikit-learn adds to each estimator refers to its own pages, which are not here.
 """
 
 import re
@@ -23,7 +24,8 @@ def hide_arguments(
 def skip_fields(
     app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
 ) -> bool | None:
-    return True if type(thing).__name__ == "_tuplegetter" else None
+    routed = name.startswith("set_") and name.endswith("_request")  # scikit-learn's own
+    return True if routed or type(thing).__name__ == "_tuplegetter" else None
 
 
 def explain_members(

@@ -539,7 +539,7 @@ def normal_layer(weight: float = 1.0, bias: float = 1.0) -> Layer:
     Returns
     -------
     Layer
-        A ``density`` for :class:`~mflib.ShallowNetwork`, :mod:`mflib.variational` and
+        A ``density`` for :class:`~mflib.networks.ShallowNetwork`, :mod:`mflib.variational` and
         :mod:`mflib.representation`, of one input and a piecewise linear activation.
 
     Raises
