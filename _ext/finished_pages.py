@@ -19,6 +19,9 @@ REPAIRS = {
     'role="doc-biblioentry"': 'role="listitem"',
     # pandas: the corner of a table is the head of nothing
     "<th></th>": "<td></td>",
+    # theme: what opens the pages below one has no name
+    '<summary><span class="toctree-toggle"': '<summary aria-label="pages below">'
+    '<span class="toctree-toggle"',
     # theme: the book's title stands in no landmark
     '<div id="pst-primary-sidebar"': '<div role="region" aria-label="Book" id=pst-primary-sidebar',
 }

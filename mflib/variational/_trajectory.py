@@ -217,9 +217,9 @@ def trajectory(
 
     .. math::
 
-        \frac{d\lambda_i}{dt} = -\frac1m \bigl( h_\lambda(x_i) - y_i \bigr), \quad
-        \lambda(0) = 0, \qquad
-        h_\lambda(x) = \int (\varphi')^{-1}\bigl( \textstyle\sum_i \lambda_i\,
+        \frac{d\lambda_i}{dt} &= -\frac1m \bigl( h_\lambda(x_i) - y_i \bigr), \qquad
+        \lambda(0) = 0, \\
+        h_\lambda(x) &= \int (\varphi')^{-1}\bigl( \textstyle\sum_i \lambda_i\,
         \sigma_s(w x_i - b) \bigr)\, \sigma_s(w x - b)\, d\mu(w, b),
 
     as :func:`mflib.representation.trajectory` does, with which it agrees; a step costs O(m), and
