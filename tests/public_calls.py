@@ -223,7 +223,7 @@ CALLS = REGISTERED | {
     "experiments.risk": (experiments.risk, {"fit": SOLUTION, "truth": np.sin, "x": X}),
     "experiments.regression_trial": (
         experiments.regression_trial,
-        {"m": 30, "seed": 3, "potential": MODEL["potential"], "truth": np.sin, "noise": 0.3},
+        {"m": 30, "seed": 3, "potential": MODEL["potential"], "truth": np.sin, "noise": 0.5},
     ),
     "experiments.trial": (
         experiments.trial,

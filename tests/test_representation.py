@@ -645,7 +645,7 @@ def test_data_on_one_side_of_all_kinks_must_be_on_a_line():
     with pytest.raises(ValueError, match=message):
         representation.solve(x, y)
     near = representation.solve(x, y, ridge=1e-6)  # approached, they need not be
-    np.testing.assert_allclose(near(x), variational.solve(x, y, ridge=1e-6)(x), rtol=1e-6)
+    np.testing.assert_allclose(near(x), variational.solve(x, y, ridge=1e-6)(x), rtol=1e-4)
     with pytest.raises(ValueError, match=message):
         representation.trajectory(x, y, [1.0])
     assert representation.solve([-0.5, 1.5, 2.0, 3.0], y[[0, 0, 0, 0]]).status is Status.CONVERGED
