@@ -233,3 +233,7 @@ def test_a_normal_of_scipy_is_pickled_as_what_it_is():
     again = pickle.loads(pickle.dumps(densities.of(mixture)))
     np.testing.assert_array_equal(again.pdf(t), mixture.pdf(t))
     np.testing.assert_array_equal(pickle.loads(cloudpickle.dumps(mixture)).pdf(t), mixture.pdf(t))
+
+
+def test_a_density_without_a_name_is_shown_as_it_is():
+    assert "Named" in repr(densities.Defined("Named", "Named"))

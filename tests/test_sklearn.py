@@ -479,3 +479,11 @@ def test_without_scikit_learn_the_extra_is_named():
     assert (
         'ImportError: mflib.sklearn needs scikit-learn: pip install "mflib[sklearn]"' in run.stderr
     )
+
+
+def test_beyond_a_thousand_data_the_solver_chooses():
+    x = np.linspace(0, 1, 1200)
+    y = np.sin(6 * x) + 0.3 * np.random.default_rng(0).standard_normal(1200)
+    model = MirrorFlowRegressor().fit(x, y)
+    assert np.sqrt(np.mean((model.predict(x) - np.sin(6 * x)) ** 2)) < 0.05
+    assert 3 < model.degrees_of_freedom_ < 30

@@ -183,3 +183,15 @@ def test_bad_ridge(ridge, error, says):
 def test_repeats_without_a_ridge(ridge):
     with pytest.raises(ValueError, match=r"x contains 0.1 more than once; .*a positive ridge"):
         variational.solve([0.1, 0.1, 0.7], [1.0, 2.0, 3.0], ridge=ridge)
+
+
+@pytest.mark.parametrize(
+    "density", [stats.t(2.5), stats.t(3), stats.lognorm(1.5)], ids=["t2.5", "t3", "lognorm"]
+)
+def test_one_datum_under_heavy_tails_has_a_closed_form(density):
+    """With K = E[(wx - b)^2] / 2 the ridge R leaves K / (K + R) of the target."""
+    x, R = 0.3, 0.5
+    h = variational.solve([x], [2.0], activation="abs", density=density, ridge=R)
+    K = 0.5 * (x**2 + density.moment(2))
+    assert h.status is Status.CONVERGED
+    np.testing.assert_allclose(h(x), 2 * K / (K + R), rtol=1e-7)

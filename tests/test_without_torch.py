@@ -1,14 +1,17 @@
 """Where Torch is not installed the solvers work, pickles open, and what trains says what to do."""
 
+import builtins
 import pickle
+import runpy
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
-from mflib import activations, densities, representation, variational
+from mflib import _torch, activations, densities, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 
 X, Y = np.array([-0.6, -0.1, 0.3, 0.7]), np.array([0.5, -1.0, 0.2, 1.5])
@@ -190,3 +193,19 @@ def test_pickles_are_small():
     """A result has what it needs, and no table of the quadrature for each datum."""
     for result in solved():
         assert len(pickle.dumps(result)) < 300_000
+
+
+@pytest.mark.parametrize("missing", ["torch", "other"])
+def test_only_a_missing_torch_is_explained(monkeypatch, missing):
+    """What Torch itself lacks is its own matter."""
+
+    def without(name, *rest):
+        if name == "torch":
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return original(name, *rest)
+
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        runpy.run_path(_torch.__file__)
+    assert ("mflib[train]" in str(caught.value)) == (missing == "torch")
