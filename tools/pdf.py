@@ -150,8 +150,8 @@ def print_pdf(document: Path, target: Path, browser: str) -> int:
             raise SystemExit("\n".join(faults))
         save = partial(page.pdf, prefer_css_page_size=True, print_background=True)
         numbers: dict[str, int] = {}
-        # For the numbers, with them, and once more if they moved a page.
-        for whole in (False, True, True):
+        # For the numbers, with them, and again as long as they move a page.
+        for whole in (False, *5 * (True,)):
             save(path=target, tagged=whole, outline=whole)
             shown, numbers = numbers, page_numbers(target)
             if shown == numbers:
