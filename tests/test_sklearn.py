@@ -71,6 +71,7 @@ SHORT = (  # the fit's own state, order and weights; all others see only what is
 )
 
 
+# scikit-learn warns of each of its checks that does not apply, and skips it
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @checks.parametrize_with_checks(
     [FirstColumn(amount=0.01)],
