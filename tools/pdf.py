@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -44,6 +43,7 @@ TYPESET = """async () => {
         faults.push("Something is wider than the paper");
     return faults;
 }"""
+PRINT: dict[str, Any] = {"prefer_css_page_size": True, "print_background": True}
 FILL_IN = """pages => {
     for (const number of document.querySelectorAll(".page-number"))
         number.textContent = pages[number.dataset.of];
@@ -56,7 +56,7 @@ FILL_IN = """pages => {
 def bind(html: Path, target: Path) -> None:
     """Write one document: a title page, a table of contents and all pages of the book."""
     contents = list(table_of_contents(html))
-    names = {page: page.stem for _, page in contents}
+    names = {page: name_of(page, html) for _, page in contents}
     folder = target.parent
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["css_string"] = lambda text: json.dumps(text, ensure_ascii=False)
@@ -69,6 +69,11 @@ def bind(html: Path, target: Path) -> None:
     )
     folder.mkdir(exist_ok=True)
     target.write_text(document, "utf-8")
+
+
+def name_of(page: Path, html: Path) -> str:
+    """Return a name that no other page has: api-flow for chapters/api/flow.html."""
+    return "-".join(page.relative_to(html.resolve()).with_suffix("").parts[1:])
 
 
 def table_of_contents(html: Path) -> Iterator[tuple[str, Path]]:
@@ -141,22 +146,25 @@ def read(page: Path) -> BeautifulSoup:
 def print_pdf(document: Path, target: Path, browser: str) -> int:
     """Print with page numbers in the table of contents; return how many pages there are."""
     with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=browser, args=FLAGS).new_page()
-        page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
-        page.set_default_timeout(1000 * SECONDS)
-        page.emulate_media(media="print")
-        page.goto(document.as_uri())
-        if faults := page.evaluate(TYPESET):
-            raise SystemExit("\n".join(faults))
-        save = partial(page.pdf, prefer_css_page_size=True, print_background=True)
+        window = playwright.chromium.launch(executable_path=browser, args=FLAGS)
         numbers: dict[str, int] = {}
-        # For the numbers, with them, and again as long as they move a page.
-        for whole in (False, *5 * (True,)):
-            save(path=target, tagged=whole, outline=whole)
+        # For the numbers, with them, and once more if they moved a page. Each time it is loaded
+        # anew: a heading at the foot of a page may move each time that the same is printed.
+        for _ in range(3):
+            page = window.new_page()
+            page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
+            page.set_default_timeout(1000 * SECONDS)
+            page.emulate_media(media="print")
+            page.goto(document.as_uri())
+            if faults := page.evaluate(TYPESET):
+                raise SystemExit("\n".join(faults))
+            if numbers:
+                page.evaluate(FILL_IN, numbers)
+            page.pdf(path=target, tagged=True, outline=True, **PRINT)
+            page.close()
             shown, numbers = numbers, page_numbers(target)
             if shown == numbers:
                 return len(PdfReader(target).pages)
-            page.evaluate(FILL_IN, numbers)
         raise SystemExit("The page numbers in the table of contents do not settle")
 
 
