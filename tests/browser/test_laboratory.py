@@ -363,8 +363,17 @@ def training_errors(widths, loss_target=1e-7, scripts=SCRIPTS) -> list[float]:
     return errors
 
 
+def follows(errors: list[float]) -> bool:
+    """Tell whether the page takes Python's steps, but for a rare one on the edge of acceptance.
+
+    Rounding alone may refuse such a step: then the two differ by what each is allowed, rtol.
+    """
+    return np.median(errors) < 1e-6 and max(errors) < 2e-3
+
+
 def test_training_follows_mirror_flow():
-    assert max(training_errors((20, 60, 500, 5000))) < 1e-3
+    errors = training_errors((20, 60, 500, 5000))
+    assert follows(errors), errors
 
 
 def test_kinks_of_narrow_networks_move():
@@ -460,7 +469,7 @@ def test_fault_in_training_is_noticed(fault):
         errors = training_errors((20,), 1e-4, planted("training", fault))
     except AssertionError:  # another status
         return
-    assert max(errors) > 1e-3
+    assert not follows(errors)
 
 
 # The page.
