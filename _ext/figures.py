@@ -65,9 +65,10 @@ def drawing(text: str, alt: str) -> str:
     rename(root, name)
     inside = "".join(serialise(child) for child in root)
     kind = "wide" if width > WIDE else "medium" if width > MEDIUM else "narrow"
+    size = 1.1 if kind == "narrow" else 1.0  # a single panel has room to be larger
     whole = (
-        f'<svg class="whole" viewBox="0 0 {width:g} {height:g}" width="{pixels(width)}" '
-        f'height="{pixels(height)}" aria-hidden="true"><g id="{name}">{inside}</g></svg>'
+        f'<svg class="whole" viewBox="0 0 {width:g} {height:g}" width="{pixels(size * width)}" '
+        f'height="{pixels(size * height)}" aria-hidden="true"><g id="{name}">{inside}</g></svg>'
     )
     views = "".join(view(panel, name) for panel in panels)
     stack = f'<div class="panels">{views}</div>' if views and kind != "narrow" else ""

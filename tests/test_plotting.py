@@ -48,7 +48,7 @@ def test_notebooks_store_svg_unless_the_reader_chose_otherwise(monkeypatch):
     ax.plot([0, 1], [0, 1])
     first = formatters(fig)
     assert first == formatters(fig) and "<dc:date>" not in first
-    assert 'viewBox="0 0 352.8 216"' in first, "nothing is cut off"
+    assert 'viewBox="0 0 324 216"' in first, "nothing is cut off"
     inline.figure_formats = {"png", "pdf"}
     plotting.figure()
     assert formats == ["svg"]

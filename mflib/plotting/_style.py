@@ -71,8 +71,8 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     plt.style.use(STYLE)
     count("columns", columns), count("rows", rows)
     height = number("height", height, above=0.0, cure="it is in inches")
-    # so that type has 11 pixels or more on a page of 720 pixels, and in one panel on a phone
-    width = 4.9 if columns == 1 else min(3.4 * columns, 9.6)
+    # so that type has 11 pixels or more on a page of 680 pixels, and one panel on a phone
+    width = 4.5 if columns == 1 else min(3.4 * columns, 9.4)
     made = plt.subplots(rows, columns, figsize=(width, height * rows), **options)
     store_vectors()
     return made
