@@ -11,6 +11,7 @@ import html
 import re
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -70,8 +71,14 @@ def drawing(text: str, alt: str) -> str:
         f'<svg class="whole" viewBox="0 0 {width:g} {height:g}" width="{pixels(size * width)}" '
         f'height="{pixels(size * height)}" aria-hidden="true"><g id="{name}">{inside}</g></svg>'
     )
-    views = "".join(view(panel, name) for panel in panels)
-    stack = f'<div class="panels">{views}</div>' if views and kind != "narrow" else ""
+    if kind == "narrow":
+        panels = []
+    rows = groupby(panels, lambda panel: panel.split(" ")[0])  # words above, panels, words below
+    inner = "".join(
+        f'<div class="{row}">{"".join(view(panel, name) for panel in tiles)}</div>'
+        for row, tiles in rows
+    )
+    stack = f'<div class="stack">{inner}</div>' if panels else ""
     label = html.escape(alt)
     return f'<div class="drawing {kind}" role="img" aria-label="{label}">\n{whole}{stack}</div>'
 
@@ -85,7 +92,8 @@ def pixels(points: float) -> str:
 
 def view(panel: str, name: str) -> str:
     """Return one panel, with the numbers that it borrows from its neighbours."""
-    tile, *strips = ([float(value) for value in part.split()] for part in panel.split("|"))
+    places = panel.partition(" ")[2].split("|")
+    tile, *strips = ([float(value) for value in part.split()] for part in places)
     crops = [(tile, 0.0, 0.0), *((strip[:4], strip[4], strip[5]) for strip in strips)]
     corners = [(x + dx, y + dy, x + w + dx, y + h + dy) for (x, y, w, h), dx, dy in crops]
     left, top = (min(corner[i] for corner in corners) for i in (0, 1))

@@ -56,7 +56,8 @@ def test_the_same_figure_gives_the_same_bytes():
 def test_short_numbers_move_nothing():
     fig, ax = plotting.figure()
     (line,) = ax.plot(np.linspace(-1, 1, 70), np.random.default_rng(0).normal(size=70), "o-")
-    text = stored(fig)
+    whole = svg(fig)
+    text = lighten(whole)
     height = 72 * fig.get_figheight()
     expected = ax.transData.transform(line.get_xydata()) * 72 / fig.dpi
     expected[:, 1] = height - expected[:, 1]
@@ -64,7 +65,7 @@ def test_short_numbers_move_nothing():
     np.testing.assert_allclose(np.array(uses, dtype=float), expected, atol=0.2)
     drawn = max(re.findall(r' d="M([-\d. L]*)"', text), key=len).replace("L", " ").split()
     np.testing.assert_allclose(np.array(drawn, dtype=float).reshape(-1, 2), expected, atol=0.2)
-    assert text.count("style=") < svg(fig).count("style=") - 60, "markers share their style"
+    assert text.count("style=") < whole.count("style=") - 60, "markers share their style"
 
 
 # Panels
@@ -72,7 +73,7 @@ def test_short_numbers_move_nothing():
 
 def boxes(fig):
     return [
-        [[float(value) for value in part.split()] for part in line.split("|")]
+        [[float(value) for value in part.split()] for part in line.partition(" ")[2].split("|")]
         for line in panels(fig)
     ]
 
@@ -122,8 +123,15 @@ def test_legends_and_titles_of_a_figure_have_tiles_of_their_own():
     svg(fig)
     tiles = [parts[0] for parts in boxes(fig)]
     assert len(tiles) == 1 + 3 + 1 + 3
+    kinds = [line.split()[0] for line in panels(fig)]
+    assert kinds == ["words", *3 * ["panel"], *4 * ["words"]]
     assert tiles[0][1] < tiles[1][1] and all(tile[1] > tiles[1][1] for tile in tiles[4:])
-    assert all(tile[2] < 120 for tile in tiles[4:]), "entries are narrow"
+    for (x, _, width, _), text in zip(tiles[5:], fig.legends[0].get_texts(), strict=True):
+        box = text.get_window_extent()
+        assert x < box.x0 * 72 / fig.dpi - 20 and box.x1 * 72 / fig.dpi < x + width
+        assert width < 100, "entries are narrow"
+    text = markup(fig)
+    assert re.findall(r'<div class="(\w+)"><svg', text) == ["words", "panel", "words"]
 
 
 # In the page
@@ -145,8 +153,8 @@ def test_a_drawing_says_its_text_and_has_names_of_its_own():
     assert "<style" not in text and "xmlns" not in text
     (name,) = re.findall(r'<g id="([^"-]*)"', text)
     assert text.count(f'<use href="#{name}"/>') == 3 + 2, "three panels, two with another's numbers"
-    assert [kind in text for kind in ('drawing wide"', 'class="panels"')] == [True, True]
-    assert "panels" not in markup(other) and 'drawing narrow"' in markup(other)
+    assert [kind in text for kind in ('drawing wide"', 'class="stack"')] == [True, True]
+    assert "stack" not in markup(other) and 'drawing narrow"' in markup(other)
 
 
 def test_black_grey_and_curves_follow_the_theme():

@@ -1,9 +1,9 @@
 """Where the panels of a figure lie, so that a narrow page can stack them.
 
-Each tile is a line "x y width height": a panel with its colour bar, an entry of the figure's
-legend, or a title of the whole figure, in points from the top left. A panel whose axis has its
-numbers at another panel, with which it shares them, says whence to borrow: " | x y width height dx
-dy", what to copy and by how much to move it.
+Each tile is a line "panel x y width height", a panel with its colour bar, or "words x y width
+height", an entry of the figure's legend or its title, in points from the top left. A panel whose
+axis has its numbers at another panel, with which it shares them, says whence to borrow: " | x y
+width height dx dy", what to copy and by how much to move it.
 
 tools/pictures.py loads this file inside of kernels: it imports nothing of this repository.
 """
@@ -19,22 +19,26 @@ PAD = 2.0  # points around a tile: type has other bounds as outlines than as pix
 
 def panels(figure: Any) -> list[str]:
     """Return the tiles of a figure, in the order to stack them; none if it is a single panel."""
+    figure.draw_without_rendering()  # it was drawn for another resolution, and texts stand there
     page = Page(figure)
     groups = grouped(figure)
     above, below = [], []
     for text in figure.texts:
         if text.get_visible() and text.get_text():
             place = page.place(text.get_window_extent())
-            (above if place.y0 < page.height / 2 else below).append(line(place.padded(PAD)))
+            (above if place.y0 < page.height / 2 else below).append(
+                line("words", place.padded(PAD))
+            )
     for legend in figure.legends:
-        below += [line(page.place(box)) for box in entries(legend)]
-    middle = [line(page.tile(group), *page.borrowed(group, groups)) for group in groups]
+        below += [line("words", page.place(box)) for box in entries(legend)]
+    middle = [line("panel", page.tile(group), *page.borrowed(group, groups)) for group in groups]
     return [*above, *middle, *below] if len(groups) > 1 else []
 
 
-def line(tile: Bbox, *strips: tuple[Bbox, float, float]) -> str:
+def line(kind: str, tile: Bbox, *strips: tuple[Bbox, float, float]) -> str:
     parts = [tile.bounds, *((*box.bounds, dx, dy) for box, dx, dy in strips)]
-    return " | ".join(" ".join(f"{value:.1f}" for value in part) for part in parts)
+    places = " | ".join(" ".join(f"{value:.1f}" for value in part) for part in parts)
+    return f"{kind} {places}"
 
 
 def grouped(figure: Any) -> list[list[Any]]:

@@ -75,14 +75,14 @@ SMALL_TYPE = """(least) => [...document.querySelectorAll(".drawing")].flatMap((d
   const sizes = [...drawing.querySelectorAll(".whole g[transform*='scale(']")]
     .map((type) => 100 * Number(/scale\\(([\\d.]+)/.exec(type.getAttribute("transform"))[1]));
   if (sizes.length) drawing.dataset.type = Math.min(...sizes);
-  const shown = [...drawing.querySelectorAll(":scope > svg, :scope > .panels > svg")]
+  const shown = [...drawing.querySelectorAll(":scope > svg, :scope > .stack > * > svg")]
     .map((svg) => svg.getBoundingClientRect().width && svg.getScreenCTM().a * drawing.dataset.type)
     .filter((size) => size > 0);
   const smallest = Math.min(...shown);
   const name = drawing.closest("figure")?.id;
   return smallest >= least - 0.05 ? [] : [`type of ${smallest.toFixed(1)} px in ${name}`];
 })"""
-CUT_DRAWINGS = """() => [...document.querySelectorAll(".drawing :is(.whole, .panels > svg)")]
+CUT_DRAWINGS = """() => [...document.querySelectorAll(".drawing :is(.whole, .stack > * > svg)")]
   .filter((svg) => {
     const { left, right, width } = svg.getBoundingClientRect();
     const page = svg.closest(".drawing").parentElement.getBoundingClientRect();
