@@ -89,12 +89,15 @@ def test_fault_is_seen(visit_to, kind):
         ("raw", "equations"),
         ("stuck", "sliders"),
         ("unnumbered", "figures"),
-        ("unnamed", "figures"),
         ("shrunk", "type"),
     ],
 )
 def test_other_faults_of_the_same_kind_are_seen(visit_to, page, kind):
     assert set(faults(visit_to[page])) == {kind}
+
+
+def test_drawings_without_a_text_are_seen(visit_to):
+    assert visit_to["unnamed"].complaints["figures"] == ["a drawing has no alternative text"]
 
 
 def test_broken_links_are_seen(visit_to):
