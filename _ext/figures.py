@@ -4,7 +4,7 @@ tools/vector.py stores the figures of Matplotlib as SVG and says in it where the
 each is put in the place of its `<img>`. Its black becomes the colour of the text, its ground and
 its greys mixtures of that and the page's ground, and its curves take colours from book.css. Axes
 that hold an image or areas between contours, or have a ground of their own (`ax.set_facecolor`),
-keep all colours.
+keep all colours, and so do filled patches with type upon them.
 """
 
 import html
@@ -132,42 +132,60 @@ def follow_theme(root: ElementTree.Element) -> None:
 
 
 def follow_theme_in(axes: ElementTree.Element) -> None:
-    ground = next((part for part in axes if is_ground(part)), None)
-    fixed = keeps_its_colours(axes, ground)
-    if ground is not None and not fixed:
-        axes.remove(ground)
+    ground = ground_of(axes)
+    if ground is not None and keeps_its_colours(axes, ground):
+        kept = [p for p in axes if is_within(p, ground) or not (is_text(p) or is_frame(p))]
+    else:
+        if ground is not None:
+            axes.remove(ground)
+        cells = [p for p in axes if is_opaque(p) and any(is_within(text, p) for text in axes)]
+        kept = cells + [p for p in axes if any(is_within(p, cell) for cell in cells)]
     for part in axes:
-        if not fixed or is_frame(part) or is_outside(part, ground):
+        if part not in kept:
             recolour(part)
         else:  # what has no colour of its own is black
             part.set("style", f"color: #000; fill: currentColor; {part.get('style', '')}".strip())
 
 
-def is_ground(part: ElementTree.Element) -> bool:
-    """Whether a patch is a filled rectangle that comes before anything else."""
-    return part.get("id", "").startswith("patch") and not is_frame(part)
+def ground_of(axes: ElementTree.Element) -> ElementTree.Element | None:
+    """Return the rectangle below all else; there is none if the axis is off."""
+    has_axis = any(part.get("id", "").startswith("matplotlib.axis") for part in axes)
+    first = next(iter(axes), None)
+    return first if has_axis and first is not None and is_patch(first) else None
+
+
+def is_patch(part: ElementTree.Element) -> bool:
+    return part.get("id", "").startswith("patch")
+
+
+def is_text(part: ElementTree.Element) -> bool:
+    return part.get("id", "").startswith("text")
+
+
+def is_opaque(part: ElementTree.Element) -> bool:
+    style = " ".join(styles(part))
+    return is_patch(part) and "fill: #" in style and "opacity" not in style
 
 
 def is_frame(part: ElementTree.Element) -> bool:
     """Whether a part of axes are its numbers or a spine."""
     spine = any("stroke-linecap: square" in style for style in styles(part))
-    patch = part.get("id", "").startswith("patch")
-    return part.get("id", "").startswith("matplotlib.axis") or (patch and spine)
+    return part.get("id", "").startswith("matplotlib.axis") or (is_patch(part) and spine)
 
 
-def is_outside(part: ElementTree.Element, ground: ElementTree.Element | None) -> bool:
-    """Whether a text, such as a title, starts above or beside the axes."""
+def is_within(part: ElementTree.Element, patch: ElementTree.Element) -> bool:
+    """Whether a text starts within a patch."""
     place = re.search(r"translate\(([-\d.]+) ([-\d.]+)\)", ElementTree.tostring(part, "unicode"))
-    if ground is None or place is None or not part.get("id", "").startswith("text"):
+    path = patch.find(f"{SVG}path")
+    if not is_text(part) or place is None or path is None:
         return False
-    corners = re.findall(r"([-\d.]+) ([-\d.]+)", ground.find(f"{SVG}path").get("d", ""))
+    corners = re.findall(r"([-\d.]+) ([-\d.]+)", path.get("d", ""))
     (x0, x1), (y0, y1) = ((min(v), max(v)) for v in np.array(corners, dtype=float).T)
-    x, y = float(place[1]), float(place[2])
-    return not (x0 <= x <= x1 and y0 <= y <= y1)
+    return bool(x0 <= float(place[1]) <= x1 and y0 <= float(place[2]) <= y1)
 
 
-def keeps_its_colours(axes: ElementTree.Element, ground: ElementTree.Element | None) -> bool:
-    if ground is not None and not any(GROUND in style for style in styles(ground)):
+def keeps_its_colours(axes: ElementTree.Element, ground: ElementTree.Element) -> bool:
+    if not any(GROUND in style for style in styles(ground)):
         return True
     filled = (
         part
@@ -175,7 +193,7 @@ def keeps_its_colours(axes: ElementTree.Element, ground: ElementTree.Element | N
         if part.get("id", "").startswith("QuadContourSet")
         and any("fill: #" in style for style in styles(part))
     )
-    return axes.find(f".//{SVG}image") is not None or any(filled)
+    return axes.find(f".//{SVG}image") is not None or any(True for _ in filled)
 
 
 def styles(part: ElementTree.Element) -> Iterator[str]:
@@ -188,10 +206,6 @@ def recolour(part: ElementTree.Element) -> None:
         if style := each.get("style"):
             show = readable if each in texts else themed
             each.set("style", COLOUR.sub(lambda color, show=show: show(color[0]), style))
-
-
-def is_text(part: ElementTree.Element) -> bool:
-    return part.get("id", "").startswith("text")
 
 
 def readable(color: str) -> str:

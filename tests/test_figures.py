@@ -197,6 +197,16 @@ def test_what_lies_on_a_pale_ground_keeps_its_colours(draw):
     assert text.count("color-mix(in srgb, currentColor 94%") == 1
 
 
+def test_cells_with_type_upon_them_keep_their_colours_and_those_without_do_not():
+    fig, ax = plotting.figure()
+    ax.axis("off")
+    ax.add_patch(plt.Rectangle((0, 0), 0.4, 0.4, facecolor="#e0e0e0", edgecolor="black"))
+    ax.add_patch(plt.Rectangle((0, 0.6), 0.4, 0.4, facecolor="#d0d0d0"))
+    ax.text(0.2, 0.2, "cell", ha="center", color="#010101")
+    ax.text(0.7, 0.7, "beside", color="#020202")
+    assert set(re.findall(": (#[0-9a-f]{6})", markup(fig))) == {"#e0e0e0", "#000000", "#010101"}
+
+
 def test_lines_of_contours_are_no_ground():
     fig, ax = plotting.figure()
     ax.contour(np.add.outer([0, 1, 2], [0, 1, 2]), colors="black")
