@@ -174,14 +174,14 @@ def is_frame(part: ElementTree.Element) -> bool:
 
 
 def is_within(part: ElementTree.Element, patch: ElementTree.Element) -> bool:
-    """Whether a text starts within a patch."""
+    """Whether a text starts within a patch, or less than half its size to the left of it."""
     place = re.search(r"translate\(([-\d.]+) ([-\d.]+)\)", ElementTree.tostring(part, "unicode"))
     path = patch.find(f"{SVG}path")
     if not is_text(part) or place is None or path is None:
         return False
     corners = re.findall(r"([-\d.]+) ([-\d.]+)", path.get("d", ""))
     (x0, x1), (y0, y1) = ((min(v), max(v)) for v in np.array(corners, dtype=float).T)
-    return bool(x0 <= float(place[1]) <= x1 and y0 <= float(place[2]) <= y1)
+    return bool(x0 - 5 <= float(place[1]) <= x1 and y0 <= float(place[2]) <= y1)
 
 
 def keeps_its_colours(axes: ElementTree.Element, ground: ElementTree.Element) -> bool:
