@@ -205,7 +205,8 @@ def recolour(part: ElementTree.Element) -> None:
     for each in part.iter():
         if style := each.get("style"):
             show = readable if each in texts else themed
-            each.set("style", COLOUR.sub(lambda color, show=show: show(color[0]), style))
+            pieces = re.split(f"({COLOUR.pattern})", style)
+            each.set("style", "".join(show(p) if COLOUR.match(p) else p for p in pieces))
 
 
 def readable(color: str) -> str:

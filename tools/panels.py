@@ -22,7 +22,8 @@ def panels(figure: Any) -> list[str]:
     figure.draw_without_rendering()  # it was drawn for another resolution, and texts stand there
     page = Page(figure)
     groups = grouped(figure)
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for text in figure.texts:
         if text.get_visible() and text.get_text():
             place = page.place(text.get_window_extent())

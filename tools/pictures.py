@@ -39,7 +39,8 @@ def load() -> None:
             figure = module and isinstance(shown, module.Figure)
             return (None, DESCRIPTIONS[self.format_type](shown)) if figure else None
 
-    formatter: Any = get_ipython().display_formatter
+    shell: Any = get_ipython()
+    formatter = shell.display_formatter
     for kind in DESCRIPTIONS:
         formatter.formatters[kind] = Describe(parent=formatter, format_type=kind)
 

@@ -94,7 +94,8 @@ def _named(line) -> bool:
 
 def _anchor(ax, line, at: float | None) -> tuple[float, float] | None:
     """Return the last place of a line within the limits, or that at an abscissa."""
-    x, y = (np.ma.filled(np.ma.asarray(v, dtype=float), np.nan) for v in line.get_data())
+    data = np.ma.filled(np.ma.asarray(line.get_xydata(), dtype=float), np.nan)
+    x, y = data[:, 0], data[:, 1]
     seen = np.isfinite(x) & np.isfinite(y)
     x, y = x[seen], y[seen]
     (left, right), (low, high) = sorted(ax.get_xlim()), sorted(ax.get_ylim())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
@@ -31,7 +32,7 @@ def svg(figure: Figure) -> str:
 
     for ax in figure.axes:
         for each in ax.collections:
-            pieces = max(len(each.get_offsets()), len(each.get_paths()))
+            pieces = max(np.shape(each.get_offsets())[0], len(each.get_paths()))
             if isinstance(each, QuadMesh) or pieces > _DENSE:
                 each.set_rasterized(True)
     options = {"bbox_inches": None, "dpi": _DOTS_PER_INCH, "metadata": {"Date": None}}
