@@ -5,7 +5,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 // can be read; what still is too wide scrolls, and fades where there is more (reading.css). Only
 // then is a formula a stop of the tab key.
 addEventListener("DOMContentLoaded", () => {
-  const SMALLEST = 0.72;
+  const SMALLEST = 0.6; // letters of 12 pixels
   const FORMULAS = '.math, mjx-container[display="true"]';
   const BOXES = `${FORMULAS}, pre, .pst-scrollable-table-container, .cell_output, .table-wrapper`;
   const phone = matchMedia("(max-width: 600px)");
@@ -14,13 +14,16 @@ addEventListener("DOMContentLoaded", () => {
     box.classList.toggle("more-before", box.scrollLeft > 1);
     box.classList.toggle("more-after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   };
-  const shrink = () => {
-    const formulas = all('mjx-container[display="true"]');
-    for (const formula of formulas) formula.style.fontSize = "";
+  const shrink = () => { // the drawings: their unit, ex, comes in whole pixels
+    const drawings = all('mjx-container[display="true"] > svg');
+    for (const { style } of drawings) style.width = style.height = "";
     if (!phone.matches) return;
-    const shares = formulas.map((one) => one.clientWidth / one.scrollWidth || 1);
-    formulas.forEach((one, i) => {
-      if (shares[i] < 1) one.style.fontSize = `${100 * Math.max(SMALLEST, shares[i] - 0.01)}%`;
+    const widths = drawings.map((one) => one.getBoundingClientRect().width);
+    const places = drawings.map((one) => one.parentElement.clientWidth);
+    drawings.forEach(({ style }, i) => {
+      if (!places[i] || widths[i] <= places[i]) return;
+      style.width = `${Math.max(SMALLEST * widths[i], places[i])}px`;
+      style.height = "auto";
     });
   };
   const update = () => {
