@@ -1,6 +1,41 @@
 // Excerpts beside search results are fetched, which browsers refuse to a page opened from disk.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
+// Nothing moves under the reader's eyes: what stands on the first screen is typeset first, and until
+// then the text below the title is not painted (reading.css). The rest follows in small portions.
+(() => {
+  const SCREENS = 1.5, PORTION = 30, PATIENCE = 4000; // milliseconds, should MathJax not come
+  const page = document.documentElement;
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const near = (box) => {
+    const { top, bottom } = box.getBoundingClientRect();
+    return bottom > -innerHeight && top < SCREENS * innerHeight;
+  };
+  const show = () => page.classList.remove("typesetting");
+  const pause = () => new Promise((done) => setTimeout(done));
+  page.classList.add("typesetting");
+  setTimeout(show, PATIENCE);
+  document.addEventListener("readystatechange", () => {
+    if (!all("article :is(.math, .laboratory)").some(near)) show();
+  }, { once: true });
+
+  const pageReady = async () => {
+    if (document.readyState !== "complete")
+      await new Promise((done) => addEventListener("load", done, { once: true }));
+    const first = all(".math").filter(near);
+    const rest = all(".math").filter((formula) => !first.includes(formula));
+    await MathJax.typesetPromise(first);
+    page.dispatchEvent(new Event("typeset"));
+    show();
+    for (let i = 0; i < rest.length; i += PORTION) {
+      await pause();
+      await MathJax.typesetPromise(rest.slice(i, i + PORTION));
+    }
+    page.dispatchEvent(new Event("typeset"));
+  };
+  if (window.MathJax) MathJax.startup = { pageReady };
+})();
+
 // Formulas, code and tables that are wider than their place. A phone shrinks formulas as far as they
 // can be read; what still is too wide scrolls, and fades where there is more (reading.css). Only
 // then is a formula a stop of the tab key.
@@ -40,8 +75,8 @@ addEventListener("DOMContentLoaded", () => {
   };
   addEventListener("scroll", ({ target }) => target.matches?.(BOXES) && fade(target),
     { capture: true, passive: true });
-  if (window.MathJax?.startup)
-    MathJax.startup.promise.then(() => new ResizeObserver(update).observe(document.body));
+  document.documentElement.addEventListener("typeset", update);
+  new ResizeObserver(update).observe(document.body);
 });
 
 // One switch for all folded code, remembered from page to page. On paper everything is open.
