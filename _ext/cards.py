@@ -96,9 +96,7 @@ def file_of(page: str) -> str:
     return page.removesuffix(".html").replace("/", "-") + ".js"
 
 
-def name_file(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
-) -> None:
+def name_file(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Say in the page's head which file has its cards."""
     if app.builder.name == "html" and doctree is not None:
         address = context["pathto"](f"{FOLDER}/{file_of(page)}", 1)

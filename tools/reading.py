@@ -17,15 +17,19 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SHIFTS = """window.shifts = 0;
 new PerformanceObserver((list) => {
   for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifts += shift.value;
-}).observe({ type: "layout-shift", buffered: true });"""
+}).observe({ type: "layout-shift", buffered: true });
+new PerformanceObserver((list) => {
+  for (const text of list.getEntries()) window.largest = text.startTime;
+}).observe({ type: "largest-contentful-paint", buffered: true });"""
 SETTLED = 700  # milliseconds after the last formula in which something may still move
-TYPESET = "() => window.MathJax?.startup?.promise.then(() => null)"
+TYPESET = "(async () => (await window.MathJax?.startup?.promise, performance.now()))()"
 ON_DESKTOP = """() => {
   const article = document.querySelector("article");
   const seen = (box) => box.checkVisibility({ contentVisibilityAuto: true });
   const all = (selector) => [...article.querySelectorAll(selector)].filter(seen);
   const tall = (box) => box.getBoundingClientRect().height;
-  const pictures = all("figure :is(img, svg), .cell_output :is(img, svg), svg[role=img], .laboratory")
+  const PICTURES = "figure :is(img, svg), .cell_output :is(img, svg), svg[role=img], .laboratory";
+  const pictures = all(PICTURES)
     .filter((one) => !one.closest("mjx-container") && tall(one) > 60);
   const painted = performance.getEntriesByName("first-contentful-paint")[0];
   return {
@@ -34,7 +38,7 @@ ON_DESKTOP = """() => {
     first: Math.min(...pictures.map((one) => one.getBoundingClientRect().top + scrollY)),
     stops: document.querySelectorAll("mjx-container[tabindex], .math[tabindex]").length,
     paint: painted?.startTime,
-    load: performance.getEntriesByType("navigation")[0].loadEventEnd,
+    text: window.largest,
     shift: window.shifts,
   };
 }"""
@@ -67,29 +71,30 @@ COLUMNS = {
     "stops": "{stops}",
     "kB": "{weight:,.0f}",
     "paint ms": "{paint:.0f}",
-    "load ms": "{load:.0f}",
+    "text ms": "{text:.0f}",
+    "typeset ms": "{typeset:.0f}",
     "shift": "{shift:.3f}",
     "on phone": "{phone_shift:.3f}",
 }
 
 
-def open_page(browser: Browser, page: Path, size: dict[str, int]) -> tuple[Page, float]:
-    """Return a page once it is typeset and still, and the bytes that it loaded but for MathJax."""
+def open_page(browser: Browser, page: Path, size: dict[str, int]) -> tuple[Page, dict[str, float]]:
+    """Return a page once typeset and still, with how late that was and what it loaded."""
     window = browser.new_context(offline=True, viewport=size).new_page()  # type: ignore[arg-type]
     window.add_init_script(SHIFTS)
     files: list[Path] = []
     window.on("request", lambda request: files.append(Path(request.url.partition("file:")[2])))
     window.goto(page.as_uri())
-    window.evaluate(TYPESET)
+    typeset = window.evaluate(TYPESET)
     window.wait_for_timeout(SETTLED)
     kept = [file for file in files if file.is_file() and "mathjax" not in file.parts]
-    return window, sum(file.stat().st_size for file in kept)
+    return window, {"typeset": typeset, "weight": sum(file.stat().st_size for file in kept) / 1000}
 
 
 def measure(browser: Browser, page: Path) -> dict[str, Any]:
     """Return what COLUMNS show of a page."""
-    window, weight = open_page(browser, page, DESKTOP)
-    found = window.evaluate(ON_DESKTOP) | {"weight": weight / 1000}
+    window, loaded = open_page(browser, page, DESKTOP)
+    found = window.evaluate(ON_DESKTOP) | loaded
     window.context.close()
     window, _ = open_page(browser, page, PHONE)
     phone = window.evaluate(ON_PHONE)

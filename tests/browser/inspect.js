@@ -22,6 +22,9 @@
       url: element.href?.baseVal ?? element.href ?? element.src,
       cites: article.contains(element) && element.matches("a:not(.headerlink)"),
     })),
+    // what a link to it shows in a card
+    shown: all('dt[id^="term-"], div.math[id], div.proof[id], div.exercise[id], figure[id], ' +
+      "div.citation[id]", article).map((element) => element.id),
     rawTex: prose.join("").match(/\\[([]|\$\$|\\[a-zA-Z]+|.{0,20}\\\\.{0,20}/g) ?? [],
     badMath: all(
       "[data-mjx-error], mjx-merror, [data-mml-node=merror], " +

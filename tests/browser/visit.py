@@ -66,6 +66,29 @@ LOST = """() => [...document.querySelectorAll(":is(article, main) :is(svg, img, 
     }
   }).map((part) => `${part.tagName} in ${part.closest("p, li, dd, div, section").outerHTML}`
     .slice(0, 200))"""
+SHIFT_AT_MOST = 0.1
+SHIFTS = """new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const shift of list.getEntries()) if (!shift.hadRecentInput) sum += shift.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 100);
+})"""
+# The text of the card of each link that has one, as the keyboard meets it.
+CARDS = """async () => {
+  const cards = {};
+  for (const link of document.querySelectorAll("article a[href*='#']:not(.headerlink)")) {
+    if (link.href in cards || !link.checkVisibility()) continue;
+    link.focus({ preventScroll: true, focusVisible: true });
+    for (let i = 0; i < 20 && !link.hasAttribute("aria-describedby"); i++)
+      await new Promise((done) => setTimeout(done, i && 10));
+    const card = document.getElementById(link.getAttribute("aria-describedby"));
+    const picture = card?.querySelector("img, svg, mjx-container") ? "a picture" : "";
+    if (card) cards[link.href] = card.textContent.trim() || picture;
+    link.blur();
+  }
+  return cards;
+}"""
 SET = """(input, value) => {
   input.value = value;
   input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -83,6 +106,8 @@ class Visit:
     links: list[str] = field(default_factory=list)
     citations: set[str] = field(default_factory=set)
     figures: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)  # addresses of what a link to it shows in a card
+    cards: dict[str, str] = field(default_factory=dict)  # by the address of the link
     sliders: int = 0
     weight: int = 0  # of everything the page loads, apart from MathJax, in bytes
 
@@ -174,9 +199,13 @@ async def visit(page: Page, seen: Visit) -> None:
 async def check(seen: Visit, page: Page) -> None:
     await page.goto(seen.page.as_uri())
     await page.evaluate(TYPESET)
+    shifts = await page.evaluate(SHIFTS)
+    if shifts > SHIFT_AT_MOST:
+        seen.complain("shift", [f"{shifts:.3f} of the window moved while the page loaded"])
     await page.add_style_tag(content=STILL)
     await page.evaluate(UNFOLD)
     note_contents(seen, await page.evaluate(INSPECT))
+    seen.cards = await page.evaluate(CARDS)
     await move_sliders(seen, page)
     await check_access(seen, page)
     await check_phones(seen, page)
@@ -186,6 +215,7 @@ def note_contents(seen: Visit, found: dict) -> None:
     seen.ids = set(found["ids"])
     seen.links = [link["url"] for link in found["links"]]
     seen.citations = {link["url"] for link in found["links"] if link["cites"]}
+    seen.shown = {f"{seen.page.as_uri()}#{name}" for name in found["shown"]}
     seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
     seen.complain("cut", found["cut"])
     seen.complain("stops", found["stops"])
@@ -281,6 +311,17 @@ def uncited_figures(visits: list[Visit]) -> list[str]:
         for seen in visits
         for name in seen.figures
         if f"{seen.page.as_uri()}#{name}" not in cited
+    ]
+
+
+def empty_cards(visits: list[Visit]) -> list[str]:
+    """List the links to terms, equations, statements, figures and publications without a card."""
+    shown = set().union(*(seen.shown for seen in visits))
+    return [
+        f"{seen.page.name}: no card for {url}"
+        for seen in visits
+        for url in sorted(seen.citations & shown)
+        if not seen.cards.get(url)
     ]
 
 
