@@ -23,7 +23,7 @@ EXERCISE = re.compile(
 OUTPUT = re.compile(
     r'(<div class="output [^"]*"><div class="highlight"><pre>(?:<span></span>)?)([^<]*)(</pre>)'
 )
-FOLDED_CODE = '<details class="hide'
+FOLDED_CODE = re.compile(r'<details class="[^"]*\bhide\b')
 SWITCH = {
     "type": "javascript",
     "javascript": "switchCode()",
@@ -54,7 +54,7 @@ def change_body(
         return
     body = OUTPUT.sub(split_lines, EXERCISE.sub(add_grade, context["body"]))
     context["body"] = body
-    if FOLDED_CODE in body and "header_buttons" in context:
+    if FOLDED_CODE.search(body) and "header_buttons" in context:
         context["header_buttons"].insert(0, SWITCH)
 
 

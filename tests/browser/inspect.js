@@ -31,6 +31,7 @@
       "mjx-container [fill=red], mjx-container [stroke=red]"
     ).map((element) => element.closest("mjx-container")?.textContent.trim() + " " +
       (element.dataset.mjxError ?? "in red")),
+    mute: all("mjx-container:not(:has(mjx-assistive-mml math))").map(start),
     stops: all("mjx-container[tabindex], .math[tabindex]")
       .filter((element) => element.scrollWidth <= element.clientWidth + 1).map(start),
     figures: all("figure", article).map((figure) => ({

@@ -27,6 +27,7 @@ CHECKS = {
     "outside": "nothing is asked of a network",
     "failed": "every file that the page loads is there",
     "equations": "every equation is typeset",
+    "mute": "every equation says to a screen reader what it is",
     "cut": "nothing is cut at the edge of the text on a desktop",
     "shift": "nothing moves while the page loads",
     "stops": "no formula that fits its place is a stop of the tab key",
@@ -37,6 +38,8 @@ CHECKS = {
     "phone": "axe-core finds no fault on a phone",
     "sideways": "a phone scrolls in one direction only",
     "lost": "on a phone all that is wide can be scrolled to",
+    "unseen": "on a phone what scrolls sideways fades where there is more",
+    "outputs": "on a phone four outputs of five fit or wrap",
 }
 
 

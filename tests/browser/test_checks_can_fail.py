@@ -32,8 +32,12 @@ FAULTS = {
     "cut": ("short", "wide " * 400),
     "shift": (
         "<h1>",
-        "<div id=late></div><script>setTimeout(() => {late.style.height = '300px'})</script><h1>",
+        "<div id=late></div><script>requestAnimationFrame(() => setTimeout(() => {"
+        "late.style.height = '500px'}, 50))</script><h1>",
     ),
+    "mute": ("enableMenu: false", "enableMenu: false, enableAssistiveMml: false"),
+    "unseen": ("short", "rather long " * 6),
+    "outputs": ("<pre ", f"<div class=cell_output><pre>{'wide ' * 20}</pre></div><pre "),
     "stops": ("enableMenu: false", "enableMenu: true"),
     "figures": ('alt="a dot"', 'alt="_images/dot.png"'),
     "light": ('<label for="a">size</label>', "size"),

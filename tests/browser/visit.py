@@ -89,6 +89,16 @@ CARDS = """async () => {
   }
   return cards;
 }"""
+WIDE_OUTPUTS = 0.2  # the share of a page's outputs that may scroll on a phone
+OUTPUTS = """() => [...document.querySelectorAll("article .cell_output :is(pre, table)")]
+  .map((part) => [part, part.closest(".pst-scrollable-table-container, .text_html") ?? part]
+    .some((box) => box.scrollWidth > box.clientWidth + 2))"""
+UNSEEN = """() => [...document.querySelectorAll(
+    "article :is(pre, mjx-container[display], .pst-scrollable-table-container)")]
+  .filter((box) => box.clientWidth && box.scrollWidth > box.clientWidth + 2 &&
+    /auto|scroll/.test(getComputedStyle(box).overflowX) &&
+    getComputedStyle(box).maskImage === "none")
+  .map((box) => `${box.scrollWidth - box.clientWidth} px of ${box.outerHTML.slice(0, 90)}`)"""
 SET = """(input, value) => {
   input.value = value;
   input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -217,6 +227,7 @@ def note_contents(seen: Visit, found: dict) -> None:
     seen.citations = {link["url"] for link in found["links"] if link["cites"]}
     seen.shown = {f"{seen.page.as_uri()}#{name}" for name in found["shown"]}
     seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
+    seen.complain("mute", found["mute"])
     seen.complain("cut", found["cut"])
     seen.complain("stops", found["stops"])
     for picture in found["pictures"]:
@@ -281,6 +292,12 @@ async def check_phones(seen: Visit, page: Page) -> None:
         if width > size["width"]:
             seen.complain("sideways", [f"{width} px wide in a window of {size['width']} px"])
         seen.complain("lost", await page.evaluate(LOST))
+        await page.wait_for_timeout(RESIZED)
+        seen.complain("unseen", await page.evaluate(UNSEEN))
+        wide = await page.evaluate(OUTPUTS)
+        if sum(wide) > WIDE_OUTPUTS * len(wide):
+            found = f"{sum(wide)} of {len(wide)} scroll at {size['width']} px"
+            seen.complain("outputs", [found])
 
 
 def path_of(url: str) -> Path:
