@@ -24,6 +24,7 @@ DROPPED = re.compile(
     r'|<span class="label">.*?</span></span>|<script.*?</script>|\s(?:id|title|href)="[^"]*"',
     re.DOTALL,
 )
+DRAWING = re.compile(r"(<svg\b.*</svg>)", re.DOTALL)
 SOURCE = re.compile(r'(?<=\ssrc=")(?![a-z]+:)[^"]+')
 NO_TITLE = re.compile(r'\stitle="[^"]*"')
 FOLDER = "_static/cards"
@@ -62,7 +63,9 @@ class Pages:
         def moved(source: re.Match[str]) -> str:
             return posixpath.relpath(posixpath.join(folder, source[0]), here or ".")
 
-        return SOURCE.sub(moved, DROPPED.sub("", found))
+        parts = DRAWING.split(found)  # a drawing refers to its own parts: they keep their names
+        parts[::2] = [DROPPED.sub("", part) for part in parts[::2]]
+        return SOURCE.sub(moved, "".join(parts))
 
 
 def write_cards(app: Sphinx, exception: Exception | None) -> None:

@@ -19,7 +19,10 @@ const bookCards = (() => {
     const found = document.getElementById(decodeURIComponent(link.hash.slice(1)));
     if (!found?.matches(KINDS)) return;
     const parts = found.matches("dt") ? [found, found.nextElementSibling] : [found];
-    return parts.map((part) => part.cloneNode(true));
+    const copies = parts.map((part) => part.cloneNode(true));
+    for (const copy of copies)
+      for (const part of [copy, ...copy.querySelectorAll("[id]")]) part.removeAttribute("id");
+    return copies;
   };
 
   const fromElsewhere = async (link) => {
@@ -36,8 +39,7 @@ const bookCards = (() => {
     box.append(...parts);
     for (const part of box.querySelectorAll(LEFT_OUT)) part.remove();
     for (const a of box.querySelectorAll("a")) a.replaceWith(...a.childNodes);
-    for (const part of box.querySelectorAll("[id], [tabindex]"))
-      for (const name of ["id", "tabindex"]) part.removeAttribute(name);
+    for (const part of box.querySelectorAll("[tabindex]")) part.removeAttribute("tabindex");
     for (const fold of box.querySelectorAll("details")) fold.open = true;
     return box;
   };
