@@ -77,10 +77,12 @@ SHIFTS = """new Promise((done) => {
 # The text of the card of each link that has one, as the keyboard meets it.
 CARDS = """async () => {
   const cards = {};
+  let patience = 3; // times to wait for the file of cards; after that it is there, or there is none
   for (const link of document.querySelectorAll("article a[href*='#']:not(.headerlink)")) {
     if (link.href in cards || !link.checkVisibility()) continue;
     link.focus({ preventScroll: true, focusVisible: true });
-    for (let i = 0; i < 20 && !link.hasAttribute("aria-describedby"); i++)
+    const turns = link.pathname !== location.pathname && patience-- > 0 ? 30 : 2;
+    for (let i = 0; i < turns && !link.hasAttribute("aria-describedby"); i++)
       await new Promise((done) => setTimeout(done, i && 10));
     const card = document.getElementById(link.getAttribute("aria-describedby"));
     const picture = card?.querySelector("img, svg, mjx-container") ? "a picture" : "";
