@@ -2,8 +2,8 @@
 
 python -m benchmarks.comparison, where requirements.txt and the two other lists are installed. Each
 row does one piece of work twice, by another package and by mflib, in one process and on one
-thread. It stores the digits on which they agree, and the ratio of their CPU times; times
-themselves would say more about the machine.
+thread. It stores the whole digits on which they agree, and the ratio of their CPU times, to the one
+digit that another run repeats.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def cpu(work: Work, repeats: int) -> float:
 def row(
     work: str, package: str, theirs: Work, ours: Work, exact: np.ndarray | None = None, repeats=5
 ) -> dict[str, Any]:
-    """Compare two ways to the same values; `exact` in place of ours where twelve digits are known."""
+    """Compare two ways to the same values; `exact` takes the place of ours where it is known."""
     expected = ours() if exact is None else exact
     return {
         "work": work,
         "package": package,
-        "version": importlib.metadata.version(package),
-        "digits": round(digits(theirs(), expected), 1),
-        "cost": float(f"{cpu(theirs, repeats) / cpu(ours, repeats):.2g}"),
+        "version": importlib.metadata.version(package).partition("+")[0],
+        "digits": int(digits(theirs(), expected)),
+        "cost": f"{float(f'{cpu(theirs, repeats) / cpu(ours, repeats):.1g}'):g}",
     }
 
 
@@ -149,9 +149,7 @@ def features() -> tuple[np.ndarray, np.ndarray]:
     x, y = datasets.figure1()
     net = ShallowNetwork(UNITS, seed=0)
     with torch.no_grad():
-        units = torch.relu(
-            torch.as_tensor(x)[:, None] @ net.input_weight.T - net.input_bias
-        )
+        units = torch.relu(torch.as_tensor(x)[:, None] @ net.input_weight.T - net.input_bias)
     return units.numpy() / UNITS, y
 
 
