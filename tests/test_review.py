@@ -125,11 +125,6 @@ def test_the_paper_has_the_form_of_the_journal():
     assert 250 < len(body.split()) < 1100  # about a thousand words
 
 
-def test_the_paper_counts_chapters_as_the_book_does():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-    assert len(toc["parts"][0]["chapters"]) == 16 and "sixteen executable chapters" in PAPER
-
-
 # Pages for help
 
 
