@@ -92,7 +92,8 @@ def limits() -> Iterator[dict[str, Any]]:
     for name, solver in (("relu-x2", "SCS"), ("abs-x4", "CLARABEL")):
         problem = functions.PROBLEMS[name]
         exact = functions.reference()[problem.reference]
-        query, task = np.array(exact["x_query"]), (*problem.data, problem.density, grid)
+        query, (x, y) = np.array(exact["x_query"]), problem.data
+        task = (x, y, problem.density, grid)
 
         def plain(problem=problem, query=query, task=task, solver=solver):
             if problem.activation == "relu":
