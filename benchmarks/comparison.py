@@ -93,7 +93,7 @@ def limits() -> Iterator[dict[str, Any]]:
         problem = functions.PROBLEMS[name]
         exact = functions.reference()[problem.reference]
         query, (x, y) = np.array(exact["x_query"]), problem.data
-        task = (x, y, problem.density, grid)
+        task: Any = (x, y, problem.density, grid)
 
         def plain(problem=problem, query=query, task=task, solver=solver):
             if problem.activation == "relu":
