@@ -93,16 +93,18 @@ def limits() -> Iterator[dict[str, Any]]:
         problem = functions.PROBLEMS[name]
         exact = functions.reference()[problem.reference]
         query, (x, y) = np.array(exact["x_query"]), problem.data
-        task: Any = (x, y, problem.density, grid)
+        task = (x, y, problem.density, grid)
 
         def plain(problem=problem, query=query, task=task, solver=solver):
             if problem.activation == "relu":
                 return plain_grid.theorem2(*task, solver=solver)(query)
-            return plain_grid.theorem8(*task, problem.exponent, solver=solver)(query)
+            return plain_grid.theorem8(*task, exponent=problem.exponent, solver=solver)(query)
 
         def better(problem=problem, query=query, task=task, solver=solver):
             sigma, exponent = problem.activation, problem.exponent
-            return plain_grid.coefficients(*task, sigma, exponent, solver=solver)(query)
+            return plain_grid.coefficients(
+                *task, activation=sigma, exponent=exponent, solver=solver
+            )(query)
 
         def ours(problem=problem, query=query):
             return problem.solve()(query)
