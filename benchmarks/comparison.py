@@ -85,33 +85,34 @@ def a_network() -> dict[str, Any]:
 
 
 def limits() -> Iterator[dict[str, Any]]:
-    """Solve for limits of Figures 1 and 2 on a grid, and exactly."""
+    yield from limit("relu-x2", "SCS")
+    yield from limit("abs-x4", "CLARABEL")
+
+
+def limit(name: str, solver: str) -> Iterator[dict[str, Any]]:
+    """Solve for a limit of Figure 1 or 2 on a grid, in both kinds of unknowns, and exactly."""
     from benchmarks import plain_grid
 
-    grid = plain_grid.Grid()
-    for name, solver in (("relu-x2", "SCS"), ("abs-x4", "CLARABEL")):
-        problem = functions.PROBLEMS[name]
-        exact = functions.reference()[problem.reference]
-        query, (x, y) = np.array(exact["x_query"]), problem.data
-        task = (x, y, problem.density, grid)
+    problem, grid = functions.PROBLEMS[name], plain_grid.Grid()
+    exact = functions.reference()[problem.reference]
+    query, (x, y), density = np.array(exact["x_query"]), problem.data, problem.density
 
-        def plain(problem=problem, query=query, task=task, solver=solver):
-            if problem.activation == "relu":
-                return plain_grid.theorem2(*task, solver=solver)(query)
-            return plain_grid.theorem8(*task, exponent=problem.exponent, solver=solver)(query)
+    def plain() -> np.ndarray:
+        if problem.activation == "relu":
+            return plain_grid.theorem2(x, y, density, grid, solver=solver)(query)
+        return plain_grid.theorem8(x, y, density, grid, problem.exponent, solver=solver)(query)
 
-        def better(problem=problem, query=query, task=task, solver=solver):
-            sigma, exponent = problem.activation, problem.exponent
-            return plain_grid.coefficients(
-                *task, activation=sigma, exponent=exponent, solver=solver
-            )(query)
+    def better() -> np.ndarray:
+        sigma, exponent = problem.activation, problem.exponent
+        h = plain_grid.coefficients(x, y, density, grid, sigma, exponent, solver=solver)
+        return h(query)
 
-        def ours(problem=problem, query=query):
-            return problem.solve()(query)
+    def ours() -> np.ndarray:
+        return problem.solve()(query)
 
-        values = np.array(exact["h"])
-        yield row(f"the limit {name}", "cvxpy", plain, ours, values)
-        yield row(f"the limit {name}, better variables", "cvxpy", better, ours, values)
+    values = np.array(exact["h"])
+    yield row(f"the limit {name}", "cvxpy", plain, ours, values)
+    yield row(f"the limit {name}, better variables", "cvxpy", better, ours, values)
 
 
 # Splines
