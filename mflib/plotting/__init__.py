@@ -4,7 +4,8 @@ Figures keep an opaque pale ground, so that they read alike on both; lines diffe
 in colour. Sizes have the unit of an inch.
 """
 
+from mflib.plotting._plane import plane_slider
 from mflib.plotting._slider import slider
 from mflib.plotting._style import COLORS, figure, points, power_law
 
-__all__ = ["COLORS", "figure", "power_law", "points", "slider"]
+__all__ = ["COLORS", "figure", "power_law", "plane_slider", "points", "slider"]
