@@ -62,10 +62,8 @@ def test_the_picture_begins_at_the_start_and_the_script_takes_the_position(start
     for path, positions in zip(drawn(text), frames(text), strict=True):
         np.testing.assert_array_equal(path, positions[start])
     assert f'max="1" step="1" value="{start}"' in text
-    assert (
-        'path.setAttribute("d", frames[j][k])' in text
+    assert 'path.setAttribute("d", frames[j][k])' in text
     assert "const k = Number(input.value);" in text
-    )
 
 
 def test_ticks_stand_where_they_say():
