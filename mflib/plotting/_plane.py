@@ -141,7 +141,8 @@ _PANEL = """<svg viewBox="0 0 200 216" font-size="14" fill="currentColor">
 
 _PAGE = """<div id="{name}" class="curve-slider plane-slider">
 <style>
-.plane-slider {{--ball: #0072B2; --trail: #C24E00; max-width: 46rem; margin: auto}}
+.plane-slider {{--ball: #0072B2; --trail: #C24E00; max-width: 46rem; margin: auto;
+  text-align: left; color: var(--pst-color-text-base, var(--jp-ui-font-color1, #1a1a1a))}}
 html[data-theme="dark"] .plane-slider {{--ball: #56B4E9; --trail: #FF9E4A}}
 .plane-slider .panels {{display: grid; gap: .3rem; margin: 0;
   grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr))}}
