@@ -127,9 +127,10 @@ def plane_slider(
 
 _MIDDLE, _HALF = np.array([111, 107]), 84  # of a panel's square in its drawing of 200 by 216
 _LINE = 'fill="none" stroke-linejoin="round" stroke-linecap="round" stroke'
-_BALL = 'fill="var(--ball)" fill-opacity=".15" stroke="var(--ball)" stroke-width="20"'
-_TRAIL = f'{_LINE}="var(--trail)" stroke-width="20"'
-_DOT = f'{_LINE}="var(--trail)" stroke-width="90"'
+# The book's pages replace colours by those of their theme (book.css).
+_BALL = 'fill="#0072B2" fill-opacity=".15" stroke="#0072B2" stroke-width="20"'
+_TRAIL = f'{_LINE}="#D55E00" stroke-width="20"'
+_DOT = f'{_LINE}="#D55E00" stroke-width="90"'
 _STILL = f'{_LINE}="currentColor" stroke-width="20" stroke-dasharray="60 50"'
 
 _PANEL = """<svg viewBox="0 0 200 216" font-size="14" fill="currentColor">
@@ -141,17 +142,16 @@ _PANEL = """<svg viewBox="0 0 200 216" font-size="14" fill="currentColor">
 
 _PAGE = """<div id="{name}" class="curve-slider plane-slider">
 <style>
-.plane-slider {{--ball: #0072B2; --trail: #C24E00; max-width: 46rem; margin: auto;
-  text-align: left; color: var(--pst-color-text-base, var(--jp-ui-font-color1, #1a1a1a))}}
-html[data-theme="dark"] .plane-slider {{--ball: #56B4E9; --trail: #FF9E4A}}
+.plane-slider {{max-width: 46rem; margin: auto; padding: .3rem; box-sizing: border-box;
+  text-align: left; background: #fbfbf8; color: #1a1a1a; font-family: sans-serif}}
 .plane-slider .panels {{display: grid; gap: .3rem; margin: 0;
   grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr))}}
 .plane-slider svg {{display: block; width: 100%; height: auto}}
 .plane-slider label {{display: block}}
 .plane-slider output {{font-weight: bold; font-variant-numeric: tabular-nums}}
 .plane-slider input {{display: block; width: 100%; height: 2.75rem; margin: 0;
-  accent-color: var(--ball); touch-action: pan-y; cursor: pointer}}
-.plane-slider input:focus-visible {{outline: 3px solid var(--ball); outline-offset: -3px;
+  accent-color: #0072B2; touch-action: pan-y; cursor: pointer}}
+.plane-slider input:focus-visible {{outline: 3px solid #0072B2; outline-offset: -3px;
   border-radius: .3rem}}
 </style>
 <label for="{name}-range">{label}: <output for="{name}-range">{shown}</output></label>
