@@ -171,12 +171,12 @@ class Evidence:
         room = np.minimum(values - low, high - values)
         worst = float(values[room.argmin()])  # NaN counts as the least
         within = " and ".join(
-            f"{sign} {bound:g}"
-            for sign, bound in ((">", low), ("<", high))
-            if math.isfinite(bound)
+            f"{sign} {bound:g}" for sign, bound in ((">", low), ("<", high)) if math.isfinite(bound)
         )
         holds = bool(low < worst < high)
-        return _Row(what, "", _shown(worst, digits or 3) if digits or not holds else "", within, holds)
+        return _Row(
+            what, "", _shown(worst, digits or 3) if digits or not holds else "", within, holds
+        )
 
     @staticmethod
     def _close(
