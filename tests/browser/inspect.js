@@ -22,12 +22,16 @@
       url: element.href?.baseVal ?? element.href ?? element.src,
       cites: article.contains(element) && element.matches("a:not(.headerlink)"),
     })),
+    // what a link to it shows in a card
+    shown: all('dt[id^="term-"], div.math[id], div.proof[id], div.exercise[id], figure[id], ' +
+      "div.citation[id]", article).map((element) => element.id),
     rawTex: prose.join("").match(/\\[([]|\$\$|\\[a-zA-Z]+|.{0,20}\\\\.{0,20}/g) ?? [],
     badMath: all(
       "[data-mjx-error], mjx-merror, [data-mml-node=merror], " +
       "mjx-container [fill=red], mjx-container [stroke=red]"
     ).map((element) => element.closest("mjx-container")?.textContent.trim() + " " +
       (element.dataset.mjxError ?? "in red")),
+    mute: all("mjx-container:not(:has(mjx-assistive-mml math))").map(start),
     stops: all("mjx-container[tabindex], .math[tabindex]")
       .filter((element) => element.scrollWidth <= element.clientWidth + 1).map(start),
     figures: all("figure", article).map((figure) => ({
@@ -35,7 +39,10 @@
       number: figure.querySelector(".caption-number")?.textContent ?? "",
       caption: figure.querySelector(".caption-text")?.textContent.trim() ?? "",
     })),
-    pictures: all("img", article).map((image) => ({ alt: image.alt.trim(), src: image.src })),
+    pictures: all("img, .drawing", article).map((image) => ({
+      alt: (image.alt ?? image.ariaLabel).trim(),
+      src: image.src ?? "a drawing",
+    })),
     cut: all("pre, div.math, mjx-container[display], table, .cell_output, .table-wrapper, " +
       ".pst-scrollable-table-container", article).filter(scrolls).map((element) =>
         `${element.scrollWidth - element.clientWidth} px of ${start(element)}`),
