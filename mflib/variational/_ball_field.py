@@ -18,6 +18,9 @@ from mflib.variational._ball_densities import BallNormal, BallUniform
 from mflib.variational._ball_potentials import BallPotential, hull, largest, zero_within
 
 
+_MOST_CUTS = 11
+
+
 class Undecided(ArithmeticError):
     """A comparison that needs more bits."""
 
@@ -62,6 +65,15 @@ class Piece(NamedTuple):
 
     def field(self, b: Any) -> Any:
         return self.level - self.tilt * b
+
+
+class Cell(NamedTuple):
+    """A part of a piece with bounds of u = |alpha|/C, and the density's first moments."""
+
+    piece: Piece
+    moments: tuple[Any, Any, Any]
+    least: Any
+    most: Any
 
 
 class Part(NamedTuple):
@@ -151,34 +163,66 @@ class Field:
             total += 2 * (far**2 * zeroth + second)
         return zero_within(size * total)
 
-    def gram(self) -> arb_mat:
-        """The integrals of products of features over the core."""
-        x = self.model.x
-        total = arb_mat(len(x), len(x))
-        for piece in self.pieces:
-            if piece.in_core:
-                zeroth, first, second = self.model.density.moments(piece.low, piece.high)
-                column = arb_mat(len(x), 1, piece.slopes)
-                at = arb_mat(len(x), 1, [s * piece.w * t for s, t in zip(piece.slopes, x)])
-                cross = at * column.transpose()
-                total += (at * at.transpose()) * (zeroth / 2)
-                total += (column * column.transpose()) * (second / 2)
-                total -= (cross + cross.transpose()) * (first / 2)
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The pieces, cut until phi'' hardly varies."""
+        return [cell for piece in self.pieces for cell in self._cells(piece)]
+
+    def _cells(self, piece: Piece) -> list[Cell]:
+        phi, cells = self.model.potential, []
+        edges = [piece.low, *self._cuts(piece), piece.high]
+        u = [phi.reduced(piece.field(b)) for b in edges]
+        for low, high, at_low, at_high in zip(edges, edges[1:], u, u[1:], strict=False):
+            sizes = abs(at_low), abs(at_high)
+            least = sizes[0].min(sizes[1]).lower() if at_low * at_high > 0 else arb(0)
+            moments = self.model.density.moments(low, high)
+            cells.append(Cell(piece, moments, least, largest(*sizes)))
+        return cells
+
+    def _cuts(self, piece: Piece) -> list:
+        """Towards the zero of the field, where it is a quarter, a sixteenth, and so on."""
+        phi, cuts = self.model.potential, set()
+        if phi.is_quadratic or not abs(piece.tilt) > 0:
+            return []
+        zero = float(piece.level / piece.tilt)
+        for end in (piece.low, piece.high):
+            for k in range(1, _MOST_CUTS):
+                cut = arb(zero + (float(end) - zero) * 0.25**k)
+                if not (piece.low < cut < piece.high):
+                    break
+                cuts.add(float(cut))
+                if phi.is_flat(abs(phi.reduced(piece.field(cut)))):
+                    break
+        return [arb(cut) for cut in sorted(cuts)]
+
+    def gram(self, weights: list) -> arb_mat:
+        """The integrals of products of features, with a weight for each cell."""
+        moments: dict = {}
+        for weight, cell in zip(weights, self.cells, strict=True):
+            known = moments.setdefault(id(cell.piece), [cell.piece, arb(0), arb(0), arb(0)])
+            for k, moment in enumerate(cell.moments):
+                known[k + 1] += weight * moment
+        x, total = self.model.x, arb_mat(len(self.model.x), len(self.model.x))
+        for piece, zeroth, first, second in moments.values():
+            column = arb_mat(len(x), 1, piece.slopes)
+            at = arb_mat(len(x), 1, [s * piece.w * t for s, t in zip(piece.slopes, x, strict=True)])
+            cross = at * column.transpose()
+            total += (at * at.transpose()) * (zeroth / 2)
+            total += (column * column.transpose()) * (second / 2)
+            total -= (cross + cross.transpose()) * (first / 2)
         return total
 
-    def largest(self, coefficients: list) -> tuple[Any, Any]:
-        """Upper bounds over the core of u = |alpha|/C and of a sum of features."""
-        u, sums = [arb(0)], [arb(0)]
-        for piece in self.pieces:
-            if piece.in_core:
-                for b in (piece.low, piece.high):
-                    u.append(abs(self.model.potential.reduced(piece.field(b))))
-                    terms = (
-                        c * s * (piece.w * x - b)
-                        for c, s, x in zip(coefficients, piece.slopes, self.model.x, strict=True)
-                    )
-                    sums.append(abs(sum(terms, arb(0))))
-        return largest(*u), largest(*sums)
+    def most(self, piece: Piece, coefficients: list) -> Any:
+        """An upper bound over a piece of a sum of features, which is linear there."""
+        terms = [c * s for c, s in zip(coefficients, piece.slopes, strict=True)]
+        level = sum((t * piece.w * x for t, x in zip(terms, self.model.x, strict=True)), arb(0))
+        tilt = sum(terms, arb(0))
+        return largest(*(abs(level - tilt * b) for b in (piece.low, piece.high)))
+
+    def mass_beyond(self) -> Any:
+        """The mass of the tails."""
+        parts = (self.model.density.moments(*ends)[0] for ends in self.model.density.tails())
+        return sum(parts, arb(0))
 
     def integrate(self, piece: Piece, low: Any, high: Any) -> Integrals:
         """Integrals over a part of a piece."""
@@ -187,7 +231,7 @@ class Field:
         if not rise > largest(*map(abs, ends)) * arb(2) ** -(ctx.prec // 2):
             return self._constant(low, high, ends)
         u = [self.model.potential.reduced(z) for z in ends]
-        part = Part(piece, low, ends[0], largest(*map(abs, u)) * arb(2) ** -(3 * ctx.prec // 8))
+        part = Part(piece, low, ends[0], largest(*map(abs, u)) * arb(2) ** -(5 * ctx.prec // 16))
         if ends[0] * ends[1] > 0:
             return self._signed(part, 1 if ends[0] > 0 else -1, abs(u[0]), abs(u[1]))
         falls = 1 if piece.tilt > 0 else -1
@@ -214,7 +258,19 @@ class Field:
             spare = self._near_zero(part)
         per_rise = sign / (-phi.scale * part.piece.tilt)  # db = dF'(u) times this
         offset = part.low - sign * phi.scale * part.field * per_rise
-        ends = phi.parameter(start), phi.parameter(stop)
+        if isinstance(density, BallUniform):
+            here = zip(phi.primitives(stop), phi.primitives(start), strict=True)
+            one, rising, cost = (density.largest * per_rise * (a - b) for a, b in here)
+            first = offset * one + per_rise * rising
+            found = Integrals(sign * phi.scale * one, sign * phi.scale * first, cost)
+        else:
+            found = self._by_quadrature(part, sign, start, stop)
+        return Integrals(*(a + b for a, b in zip(found, spare, strict=True)))
+
+    def _by_quadrature(self, part: Part, sign: int, start: Any, stop: Any) -> Integrals:
+        phi, density = self.model.potential, self.model.density
+        per_rise = sign / (-phi.scale * part.piece.tilt)
+        offset = part.low - sign * phi.scale * part.field * per_rise
 
         def integral(weight: Callable) -> Any:
             def integrand(s: Any, _: bool) -> Any:  # entire, so analytic wherever it is asked for
@@ -222,13 +278,11 @@ class Field:
                 b = offset + curve.slope * per_rise
                 return weight(curve, b) * density.pdf(b) * curve.rise
 
-            return integrate(integrand, *ends) * per_rise
+            return integrate(integrand, phi.parameter(start), phi.parameter(stop)) * per_rise
 
         zeroth = integral(lambda curve, b: curve.u) * sign * phi.scale
         first = integral(lambda curve, b: curve.u * b) * sign * phi.scale
-        cost = integral(lambda curve, b: curve.value)
-        found = Integrals(zeroth, first, cost)
-        return Integrals(*(a + b for a, b in zip(found, spare, strict=True)))
+        return Integrals(zeroth, first, integral(lambda curve, b: curve.value))
 
     def _near_zero(self, part: Part) -> Integrals:
         """A ball for what is left out, or is too much, where u is at most twice the smallest."""
@@ -255,7 +309,7 @@ def integrate(f: Callable, start: Any, stop: Any) -> Any:
     Arb integrates from centre to centre; what is between centre and end is the length times a
     value.
     """
-    tolerance = arb(2) ** -(3 * ctx.prec // 4)
+    tolerance = arb(2) ** -(5 * ctx.prec // 8)
     found = acb.integral(f, acb(start.mid()), acb(stop.mid()), rel_tol=tolerance)
     for end, sign in ((start, -1), (stop, 1)):
         if end.rad() > 0:

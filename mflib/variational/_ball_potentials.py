@@ -60,6 +60,17 @@ class BallPotential:
     def bend(self, u: Any) -> Any:
         return 2 * self.square
 
+    def square_integral(self, u: Any) -> Any:
+        """The integral of F'^2 from 0 to u."""
+        return 4 * self.square**2 * u**3 / 3
+
+    def primitives(self, u: Any) -> tuple[Any, Any, Any]:
+        """Integrals of u, uF' and F against dF', by parts."""
+        if u == 0:
+            return arb(0), arb(0), arb(0)
+        value, slope, squares = self.value(u), self.slope(u), self.square_integral(u)
+        return u * slope - value, (u * slope**2 - squares) / 2, value * slope - squares
+
     def curve(self, s: Any) -> Curve:
         """By u = s, unless another parameter serves better."""
         return Curve(s, self.value(s), self.slope(s), self.bend(s))
@@ -73,13 +84,26 @@ class BallPotential:
         return True
 
     @property
+    def is_quadratic(self) -> bool:
+        return type(self) is BallPotential
+
+    def is_flat(self, u: Any) -> bool:
+        """Whether F'' is nearly that at 0."""
+        there, here = self.bend(arb(0)), self.bend(u)
+        return bool(here < 2 * there and there < 2 * here)
+
+    @property
     def least_bend(self) -> Any:
         """A lower bound of F'' on all of R."""
         return 2 * self.square
 
-    def largest_bend(self, u: Any) -> Any:
-        """An upper bound of F'' on [-u, u]."""
-        return self.bend(u)
+    def largest_bend(self, least: Any, most: Any) -> Any:
+        """An upper bound of F'' where least <= |u| <= most."""
+        return self.bend(most)
+
+    def convexity(self, least: Any) -> Any:
+        """A g with D_F(u, v) >= g (u - v)^2 / 2 for all v, where |u| >= least."""
+        return self.least_bend
 
     def inverse(self, slope: Any) -> Any:
         """The u >= 0 with F'(u) = slope > 0: wherever Newton ends, F' is steep, and so it is near.
@@ -141,6 +165,14 @@ class BallPower(BallPotential):
     def bend(self, u: Any) -> Any:
         return super().bend(u) + self.share * self.p * (self.p - 1) * u ** (self.p - 2)
 
+    def square_integral(self, u: Any) -> Any:
+        part, p = self.share * self.p, self.p
+        mixed = 4 * self.square * part * u ** (p + 1) / (p + 1)
+        return super().square_integral(u) + mixed + part**2 * u ** (2 * p - 1) / (2 * p - 1)
+
+    def convexity(self, least: Any) -> Any:
+        return self.least_bend + self.share * least ** (self.p - 2) / 2
+
     def curve(self, s: Any) -> Curve:
         if self.reaches_zero:
             return super().curve(s)
@@ -170,6 +202,17 @@ class BallHypentropy(BallPotential):
     def bend(self, u: Any) -> Any:
         return super().bend(u) + self.share / (u * u + self.beta**2).sqrt()
 
+    def square_integral(self, u: Any) -> Any:
+        x, s = u / self.beta, self.parameter(u)
+        root = (1 + x * x).sqrt()
+        own = self.beta * (x * s * s - 2 * root * s + 2 * x)
+        mixed = self.beta**2 * ((2 * x * x + 1) * s - x * root) / 4
+        return (
+            super().square_integral(u)
+            + 4 * self.square * self.share * mixed
+            + self.share**2 * own
+        )
+
     def curve(self, s: Any) -> Curve:
         sinh, cosh = s.sinh_cosh()
         u = self.beta * sinh
@@ -185,8 +228,8 @@ class BallHypentropy(BallPotential):
     def parameter(self, u: Any) -> Any:
         return (u / self.beta).asinh()
 
-    def largest_bend(self, u: Any) -> Any:
-        return self.bend(arb(0))
+    def largest_bend(self, least: Any, most: Any) -> Any:
+        return self.bend(least)
 
 
 def ball_potential(given: Potential) -> BallPotential:

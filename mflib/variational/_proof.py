@@ -19,7 +19,7 @@ import numpy as np
 from mflib._flint import arb, arb_mat, ctx
 from mflib.densities import defined
 from mflib.variational._ball_densities import ball_density
-from mflib.variational._ball_field import Field, Model, Undecided
+from mflib.variational._ball_field import Cell, Field, Model, Undecided
 from mflib.variational._ball_potentials import ball_potential, hull, largest, zero_within
 from mflib.variational._data import Data
 from mflib.variational._dual import DiscreteDual
@@ -138,57 +138,74 @@ class Proof:
         return [y - h - r * a for y, h, r, a in known]
 
     @cached_property
-    def _correction(self) -> tuple[list, list]:
+    def weights(self) -> list:
+        """Where a correction is cheap: about 1/phi'' in each cell of the core, as exact numbers."""
+        curvature = (self._curvature(cell, arb(0)) for cell in self.field.cells)
+        exact = (arb(float(1 / value) * 0.99) for value in curvature)
+        inside = (cell.piece.in_core for cell in self.field.cells)
+        return [weight if there else arb(0) for weight, there in zip(exact, inside, strict=True)]
+
+    def _curvature(self, cell: Cell, change: Any) -> Any:
+        """phi'' is no more in a cell, if coefficients change by no more than this."""
+        u = change / self.potential.scale
+        least = (cell.least - u).max(arb(0)).lower()
+        return self.potential.largest_bend(least, cell.most + u) / self.potential.scale**2
+
+    @cached_property
+    def correction(self) -> tuple[list, list]:
         """The coefficients d of (G + R) d = e, and G d."""
-        gram, count = self.field.gram(), len(self.errors)
-        system = gram + arb_mat(
-            count, count, [self.ridges[i] if i == j else 0 for i in range(count) for j in range(count)]
-        )
+        gram, ridges = self.field.gram(self.weights), self.ridges
+        diagonal = [ridges[i] if i == j else 0 for i in range(len(ridges)) for j in range(len(ridges))]
         try:
-            d = system.solve(arb_mat(count, 1, self.errors))
+            d = (gram + arb_mat(len(ridges), len(ridges), diagonal)).solve(
+                arb_mat(len(ridges), 1, self.errors)
+            )
         except ZeroDivisionError:  # singular, as far as these bits tell
             raise Undecided from None
         return list(d.entries()), list((gram * d).entries())
 
     @cached_property
-    def size(self) -> Any:
-        """The norm of the correction."""
-        d, moved = self._correction
-        square = sum((a * b for a, b in zip(d, moved, strict=True)), arb(0))
-        return root(square)
+    def changes(self) -> list:
+        """Bounds on what the correction changes in each cell."""
+        most = {id(p): self.field.most(p, self.correction[0]) for p in self.field.pieces}
+        pairs = zip(self.weights, self.field.cells, strict=True)
+        return [weight * most[id(cell.piece)] for weight, cell in pairs]
+
+    @cached_property
+    def square(self) -> Any:
+        """d G d."""
+        return sum((a * b for a, b in zip(*self.correction, strict=True)), arb(0))
 
     @cached_property
     def gap(self) -> Any:
         """A bound of the cost of the corrected coefficients less the least cost."""
-        d, _ = self._correction
+        d, _ = self.correction
         slack = sum((r * a * a for r, a in zip(self.ridges, d, strict=True)), arb(0))
-        return (self.largest_hessian() * self.size**2 + slack) / 2
-
-    def least_hessian(self) -> Any:
-        """phi'' is nowhere less."""
-        return self.potential.least_bend / self.potential.scale**2
-
-    def largest_hessian(self) -> Any:
-        """phi'' is no more between the coefficients and the corrected ones, over the core."""
-        u, change = self.field.largest(self._correction[0])
-        return self.potential.largest_bend(u + change / self.potential.scale) / (
-            self.potential.scale**2
-        )
+        triples = zip(self.weights, self.field.cells, self.changes, strict=True)
+        share = largest(*(w * self._curvature(cell, change) for w, cell, change in triples))
+        return (share * abs(self.square) + slack) / 2
 
     @cached_property
     def slope(self) -> Any:
-        """A bound on the distance of the coefficients from the optimal ones."""
-        return self.size + root(2 * self.gap / self.least_hessian())
+        """A bound on the mean distance of the coefficients from the optimal ones."""
+        cells, least = self.field.cells, self.potential.least_bend
+        spread = sum((w * c.moments[0] for w, c in zip(self.weights, cells, strict=True)), arb(0))
+        slack = self.field.mass_beyond() / least
+        for cell, change in zip(cells, self.changes, strict=True):
+            u = (cell.least - change / self.potential.scale).max(arb(0)).lower()
+            slack += cell.moments[0] / self.potential.convexity(u) / 2
+        slack *= self.potential.scale**2
+        return root(spread / 2 * self.square) + root(2 * self.gap * slack)
 
     @cached_property
     def at_data(self) -> list:
         """Bounds on the distance of h from the minimiser at the data."""
-        moved = self._correction[1]
+        moved = self.correction[1]
         return [abs(a) + root(2 * r * self.gap) for a, r in zip(moved, self.ridges, strict=True)]
 
     def cost(self) -> Any:
         """A ball for the least cost: between the dual value and that value and the gap."""
-        f, d = self.field, self._correction[0]
+        f, d = self.field, self.correction[0]
         terms = zip(f.multipliers, self.y, self.values, strict=True)
         primal = self.field.cost()
         dual = sum((a * (y - h) for a, y, h in terms), arb(0)) + primal
