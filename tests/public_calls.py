@@ -53,6 +53,10 @@ def _points(**arguments):
     return ax.lines[0].get_xydata()
 
 
+def _claim(**arguments):
+    return experiments.Evidence(**arguments).claim("one", 1, 1)
+
+
 def _power_law(**arguments):
     _, ax = plotting.figure()
     plotting.power_law(**{"ax": ax} | arguments)
@@ -189,6 +193,10 @@ CALLS = REGISTERED | {
     "experiments.distance": (
         experiments.distance,
         {"first": np.sin, "second": np.cos},
+    ),
+    "experiments.Evidence": (
+        _claim,
+        {"kind": "identity", "theory": "exact", "observed": "computed"},
     ),
     "experiments.rms": (experiments.rms, {"errors": X}),
     "experiments.fit_exponent": (experiments.fit_exponent, {"n": np.exp(X), "y": np.exp(Y)}),

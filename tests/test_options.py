@@ -34,6 +34,7 @@ PARTICULAR: dict = {
     ("representation.trajectory", "rtol"): (1e-6, BENT),
     ("representation.trajectory", "times"): ([1.0, 2.0], {}),
     ("potentials.Averaged", "law"): (stats.uniform(0, 1), {}),
+    ("experiments.Evidence", "kind"): ("solver against solver", {}),
     ("experiments.risk", "fit"): (np.cos, {}),
     ("experiments.risk", "truth"): (np.cos, {}),
     ("experiments.regression_trial", "truth"): (np.cos, {}),
@@ -127,6 +128,8 @@ def everything(result) -> np.ndarray | str:
     """All that can be seen of a result."""
     if isinstance(getattr(result, "data", None), str):
         return result.data
+    if isinstance(result, mflib.experiments.Evidence):
+        return repr(result)
     seen = [numbers(result)]
     if isinstance(result, mflib.ShallowNetwork):
         seen.append(numbers(result(np.outer(X, np.ones(result.input_weight.shape[1])))))

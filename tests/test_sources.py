@@ -27,7 +27,7 @@ mystnb:
       here, and $x$.
   image:
     alt: A line that goes on for longer than the eighty columns that are the limit of jupytext here.
-tags: [theory-observed]
+tags: [hide-input]
 ---
 print(1)
 ```

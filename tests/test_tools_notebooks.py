@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools import notebooks
+from tools import evidence, notebooks
 from tools.executed import read_keys, write_twin
 
 # Kernels and builds are heavy: one process runs them, one after another.
@@ -409,20 +409,48 @@ def test_a_heavy_drawing_is_reported():
     assert "drawing over 80,000 bytes; draw fewer curves" in line
 
 
+def chapter(*cells):
+    """A notebook of code, and of headings and texts, which begin with # or an upper-case letter."""
+    make = notebooks.nbformat.v4
+    kinds = {False: make.new_code_cell, True: make.new_markdown_cell}
+    made = [kinds[cell[0] == "#" or cell[0].isupper()](cell) for cell in cells]
+    return make.new_notebook(cells=made)
+
+
+def test_a_claim_without_a_kind_of_evidence_is_reported():
+    (line,) = evidence.bare_claims(chapter("x = 1\nfor k in range(3):\n    assert k < 3"))
+    assert "asserts; show it as experiments.Evidence" in line
+    notebook = chapter("compare()", "other()")
+    texts = ("theory 1, observed 0.98\n", "theory\nobserved\n")
+    for cell, text in zip(notebook.cells, texts, strict=True):
+        cell.outputs = [notebooks.nbformat.v4.new_output("stream", text=text)]
+    (line,) = evidence.bare_claims(notebook)
+    assert "cell 1 ('compare()'): prints theory beside observed" in line
+
+
+SHOWN = "experiments.Evidence('network against theory').claim('f', f(0), 1)"
+
+
 @pytest.mark.parametrize(
-    ("text", "tags", "count"),
+    ("before", "count"),
     [
-        ("theory 1, observed 0.98\n", [], 1),
-        ("theory 1, observed 0.98\n", ["theory-observed"], 0),
-        ("theory 1\nobserved\n", [], 0),
+        ("f = variational.solve(x, y)", 1),
+        ("f = solve(mirror_flow_)", 1),
+        ("f = mflib.mirror_flow(net, x, y)", 0),
+        ("def train():\n    return MirrorDescent(net)\n\nf = later(train)", 0),
+        ("g = mirror_flow(net, x, y)", 1),  # another thing trains
     ],
 )
-def test_a_comparison_that_is_not_set_apart_is_reported(text, tags, count):
-    cell = notebooks.nbformat.v4.new_code_cell("compare()", metadata={"tags": tags})
-    cell.outputs = [notebooks.nbformat.v4.new_output("stream", text=text)]
-    found = list(notebooks.plain_comparisons(notebooks.nbformat.v4.new_notebook(cells=[cell])))
+def test_a_network_in_which_nothing_trains_is_reported(before, count):
+    found = list(evidence.wrong_kinds(chapter(before, SHOWN)))
     assert len(found) == count
-    assert all("tag it theory-observed" in line for line in found)
+    assert all("'network against theory', but nothing trains" in line for line in found)
+    assert not list(evidence.wrong_kinds(chapter(before, SHOWN.replace("network", "solver"))))
+
+
+def test_a_section_that_begins_with_code_is_reported():
+    (line,) = evidence.abrupt_sections(chapter("# A", "Text.", "## B\n", "x = 1", "Text.\n\n## C"))
+    assert "'## B' begins with code" in line
 
 
 def test_a_line_of_output_that_a_page_would_cut_is_reported():

@@ -37,6 +37,7 @@ from tools.chapters import (
     serialise,
 )
 from tools.dependencies import Repository, digest
+from tools.evidence import abrupt_sections, bare_claims, wrong_kinds
 from tools.executed import NAME, OUTPUTS, Keys, read_keys, serialise_keys, tidy, write_twin
 from tools.numbers import unknown_numbers
 from tools.pages import disordered, orphans, unlisted
@@ -48,7 +49,6 @@ from tools.rules import (
     long_cells,
     noisy,
     numbered_code_cells,
-    plain_comparisons,
     red_mathematics,
     uncited,
     unvalidated,
@@ -205,7 +205,7 @@ def faults(
         stale = ["is not in normal form (saved by another tool?); run `make notebooks`"]
     yield from stale
     rules = [unexecuted, noisy, unvalidated, hidden, bare_figures]
-    rules += [long_cells, wide_lines, plain_comparisons]
+    rules += [long_cells, wide_lines, bare_claims, wrong_kinds, abrupt_sections]
     found = [line for rule in rules for line in rule(twin)]
     yield from found
     yield from uncited(twin, cited)

@@ -18,7 +18,8 @@ DRAWN = "drawn"  # the key in the metadata
 POINTS, COLOURS = 50, 400  # at most, of each artist
 TOLERANCE = 5  # thousandths of an axis, which nobody sees
 LOAD = f'__import__("runpy").run_path({str(Path(__file__).resolve())!r})["load"]();'
-KERNEL_OPTIONS = [f"--IPKernelApp.exec_lines={LOAD}"]
+STRICT = '__import__("os").environ["MFLIB_CLAIMS"] = "strict"'  # a claim that fails stops the run
+KERNEL_OPTIONS = [f"--IPKernelApp.exec_lines={line}" for line in (LOAD, STRICT)]
 
 
 def load() -> None:

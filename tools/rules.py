@@ -16,7 +16,7 @@ from tools.mathematics import undefined_macros
 CELL_LINES = 15
 DRAWING_BYTES = 80_000
 OUTPUT_WIDTH = 80  # characters that a page shows without scrolling
-LONG_CELL_TAG, COMPARISON_TAG = "long-cell", "theory-observed"
+LONG_CELL_TAG = "long-cell"
 UNCHECKED_TAGS = re.compile(r"nbval-|raises-exception$|skip-execution$")
 HIDING_TAGS = re.compile(r"hide-(output|cell)$|remove-")  # hide-input shows what was computed
 UNWANTED_CODE = {
@@ -127,15 +127,6 @@ def long_cells(twin: NotebookNode) -> Iterator[str]:
         if length > CELL_LINES and LONG_CELL_TAG not in cell.metadata.get("tags", []):
             advice = f"split it, move logic to mflib, or tag it {LONG_CELL_TAG}"
             yield f"{where(index, cell)}: {length} lines, at most {CELL_LINES}; {advice}"
-
-
-def plain_comparisons(twin: NotebookNode) -> Iterator[str]:
-    """Yield the cells that print theory beside observed and are not set apart by their tag."""
-    for index, cell in numbered_code_cells(twin):
-        lines = printed(cell).splitlines()
-        compares = any("theory" in line and "observed" in line for line in lines)
-        if compares and COMPARISON_TAG not in cell.metadata.get("tags", []):
-            yield f"{where(index, cell)}: prints theory beside observed; tag it {COMPARISON_TAG}"
 
 
 def wide_lines(twin: NotebookNode) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mflib import densities
 from mflib.experiments import _held_out
 from mflib.experiments._distances import GRID, distance, rms, superposition_defect
+from mflib.experiments._evidence import ClaimWarning, Evidence
 from mflib.experiments._exponents import Exponent, Interval, exponent_interval, fit_exponent
 from mflib.experiments._risk import Risk, regression_trial, risk
 from mflib.experiments._sweep import sweep
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
 
 __all__ = [
     "GRID",
+    "ClaimWarning",
+    "Evidence",
     "Exponent",
     "Interval",
     "Risk",
