@@ -267,7 +267,7 @@ def certify(problem: Problem, interval: tuple[float, float] | None) -> Enclosure
     """Prove a bound with as many bits as it needs, or raise if no number of them will do."""
     hull_of_data = float(problem.data.x[0]), float(problem.data.x[-1])
     ends = hull_of_data if interval is None else interval
-    small, found = _SMALL * float(np.abs(problem.data.y).max()), None
+    small, found = _SMALL * float(np.abs(problem.data.targets).max()), None
     for bits in BITS:
         with precision(bits), suppress(Undecided):
             proof = Proof.of(problem, bits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -233,7 +233,9 @@ class Solution:
             total[there] += (1 - self._dual.slope) * alpha * p[there]
         return total.reshape(x.shape)
 
-    def certify(self, interval: ArrayLike | None = None) -> Enclosure:
+    def certify(
+        self, interval: ArrayLike | None = None, *, targets: ArrayLike | None = None
+    ) -> Enclosure:
         r"""Prove how near h is to the minimiser, by ball arithmetic.
 
         The bound holds for the function of the stored multipliers, with every rounding, quadrature
@@ -243,6 +245,9 @@ class Solution:
         ----------
         interval : pair of floats, optional
             Where; between the smallest and the largest input if not given.
+        targets : array-like, shape (m,), optional
+            Those whose minimiser is meant, if not the solution's own: how far h is from what other
+            data ask for.
 
         Returns
         -------
@@ -256,7 +261,7 @@ class Solution:
             If potential or density have no enclosure: served are quadratic, powers and hypentropies
             with a quadratic part, and uniform, normal and truncated normal densities.
         ValueError
-            If the interval is none, or no bound is finite.
+            If the interval is none, the targets are not m numbers, or no bound is finite.
 
         References
         ----------
@@ -277,7 +282,16 @@ class Solution:
             raise ValueError("the solution has multipliers that are not finite; nothing is proved.")
         from mflib.variational._proof import Problem, certify  # python-flint is an extra
 
-        stored = Problem(self._data, self._dual, self._point.at.xi, self._point.multipliers)
+        data = self._data
+        if targets is not None:
+            values = finite_array("targets", targets)
+            if values.shape != data.targets.shape:
+                raise ValueError(
+                    f"targets must have shape {data.targets.shape}, one for each datum, got shape "
+                    f"{values.shape}."
+                )
+            data = replace(data, targets=values)
+        stored = Problem(data, self._dual, self._point.at.xi, self._point.multipliers)
         return certify(stored, ends)
 
     @property
