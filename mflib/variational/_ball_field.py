@@ -18,7 +18,7 @@ from mflib.variational._ball_densities import BallNormal, BallUniform
 from mflib.variational._ball_potentials import BallPotential, hull, largest, zero_within
 
 
-_MOST_CUTS = 11
+_MOST_CUTS = 40
 
 
 class Undecided(ArithmeticError):

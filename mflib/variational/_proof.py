@@ -27,6 +27,7 @@ from mflib.variational._enclosure import Enclosure
 
 BITS = (128, 256, 512, 1024)
 _SMALL = 2.0**-50  # of the targets: a bound that more bits need not improve
+_CAUTION = 1e3  # between a share of the targets and that of a field
 _LOCK = threading.RLock()  # the precision of python-flint belongs to the whole process
 
 
@@ -140,10 +141,21 @@ class Proof:
     @cached_property
     def weights(self) -> list:
         """Where a correction is cheap: about 1/phi'' in each cell of the core, as exact numbers."""
-        curvature = (self._curvature(cell, arb(0)) for cell in self.field.cells)
+        cells = (cell._replace(most=cell.most.max(self.floor)) for cell in self.field.cells)
+        curvature = (self._curvature(cell, arb(0)) for cell in cells)
         exact = (arb(float(1 / value) * 0.99) for value in curvature)
         inside = (cell.piece.in_core for cell in self.field.cells)
         return [weight if there else arb(0) for weight, there in zip(exact, inside, strict=True)]
+
+    @cached_property
+    def floor(self) -> Any:
+        """A u beside which a correction is small, if it is as large a share as the errors are."""
+        phi, most = self.potential, largest(*(cell.most for cell in self.field.cells))
+        share = largest(*map(abs, self.errors)) / largest(*map(abs, self.y), arb(2) ** -1000)
+        share = float(share) * _CAUTION
+        if not (0 < share < 1 and most > 0):
+            return most
+        return abs(phi.reduced(phi.slope(most) * share / phi.scale)).upper()
 
     def _curvature(self, cell: Cell, change: Any) -> Any:
         """phi'' is no more in a cell, if coefficients change by no more than this."""

@@ -18,7 +18,7 @@ def draw_certify(rng) -> Problem:
     """Draw what certify serves; non-integer powers, which take seconds otherwise, are uniform."""
     low, high = rng.uniform(1, 1.6, 2).round(3).tolist()
     uniform = ["uniform", [], -low, low + high]
-    spread = float(rng.uniform(0.3, 1).round(3))
+    spread = round(float(rng.uniform(0.3, 1)), 3)
     normal = draws.choose(rng, [["norm", [], 0.1, spread], ["truncnorm", [-1.5, 2.0], 0.0, spread]])
     psi = draws.choose(rng, [3.0, 4.0, 5.0, round(rng.uniform(2.1, 4.5), 2), None])
     psi = ["Hypentropy", draws.power_of_ten(rng, -1, 1)] if psi is None else ["Power", psi]
