@@ -53,6 +53,13 @@ def _points(**arguments):
     return ax.lines[0].get_xydata()
 
 
+def _label_curves(**arguments):
+    _, ax = plotting.figure()
+    ax.plot([0, 1], [[0, 0], [1, 2]], label=["slow", "fast"])
+    plotting.label_curves(**{"ax": ax} | arguments)
+    return np.array([[*text.xy, *text.get_position()] for text in ax.texts])
+
+
 def _claim(**arguments):
     return experiments.Evidence(**arguments).claim("one", 1, 1)
 
@@ -251,6 +258,7 @@ CALLS = REGISTERED | {
         {"function": lambda a: {"b": a}, "parameters": {"a": [1, 2]}, "executor": "serial"},
     ),
     "plotting.figure": (plotting.figure, {"columns": 3, "rows": 3, "height": 3.0}),
+    "plotting.label_curves": (_label_curves, {"at": 0.25}),
     "plotting.points": (_points, {"x": X, "y": Y}),
     "plotting.power_law": (
         _power_law,

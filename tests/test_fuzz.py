@@ -65,7 +65,7 @@ SPOILT = {
     "sweep": lambda answer: [answer[0], answer[1].iloc[::-1]],
     "descent": lambda answer: (torch.cat([answer[0][:-1], 1.1 * answer[0][-1:] + 0.1]), answer[1]),
     "hostile": lambda answer: 1.1 * answer + 0.1,
-    "plot": lambda answer: ([1.001 * line for line in answer[0]], answer[1]),
+    "plot": lambda answer: ([1.001 * line for line in answer[0]], *answer[1:]),
 }
 
 

@@ -65,6 +65,7 @@ OTHERS = {
 }
 ARRAYS = where(lambda v: isinstance(v, np.ndarray), OTHERS)
 MORE_THAN_NUMBERS = {*((f, "ridge") for f in CALLS), ("plotting.power_law", "exponent")}
+MORE_THAN_NUMBERS |= {("plotting.label_curves", "at")}
 MORE_THAN_NUMBERS |= {("sklearn.MirrorFlowRegressor", "amount")}
 NUMBERS = where(lambda v: isinstance(v, float), MORE_THAN_NUMBERS)
 MORE_THAN_COUNTS = {("MirrorDescent", "width"), ("plotting.slider", "start")}
@@ -415,6 +416,11 @@ PARTICULAR = [
     ("plotting.power_law", "by", {}, (TypeError, "by must be the name of a column, got {}")),
     ("plotting.power_law", "y", "loss", (ValueError, "table has no column 'loss'")),
     ("plotting.points", "ax", None, (TypeError, "ax must be one Axes.*got NoneType")),
+    ("plotting.label_curves", "ax", None, (TypeError, "ax must be one Axes.*got NoneType")),
+    ("plotting.label_curves", "ax", plt.figure().subplots(), (ValueError, "no line with a label")),
+    ("plotting.label_curves", "at", "end", (TypeError, "at must be a real number, got")),
+    ("plotting.label_curves", "at", np.nan, (ValueError, "at must be")),
+    ("plotting.label_curves", "at", 7.0, (ValueError, "no line with a label is seen at 7.0")),
     ("plotting.power_law", "ax", np.ones(2), (TypeError, "ax must be one Axes.*got ndarray")),
     ("plotting.power_law", "y", "kind", (TypeError, r"table\['kind'\] must hold numbers")),
     (

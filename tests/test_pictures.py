@@ -115,7 +115,10 @@ mystnb:
     alt: A parabola.
 ---
 import matplotlib.pyplot as plt
+from matplotlib_inline import backend_inline
+backend_inline.set_matplotlib_formats("svg")
 plt.rcParams["font.size"] = 10
+plt.subplot(1, 2, 1)
 plt.plot([0, 1, 2], [0, 1, 4])
 plt.show()
 ```
@@ -136,7 +139,9 @@ def test_refresh_stores_what_nbval_compares(tmp_path, monkeypatch, capsys):
     assert notebooks.main(["refresh"], tmp_path) == 0
     twin = nbformat.read(tmp_path / "chapters/a.ipynb", as_version=4)
     figure = twin.cells[1].outputs[0]
-    assert {"image/png", "text/plain"} == set(figure.data)
+    assert {"image/svg+xml", "text/plain"} == set(figure.data)
+    assert figure.data["image/svg+xml"].startswith('<svg data-panels="" ')
+    assert pictures.PANELS not in figure.metadata
     assert figure.metadata[pictures.DRAWN] == [
         "axes 1: linear linear -0.1 2.1 -0.2 4.2",
         "line: 45 45 500 273 955 955",
@@ -150,7 +155,7 @@ def test_refresh_stores_what_nbval_compares(tmp_path, monkeypatch, capsys):
     )
 
     variants = {
-        "same": "",
+        "same": "",  # but for the date in the picture, and names that Matplotlib draws by lot
         "font": ('"] = 10', '"] = 17'),
         "curve": ("[0, 1, 4]", "[0, 1.2, 4]"),
         "bare": None,  # a figure that was stored without its data

@@ -2,14 +2,19 @@
 
 from types import SimpleNamespace
 
+import IPython
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.formatters import SVGFormatter
 from matplotlib.colors import to_rgb
 from matplotlib_inline import backend_inline, config
+from scipy import optimize
 
 from mflib import plotting
+from mflib.plotting._labels import spread
+from mflib.plotting._vector import svg
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +33,95 @@ def test_figures_have_panels_of_a_height():
     assert fig.get_size_inches()[0] < 10, "wider than the page"
 
 
-def test_notebooks_store_sharp_figures_unless_the_reader_chose_otherwise(monkeypatch):
-    inline, formats = SimpleNamespace(figure_formats={"png"}), []
+def test_notebooks_store_svg_unless_the_reader_chose_otherwise(monkeypatch):
+    inline, formats, formatters = SimpleNamespace(figure_formats={"png"}), [], SVGFormatter()
+    shell = SimpleNamespace(display_formatter=SimpleNamespace())
+    shell.display_formatter.formatters = {"image/svg+xml": formatters}
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
     monkeypatch.setattr(config.InlineBackend, "instance", lambda: inline)
     monkeypatch.setattr(backend_inline, "set_matplotlib_formats", formats.append)
     plotting.figure()
     assert formats == [], "no notebook, nothing to change"
     monkeypatch.setattr(plt, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
+    fig, ax = plotting.figure()
+    assert formats == ["svg"]
+    ax.plot([0, 1], [0, 1])
+    first = formatters(fig)
+    assert first == formatters(fig) and "<dc:date>" not in first
+    assert 'viewBox="0 0 324 216"' in first, "nothing is cut off"
+    inline.figure_formats = {"png", "pdf"}
     plotting.figure()
-    assert formats == ["retina"]
-    inline.figure_formats = {"svg"}
-    plotting.figure()
-    assert formats == ["retina"]
+    assert formats == ["svg"]
+
+
+def test_what_would_fill_pages_of_svg_is_an_image_in_it():
+    def images(draw):
+        fig, ax = plotting.figure()
+        draw(ax)
+        return svg(fig).count("<image")
+
+    rng = np.random.default_rng(0)
+    assert images(lambda ax: ax.pcolormesh(rng.normal(size=(40, 50)))) == 1
+    assert images(lambda ax: ax.scatter(*rng.normal(size=(2, 3000)))) == 1
+    assert images(lambda ax: ax.scatter(*rng.normal(size=(2, 300)))) == 0
+    assert images(lambda ax: ax.fill_between(np.arange(9000), np.arange(9000))) == 0
+
+
+def overlaps(texts):
+    boxes = [text.get_window_extent() for text in texts]
+    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("at", [None, 0.95])
+def test_names_of_curves_do_not_overlap_and_stand_at_their_ends(at):
+    fig, ax = plotting.figure()
+    x = np.linspace(0, 1, 50)
+    heights = [0.0, 0.01, 0.02, 0.5, 1.0, 1.0, 0.03]
+    for i, height in enumerate(heights):
+        ax.plot(x, height * x, label=f"curve {i}")
+    plotting.points(ax, [0.5], [0.5])
+    plotting.label_curves(ax, at=at)
+    fig.draw_without_rendering()
+    assert [text.get_text() for text in ax.texts] == [f"curve {i}" for i in range(7)]
+    assert [text.get_color() for text in ax.texts] == [line.get_color() for line in ax.lines[:7]]
+    assert overlaps(ax.texts) == []
+    shown = [text.get_window_extent().y0 for text in ax.texts]
+    order = [0, 1, 2, 6, 3]
+    assert shown[4] != shown[5] and sorted(order, key=lambda i: shown[i]) == order
+    alone = ax.texts[3]  # which has room, and so stands beside its curve
+    here = ax.transData.transform([x[-1] if at is None else at, 0.5 * (at or 1)])
+    box = alone.get_window_extent()
+    assert abs((box.y0 + box.y1) / 2 - here[1]) < (3 if at is None else 20)
+    assert box.x0 > here[0] if at is None else box.x0 < here[0] < box.x1
+
+
+def test_names_follow_what_is_seen_of_a_curve():
+    fig, ax = plotting.figure()
+    ax.plot([0, 1, 2], [0, 1, 9], label="leaves")
+    ax.plot([0, 1, np.nan], [1, 0, 0], label="stops")
+    ax.plot([7, 8], [0, 0], label="elsewhere")
+    ax.plot([0, 1], [0, 1], label="_unnamed")
+    ax.set(xlim=(0, 2), ylim=(-0.5, 2))
+    plotting.label_curves(ax, fontsize=8)
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [
+        ("leaves", (1.0, 1.0)),
+        ("stops", (1.0, 0.0)),
+    ]
+    assert {text.get_fontsize() for text in ax.texts} == {8}
+
+
+def test_heights_are_spread_as_little_as_can_be():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        heights = rng.uniform(0, 5, size=6)
+        found = spread(heights, 1.0)
+        order = np.argsort(heights)
+        gaps = {"type": "ineq", "fun": lambda z, o=order: np.diff(z[o]) - 1}
+        best = optimize.minimize(
+            lambda z, h=heights: sum((z - h) ** 2), 3 * heights, constraints=gaps
+        )
+        np.testing.assert_allclose(found, best.x, atol=1e-3)
+    np.testing.assert_array_equal(spread(np.array([3.0, 0.0]), 1.0), [3.0, 0.0])
 
 
 def test_lines_differ_in_color_and_in_dash():

@@ -24,6 +24,6 @@ def test_the_second_example_smooths():
 
 
 def test_the_picture_is_the_figure_of_the_first_page():
-    picture = (ROOT / "docs" / "figure.png").read_bytes()
+    picture = (ROOT / "docs" / "figure.svg").read_text("utf-8")
     assert picture == first_figure(ROOT / "chapters" / "index.ipynb")
     assert len(picture) < 150_000

@@ -140,7 +140,7 @@ def test_ticks_say_where_they_are_at_any_scale(start, width):
         assert (values <= x[-1] + 0.01 * np.ptp(x)).all()
         if anchor == "middle":  # and they stand there
             places = re.findall(r'<text x="([\d.]+)" y="178" text-anchor="middle">', text)
-            expected = 58 + 390 * (values - x[0]) / np.ptp(x)
+            expected = 64 + 384 * (values - x[0]) / np.ptp(x)
             np.testing.assert_allclose(np.array(places, float), expected, atol=390 * 2e-3 + 0.1)
 
 

@@ -1,16 +1,12 @@
 """The keeper of the twins catches every way in which a notebook can go stale or unchecked."""
 
-import base64
-import io
 import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tools import evidence, notebooks
 from tools.executed import read_keys, write_twin
@@ -566,20 +562,6 @@ def test_a_failing_cell_is_named_and_the_old_notebook_stays(book, capsys, execut
 def test_an_unknown_name_lists_the_chapters(book):
     with pytest.raises(SystemExit, match="no chapter named b; there are: a"):
         notebooks.main(["check", "b"], book)
-
-
-def test_figures_are_stored_in_few_colours_that_nobody_tells_apart():
-    across, down = np.meshgrid(np.linspace(0, 1, 120), np.linspace(0, 1, 80))
-    shades = np.stack([across, down, 1 - across], axis=-1)  # 9600 colours
-    full = np.uint8(255 * shades)
-    data = io.BytesIO()
-    Image.fromarray(full).save(data, "png")
-    png = base64.b64encode(data.getvalue()).decode()
-    light = notebooks.lighten(png)
-    few = Image.open(io.BytesIO(base64.b64decode(light)))
-    assert (few.mode, few.size) == ("P", (120, 80))
-    assert np.abs(np.asarray(few.convert("RGB"), dtype=int) - full).max() < 20
-    assert notebooks.lighten(png) == light
 
 
 # Several hands

@@ -6,9 +6,10 @@ from scipy import linalg, stats
 
 from mflib import _collocation, representation, variational
 from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
-from mflib.variational import TrajectoryStatus, _response
+from mflib.variational import TrajectoryStatus, _dual, _response
 from mflib.variational._contour import talbot
 from mflib.variational._panels import smooth_panels
+from mflib.variational._quadrature import LEVELS
 from mflib.variational._radau import RadauPath
 from tests.problems import DENSITIES, SCALED, Lopsided, X, Y
 
@@ -58,6 +59,17 @@ def test_derivatives_are_those_of_the_function():
     np.testing.assert_allclose(path.derivative(QUERY), slope, rtol=0, atol=1e-8)
     bend = (path.derivative(QUERY + step) - path.derivative(QUERY - step)) / (2 * step)
     np.testing.assert_allclose(path.curvature(QUERY), bend, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [None, lambda t: 1 + t**2])
+@pytest.mark.parametrize("level", [1, 4])
+@pytest.mark.parametrize("many", [0, 10**6])
+def test_loads_of_several_fields_are_those_of_each(monkeypatch, scale, level, many):
+    monkeypatch.setattr(_dual, "_MANY", many)
+    dual = _dual.DiscreteDual(X, Y, 0.2, POWER_4, stats.norm(0.1, 0.7), scale)
+    xis = 3 * np.random.default_rng(1).standard_normal((4, len(X)))
+    each = [dual.evaluate(xi, LEVELS[level]).load for xi in xis]
+    np.testing.assert_allclose(dual.loads(xis, LEVELS[level]), each, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("potential", [Quadratic(), POWER_4], ids=repr)

@@ -9,9 +9,7 @@ nbval re-executes it, so the twin must be complete, reproducible and honest.
 """
 
 import argparse
-import base64
 import contextlib
-import io
 import json
 import sys
 import tempfile
@@ -24,7 +22,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from PIL import Image
 from traitlets.config import Config
 
 from tools import pictures
@@ -55,6 +52,7 @@ from tools.rules import (
     where,
     wide_lines,
 )
+from tools.vector import lighten
 
 CELL_SECONDS = 300
 
@@ -150,8 +148,9 @@ def execute(notebook: NotebookNode, path: Path) -> None:
             except (CellTimeoutError, DeadKernelError) as error:
                 raise ChapterError(f"{where(index, cell)}: {error}") from error
             for output in cell.get("outputs", ()):
-                if "image/png" in output.get("data", {}):
-                    output.data["image/png"] = lighten(output.data["image/png"])
+                panels = output.get("metadata", {}).pop(pictures.PANELS, None)
+                if panels is not None and "image/svg+xml" in output.data:
+                    output.data["image/svg+xml"] = lighten(output.data["image/svg+xml"], panels)
 
 
 @contextlib.contextmanager
@@ -170,15 +169,6 @@ def fresh_kernel(notebook: NotebookNode, folder: Path) -> Iterator[NotebookClien
         )
         with client.setup_kernel():
             yield client
-
-
-def lighten(png: str) -> str:
-    """Keep 256 colours of a figure, in base64: a third of the bytes, and the same to the eye."""
-    full = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    few = full.quantize(method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
-    data = io.BytesIO()
-    few.save(data, "png", optimize=True)
-    return base64.b64encode(data.getvalue()).decode()
 
 
 def keep_outputs(source: NotebookNode, twin: NotebookNode) -> None:

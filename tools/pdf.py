@@ -96,7 +96,7 @@ def chapter(page: Path, names: dict[Path, str], folder: Path) -> dict[str, Any]:
     for tag in article.select("input[type=range]"):
         tag.name, tag.attrs = "p", {}
         tag.string = "In the pages of the book a slider changes this picture."
-    for tag in article.find_all(id=True):
+    for tag in article.select("[id]:not(.drawing *)"):  # figures have names that no other has
         tag["id"] = f"{names[page]}--{tag['id']}"
     relink(article, page, names, folder)
     sections = []

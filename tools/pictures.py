@@ -2,11 +2,13 @@
 
 A kernel that `KERNEL_OPTIONS` starts stores in the metadata of each figure of Matplotlib where its
 curves, points, areas and images lie in their axes: some points of each, in thousandths of the axes'
-sides, and the limits. nbval compares these up to `TOLERANCE` (tests/kernels.py).
+sides, and the limits. nbval compares these up to `TOLERANCE` (tests/kernels.py). It also says where
+the panels lie, for tools/vector.py.
 
 This file is also run by its path, inside of kernels: it imports nothing of this repository.
 """
 
+import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-DRAWN = "drawn"  # the key in the metadata
+DRAWN, PANELS = "drawn", "panels"  # the keys in the metadata
 POINTS, COLOURS = 50, 400  # at most, of each artist
 TOLERANCE = 5  # thousandths of an axis, which nobody sees
 LOAD = f'__import__("runpy").run_path({str(Path(__file__).resolve())!r})["load"]();'
@@ -28,16 +30,19 @@ def load() -> None:
     from IPython.core.getipython import get_ipython
     from traitlets import Unicode
 
-    class Drawn(BaseFormatter):
-        format_type = Unicode(DRAWN)
+    class Describe(BaseFormatter):
+        format_type = Unicode()
 
         def __call__(self, shown: Any) -> tuple[None, list[str]] | None:
             """Return no data but metadata. (Matplotlib clears the tables of formatters.)"""
             module = sys.modules.get("matplotlib.figure")
-            return (None, drawn(shown)) if module and isinstance(shown, module.Figure) else None
+            figure = module and isinstance(shown, module.Figure)
+            return (None, DESCRIPTIONS[self.format_type](shown)) if figure else None
 
     shell: Any = get_ipython()
-    shell.display_formatter.formatters[DRAWN] = Drawn(parent=shell.display_formatter)
+    formatter = shell.display_formatter
+    for kind in DESCRIPTIONS:
+        formatter.formatters[kind] = Describe(parent=formatter, format_type=kind)
 
 
 # What is drawn
@@ -101,6 +106,15 @@ def thousandths(fractions: Any) -> list[int]:
     """Return fractions in thousandths, cut off far outside; what is not there is -9999."""
     inside: np.ndarray = np.clip(np.ma.filled(np.ma.asarray(fractions, dtype=float), np.nan), -1, 2)
     return [int(value) for value in np.nan_to_num(1000 * inside, nan=-9999).round().ravel()]
+
+
+def panels(figure: Any) -> list[str]:
+    """Return where the panels lie, once the figure was drawn."""
+    path = Path(__file__).with_name("panels.py")
+    return runpy.run_path(str(path))["panels"](figure)
+
+
+DESCRIPTIONS = {DRAWN: drawn, PANELS: panels}
 
 
 # Comparison

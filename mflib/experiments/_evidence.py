@@ -196,10 +196,9 @@ class Evidence:
         allowed = [f"{atol:g}"] if atol or not rtol else []
         allowed += [f"{100 * rtol:g} %" if rtol >= 1e-3 else f"{rtol:g} of it"] if rtol else []
         holds = bool(excess[worst] <= 0)
-        shown = [_shown(float(v), digits or 3) for v in (expected[worst], seen[worst])]
-        if not digits and holds:
-            shown[1] = ""
-        return _Row(what, *shown, f"± {' ± '.join(allowed)}", holds)
+        left, right = (_shown(float(v), digits or 3) for v in (expected[worst], seen[worst]))
+        right = right if digits or not holds else ""
+        return _Row(what, left, right, f"± {' ± '.join(allowed)}", holds)
 
     def _complain(self, row: _Row) -> None:
         theory, seen = self.heads

@@ -113,12 +113,12 @@ def slider(
             drawn.append(_layer(across[kind], tenths, style, kind, start))
             if len(rows) > 1:
                 moving.append([kind, np.diff(tenths, prepend=0).tolist()])
-    legend = f"solid: at the {label} chosen below" + (f"; dashed: {title}" if title else "")
+    legend = f"solid: at the {label} chosen above" + (f"; dashed: {title}" if title else "")
     return HTML(
         _PAGE.format(
             name=html.escape(name),
             width=_WIDTH,
-            height=_HEIGHT * len(panels) + 22,
+            height=_HEIGHT * len(panels) + 26,
             description=html.escape(description),
             body="\n".join(drawn),
             legend=html.escape(legend),
@@ -135,7 +135,8 @@ def slider(
 
 
 _WIDTH, _HEIGHT = 460, 180  # of the drawing and of each panel, in pixels
-_BOX = (58, 448, 10, 160)  # left, right, top, bottom of the axes within a panel
+_BOX = (64, 448, 10, 160)  # left, right, top, bottom of the axes within a panel
+# The book's pages replace colours by those of their theme (book.css).
 _CURVE = 'stroke="#0072B2" stroke-width="2"'
 _REFERENCE = 'stroke="#D55E00" stroke-width="1.5" stroke-dasharray="5 4"'
 _DOTS = 'stroke="#1a1a1a" stroke-width="8" stroke-linecap="round"'
@@ -147,22 +148,22 @@ _PAGE = """<div id="{name}" class="curve-slider">
 <style>
 .curve-slider {{max-width: 40rem; margin: auto; padding: .5rem; box-sizing: border-box;
   background: #fbfbf8; color: #1a1a1a; font-family: sans-serif}}
-.curve-slider svg {{display: block; width: 100%; height: auto}}
-.curve-slider label {{display: block; margin-top: .4rem}}
+.curve-slider svg {{display: block; width: 100%; height: auto; max-height: calc(100vh - 14rem);
+  min-height: 12rem}}
 .curve-slider output {{display: block; font-weight: bold; font-variant-numeric: tabular-nums}}
 .curve-slider input {{display: block; width: 100%; height: 2.75rem; margin: 0;
   accent-color: #0072B2; touch-action: pan-y; cursor: pointer}}
 .curve-slider input:focus-visible {{outline: 3px solid #0072B2; outline-offset: -3px;
   border-radius: .3rem}}
 </style>
-<svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" \
-font-size="14" fill="#1a1a1a">
-{body}
-</svg>
-<div style="font-size:.85rem">{legend}</div>
 <label for="{name}-range">{label}: <output for="{name}-range">{shown}</output></label>
 <input id="{name}-range" type="range" min="0" max="{last}" step="1" value="{start}" \
 autocomplete="off" aria-valuetext="{shown}">
+<svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" \
+font-size="16" fill="#1a1a1a">
+{body}
+</svg>
+<div style="font-size:.85rem">{legend}</div>
 <script>(() => {{
 const root = document.getElementById("{name}"), input = root.querySelector("input");
 const values = {values}, joins = {joins}, across = {across};
@@ -247,7 +248,7 @@ def _axes(x: np.ndarray, extent: tuple[float, float], ylabel: str, xlabel: str, 
     for v, text in zip(ticks, texts, strict=True):
         height = _tenths(_up(v, extent, j)) / 10
         out.append(f'<path d="M{left - 4},{height}H{left}" stroke="#1a1a1a"/>')
-        out.append(f'<text x="{left - 7}" y="{height + 4:.1f}" text-anchor="end">{text}</text>')
+        out.append(f'<text x="{left - 7}" y="{height + 5:.1f}" text-anchor="end">{text}</text>')
     ticks = _ticks(x[0], x[-1])
     texts, xlabel = _labels(ticks, xlabel)
     for text, position in zip(texts, _across(ticks, x), strict=True):
@@ -255,10 +256,10 @@ def _axes(x: np.ndarray, extent: tuple[float, float], ylabel: str, xlabel: str, 
         if xlabel:
             out.append(f'<text x="{position}" y="{bottom + 18}" text-anchor="middle">{text}</text>')
     middle, center = (top + bottom) // 2, (left + right) // 2
-    turned = f'transform="rotate(-90 14 {middle})"'
+    turned = f'transform="rotate(-90 16 {middle})"'
     for text, place in (
-        (ylabel, f'x="14" y="{middle}" {turned}'),
-        (xlabel, f'x="{center}" y="{bottom + 35}"'),
+        (ylabel, f'x="16" y="{middle}" {turned}'),
+        (xlabel, f'x="{center}" y="{bottom + 38}"'),
     ):
         if text:
             out.append(f'<text {place} text-anchor="middle">{html.escape(text)}</text>')

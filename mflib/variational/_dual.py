@@ -27,6 +27,8 @@ from mflib.variational._quadrature import (
     split,
 )
 
+_MANY = 5000
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -150,15 +152,15 @@ class DiscreteDual:
         return min(1e-10 * largest + 10 * self.rounding(), 1e-6 * largest)
 
     def nodal_values(self, orientation: Orientation, xi: np.ndarray) -> np.ndarray:
-        """The field z on the grid."""
-        z = orientation.global_functions @ xi[self.n_interior :]
-        z[self.interior] += (1 - self.slope) * xi[: self.n_interior]
+        """The field z on the grid, or several of them in rows."""
+        z = xi[..., self.n_interior :] @ orientation.global_functions.T
+        z[..., self.interior] += (1 - self.slope) * xi[..., : self.n_interior]
         return z
 
     def against_basis(self, orientation: Orientation, load: np.ndarray) -> np.ndarray:
         """From integrals against the hat functions of the grid: the transpose of `nodal_values`."""
-        hats = (1 - self.slope) * load[self.interior]
-        return np.concatenate([hats, orientation.global_functions.T @ load])
+        hats = (1 - self.slope) * load[..., self.interior]
+        return np.concatenate([hats, load @ orientation.global_functions], axis=-1)
 
     def pieces(self, orientation: Orientation, xi: np.ndarray) -> Pieces:
         """The field z on intervals where it and the density are smooth."""
@@ -186,6 +188,21 @@ class DiscreteDual:
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
             mass_matrices.append(assembly.mass_matrix(1 / phi.hessian(alpha)))
         return Evaluation(xi, cost, gradient, load, mass_matrices)
+
+    def loads(self, xis: np.ndarray, level: Level) -> np.ndarray:
+        """The loads at several points, one in a row; together where data are few and calls dear."""
+        if len(xis) > 1 and xis.size > _MANY:
+            return np.concatenate([self.loads(xi[None], level) for xi in xis])
+        total, varying, fields = np.zeros_like(xis), self.varying, (len(xis),)
+        if isinstance(varying, Varying):
+            varying = varying._replace(grid=np.tile(self.grid[:-1], len(xis)))
+        for o in self.orientations:
+            pieces = split(self.pieces(o, xis), varying, level)
+            rule = gauss_rule(pieces, varying, level.nodes)
+            assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights, fields)
+            alpha = coefficients(varying, pieces, rule)[1]
+            total += self.against_basis(o, assembly.load_vector(alpha))
+        return total
 
     def newton_matrix(self, mass_matrices: list[tuple[np.ndarray, np.ndarray]]) -> Arrow:
         """Assemble minus the Hessian of the dual from the mass matrices of the orientations."""

@@ -74,13 +74,21 @@ class Orientation:
         return (width - offset) / width, offset / width
 
     def pieces(self, z: np.ndarray, left, right, element) -> Pieces:
-        """The field with nodal values z, from left to right within each element."""
+        """The field with nodal values z, from left to right within each element.
+
+        Of several fields, one in a row, the pieces follow one another, and so do their elements.
+        """
 
         def at(offset: np.ndarray) -> np.ndarray:
             falling, rising = self.shape_functions(offset, element)
-            return falling * z[element] + rising * z[element + 1]
+            return falling * z[..., element] + rising * z[..., element + 1]
 
-        return Pieces(left, right, at(left), at(right), element)
+        pieces = Pieces(left, right, at(left), at(right), element)
+        if z.ndim == 1:
+            return pieces
+        elements = element + len(self.widths) * np.arange(len(z))[:, None]
+        several = np.broadcast_arrays(left, right, pieces.z_left, pieces.z_right, elements)
+        return Pieces(*(array.ravel() for array in several))
 
 
 def _global_functions(sign: int, x, grid: np.ndarray, slope: float) -> np.ndarray:
@@ -101,22 +109,32 @@ def _global_functions(sign: int, x, grid: np.ndarray, slope: float) -> np.ndarra
 
 @dataclass(frozen=True)
 class Assembly:
-    """An orientation's shape functions at quadrature nodes: K pieces with as many nodes each."""
+    """An orientation's shape functions at quadrature nodes: K pieces with as many nodes each.
+
+    Those of several fields follow one another; loads then have one row for each.
+    """
 
     orientation: Orientation
-    element: np.ndarray  # (K,)
+    element: np.ndarray  # (K,), those of the next field counted on
     weights: np.ndarray  # (nodes, K), with the density
     falling: np.ndarray  # (nodes, K): the shape function that falls over the element
     rising: np.ndarray  # and the one that rises
+    fields: tuple[int, ...] = ()  # how many, if several
 
     @classmethod
     def at(
-        cls, orientation: Orientation, element: np.ndarray, offset: np.ndarray, weights: np.ndarray
+        cls,
+        orientation: Orientation,
+        element: np.ndarray,
+        offset: np.ndarray,
+        weights: np.ndarray,
+        fields: tuple[int, ...] = (),
     ) -> Assembly:
         """Take nodes given by their offset from the element's left node."""
-        p = orientation.pdf(orientation.grid[element] + offset)
-        shapes = orientation.shape_functions(offset, element)
-        return cls(orientation, element, weights * p, *shapes)
+        own = element % len(orientation.widths) if fields else element
+        p = orientation.pdf(orientation.grid[own] + offset)
+        shapes = orientation.shape_functions(offset, own)
+        return cls(orientation, element, weights * p, *shapes, fields)
 
     def interpolate(self, nodal: np.ndarray) -> np.ndarray:
         """Values at the quadrature nodes of the finite element function with these nodal values."""
@@ -124,9 +142,9 @@ class Assembly:
 
     def load_vector(self, values: np.ndarray) -> np.ndarray:
         """Integrals against the hat functions of the grid."""
-        weighted, load = self.weights * values, np.zeros(len(self.orientation.grid))
-        load[:-1] += self._by_element(weighted, self.falling)
-        load[1:] += self._by_element(weighted, self.rising)
+        weighted, load = self.weights * values, np.zeros((*self.fields, len(self.orientation.grid)))
+        load[..., :-1] += self._by_element(weighted, self.falling)
+        load[..., 1:] += self._by_element(weighted, self.rising)
         return load
 
     def mass_matrix(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,5 +157,8 @@ class Assembly:
 
     def _by_element(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Sum products over the nodes of each element."""
-        pieces = np.einsum("nk,nk->k", first, second)
-        return np.bincount(self.element, pieces, len(self.orientation.grid) - 1)
+        pieces, shape = (
+            np.einsum("nk,nk->k", first, second),
+            (*self.fields, len(self.orientation.widths)),
+        )
+        return np.bincount(self.element, pieces, np.prod(shape)).reshape(shape)

@@ -51,6 +51,16 @@ class Model:
         """Values of h at the distinct inputs."""
         return self.dual.separate(at.load)
 
+    def values_at(self, xis: np.ndarray, level: int) -> np.ndarray:
+        """The same for several coefficients, one in a row."""
+        try:
+            loads = self.dual.loads(xis, LEVELS[level])
+        except ValueError:
+            raise NoConvergence from None
+        if not np.isfinite(loads).all():
+            raise NoConvergence
+        return self.dual.separate(loads.T).T
+
     def matrix(self, at: Evaluation) -> Arrow:
         return self.dual.newton_matrix(at.mass_matrices)
 
@@ -149,9 +159,8 @@ class RadauPath(Walk):
 
     def _velocity(self, increments: np.ndarray) -> np.ndarray:
         model = self.model
-        states = self.xi + increments[:, self.n :]
-        h = [model.values(model.evaluate(xi, self.level)) for xi in states]
-        return model.counts / model.m * (model.means - np.array(h))
+        h = model.values_at(self.xi + increments[:, self.n :], self.level)
+        return model.counts / model.m * (model.means - h)
 
     def _resolvent(self, at: Evaluation) -> Callable:
         model, matrix = self.model, self.model.matrix(at)
@@ -188,5 +197,5 @@ class RadauPath(Walk):
     def _missed(self, step: Step, moved: np.ndarray) -> float:
         """How far a step's multipliers are from its mean residual, by nodes of their own."""
         states = step.start + between(step.increments, 0.5 + _CHECKS)
-        h = [self.model.values(self.model.evaluate(xi, self.level)) for xi in states]
-        return float(np.abs(moved - (self.model.means - _WEIGHTS @ np.array(h))).max())
+        h = self.model.values_at(states, self.level)
+        return float(np.abs(moved - (self.model.means - _WEIGHTS @ h)).max())

@@ -35,7 +35,10 @@
       number: figure.querySelector(".caption-number")?.textContent ?? "",
       caption: figure.querySelector(".caption-text")?.textContent.trim() ?? "",
     })),
-    pictures: all("img", article).map((image) => ({ alt: image.alt.trim(), src: image.src })),
+    pictures: all("img, .drawing", article).map((image) => ({
+      alt: (image.alt ?? image.ariaLabel).trim(),
+      src: image.src ?? "a drawing",
+    })),
     cut: all("pre, div.math, mjx-container[display], table, .cell_output, .table-wrapper, " +
       ".pst-scrollable-table-container", article).filter(scrolls).map((element) =>
         `${element.scrollWidth - element.clientWidth} px of ${start(element)}`),

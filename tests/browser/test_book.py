@@ -22,6 +22,8 @@ CHECKS = {
     "stops": "no formula that fits its place is a stop of the tab key",
     "sliders": "every slider moves by mouse and by keyboard, and moves its picture",
     "figures": "every figure has alternative text, a caption and a number",
+    "type": "type in figures has 11 pixels or more, on a desktop and on a phone",
+    "drawings": "no figure is wider than a phone",
     "light": "axe-core finds no fault",
     "dark": "axe-core finds no fault of colour in the dark",
     "phone": "axe-core finds no fault on a phone",

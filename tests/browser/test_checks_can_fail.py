@@ -14,13 +14,17 @@ document.querySelector("circle").setAttribute("r", event.target.value));</script
 FIGURE = f"""<figure id="one"><img src="{PNG}" alt="a dot"><figcaption>
 <span class="caption-number">Fig. 1</span><span class="caption-text">A dot.</span>
 </figcaption></figure>"""
+DRAWING = """<div class="drawing" role="img" aria-label="a letter">
+<svg class="whole" aria-hidden="true" viewBox="0 0 300 90" width="300">
+<g transform="translate(9 9) scale(0.12 -0.12)"><path d="M0 0H50"/></g></svg></div>"""
 SOUND = rf"""<!DOCTYPE html><html lang="en"><head><title>t</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width">
 <script>MathJax = {{ options: {{ enableMenu: false }} }};</script>
 <script defer src="MATHJAX"></script></head><body><main><h1>A page</h1>
-<p>Let \(x^2\), as <a href="#one">the figure</a> shows.</p>{FIGURE}{SLIDER}
+<p>Let \(x^2\), as <a href="#one">the figure</a> shows.</p>{FIGURE}{DRAWING}{SLIDER}
 <pre style="overflow: auto">short</pre></main></body></html>"""
 
+PHONE_SHRINKS = "<style>@media (width < 600px) {.whole {width: 260px}}</style><h1>"
 FAULTS = {
     "console": ("short", "short<script>console.error('no')</script>"),
     "outside": (PNG, "https://example.org/dot.png"),
@@ -34,6 +38,8 @@ FAULTS = {
     "phone": ("<h1>", "<style>@media (width < 600px) {h1 {display: none}}</style><h1>"),
     "sideways": ("<p>", '<p style="width: 350px; margin: 0">'),
     "lost": ("<img", '<div style="overflow: hidden"><img style="width: 600px"'),
+    "type": ("scale(0.12", "scale(0.1"),
+    "drawings": ('width="300"', 'width="380"'),
     "sliders": ('.setAttribute("r", event.target.value)', ""),
 }
 
@@ -46,6 +52,8 @@ def visit_to(tmp_path_factory, book):
     texts = {
         "sound": sound,
         "raw": sound.replace(r"\(x^2\)", r"\frac{1}{2}"),
+        "unnamed": sound.replace('aria-label="a letter"', 'aria-label=" "'),
+        "shrunk": sound.replace("<h1>", PHONE_SHRINKS),
         "stuck": sound.replace('min="0" max="9"', 'min="0" max="0"'),
         "unnumbered": sound.replace("Fig. 1", ""),
         "uncited": sound.replace('href="#one"', 'href="#a"'),
@@ -76,10 +84,20 @@ def test_fault_is_seen(visit_to, kind):
 
 
 @pytest.mark.parametrize(
-    "page, kind", [("raw", "equations"), ("stuck", "sliders"), ("unnumbered", "figures")]
+    "page, kind",
+    [
+        ("raw", "equations"),
+        ("stuck", "sliders"),
+        ("unnumbered", "figures"),
+        ("shrunk", "type"),
+    ],
 )
 def test_other_faults_of_the_same_kind_are_seen(visit_to, page, kind):
     assert set(faults(visit_to[page])) == {kind}
+
+
+def test_drawings_without_a_text_are_seen(visit_to):
+    assert visit_to["unnamed"].complaints["figures"] == ["a drawing has no alternative text"]
 
 
 def test_broken_links_are_seen(visit_to):

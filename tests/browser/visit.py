@@ -30,7 +30,8 @@ IN_DARK = {"runOnly": {"type": "rule", "values": COLOURS}}
 ON_PHONE = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
 # What axe need not see: strokes of equations, and of the tokens of code coloured alike all but one.
 LEAN = """() => {
-  for (const drawn of document.querySelectorAll("mjx-container svg, mjx-assistive-mml math"))
+  for (const drawn of document.querySelectorAll(
+      "mjx-container svg, mjx-assistive-mml math, .drawing svg"))
     drawn.replaceChildren();
   const kinds = new Set();
   const alike = [...document.querySelectorAll("pre, .sig")].flatMap((code) => {
@@ -55,7 +56,8 @@ PICTURE = """(input) => {
   while (box && !box.querySelector("svg, img")) box = box.parentElement;
   return [...(box?.querySelectorAll("svg, img") ?? [])].map((picture) => picture.outerHTML).join();
 }"""
-LOST = """() => [...document.querySelectorAll(":is(article, main) :is(svg, img, pre, table)")]
+LOST = """() => [...document.querySelectorAll(
+    ":is(article, main) :is(svg:not(svg svg), img, pre, table)")]
   .filter((part) => {
     const { right } = part.getBoundingClientRect();
     for (let box = part.parentElement; box; box = box.parentElement) {
@@ -66,6 +68,26 @@ LOST = """() => [...document.querySelectorAll(":is(article, main) :is(svg, img, 
     }
   }).map((part) => `${part.tagName} in ${part.closest("p, li, dd, div, section").outerHTML}`
     .slice(0, 200))"""
+LEAST_TYPE = 11  # pixels, as shown
+# Matplotlib's type is a group that is scaled to a hundredth of its size, and subscripts within it.
+# The first visit, when all is drawn and before LEAN, notes the smallest size in each figure.
+SMALL_TYPE = """(least) => [...document.querySelectorAll(".drawing")].flatMap((drawing) => {
+  const sizes = [...drawing.querySelectorAll(".whole g[transform*='scale(']")]
+    .map((type) => 100 * Number(/scale\\(([\\d.]+)/.exec(type.getAttribute("transform"))[1]));
+  if (sizes.length) drawing.dataset.type = Math.min(...sizes);
+  const shown = [...drawing.querySelectorAll(":scope > svg, :scope > .stack > * > svg")]
+    .map((svg) => svg.getBoundingClientRect().width && svg.getScreenCTM().a * drawing.dataset.type)
+    .filter((size) => size > 0);
+  const smallest = Math.min(...shown);
+  const name = drawing.closest("figure")?.id;
+  return smallest >= least - 0.05 ? [] : [`type of ${smallest.toFixed(1)} px in ${name}`];
+})"""
+CUT_DRAWINGS = """() => [...document.querySelectorAll(".drawing :is(.whole, .stack > * > svg)")]
+  .filter((svg) => {
+    const { left, right, width } = svg.getBoundingClientRect();
+    const page = svg.closest(".drawing").parentElement.getBoundingClientRect();
+    return width && (left < page.left - 1 || right > page.right + 1);
+  }).map((svg) => `a panel of ${svg.closest("figure")?.id} is wider than the text`)"""
 SET = """(input, value) => {
   input.value = value;
   input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -177,6 +199,7 @@ async def check(seen: Visit, page: Page) -> None:
     await page.add_style_tag(content=STILL)
     await page.evaluate(UNFOLD)
     note_contents(seen, await page.evaluate(INSPECT))
+    await check_type(seen, page)
     await move_sliders(seen, page)
     await check_access(seen, page)
     await check_phones(seen, page)
@@ -251,6 +274,15 @@ async def check_phones(seen: Visit, page: Page) -> None:
         if width > size["width"]:
             seen.complain("sideways", [f"{width} px wide in a window of {size['width']} px"])
         seen.complain("lost", await page.evaluate(LOST))
+        seen.complain("drawings", await page.evaluate(CUT_DRAWINGS))
+        if size is PHONE:
+            await check_type(seen, page)
+
+
+async def check_type(seen: Visit, page: Page) -> None:
+    width = page.viewport_size["width"]
+    small = await page.evaluate(SMALL_TYPE, LEAST_TYPE)
+    seen.complain("type", [f"{width} px: {fault}" for fault in small])
 
 
 def path_of(url: str) -> Path:

@@ -54,7 +54,7 @@ def check_certify(problem: Problem, answer: Any) -> str | None:
     slack = (1e-9 + 10 * known.doubt) * max(size, np.abs(h(t)).max())
     return first_of(
         _outside("the oracle's h", known(t), *proved(t), slack),
-        _outside("h", h(t), *proved(t), 1e-11 * size),
+        _outside("h", h(t), *proved(t), 1e-11 * size + 2 * h.residual),
         _outside("the oracle's cost", known.cost, *proved.cost, (1e-9 + 10 * known.doubt) * h.cost),
         _outside("the cost", answer["cost"], *proved.cost, 1e-9 * h.cost),
         None if 0 <= proved.bound < np.inf else f"the bound is {proved.bound}",

@@ -220,20 +220,26 @@ def run_plot(problem: Problem) -> Any:
         plotting.power_law(ax, table, "error", by="kind", exponent=problem["exponent"])
         plotting.points(ax, table["width"], table["error"])
         lines = [line.get_xydata() for line in ax.lines]
+        plotting.label_curves(ax)
+        size = ax.texts[0].get_fontsize()
+        up = ax.transData.transform([text.xy for text in ax.texts])[:, 1] * 72 / ax.get_figure().dpi
+        names = (up + [text.get_position()[1] for text in ax.texts]) / size
     finally:
         plt.close("all")
     x = np.linspace(0, 1, 5)
     curves = [errors.ravel()[0] * x**k for k in range(problem["frames"])]
     values = [f"k = {k}" for k in range(problem["frames"])]
     page = plotting.slider(x, {"y": curves}, values, name="f", label="k", description="d").data
-    return lines, page
+    return lines, page, names
 
 
 def check_plot(problem: Problem, answer: Any) -> str | None:
-    errors, (lines, page) = np.array(problem["errors"]), answer
+    errors, (lines, page, names) = np.array(problem["errors"]), answer
     widths = 10.0 * 3 ** np.arange(errors.shape[1])
     if len(lines) != len(errors) + 2:
         return f"{len(lines)} lines for {len(errors)} curves, a slope and the points"
+    if len(names) > 1 and np.diff(np.sort(names)).min() < 1:
+        return f"names of curves lie upon each other: {np.sort(names)}"
     (slope,) = np.diff(np.log(lines[-2][:, 1]))
     return first_of(
         *(
