@@ -22,12 +22,16 @@
       url: element.href?.baseVal ?? element.href ?? element.src,
       cites: article.contains(element) && element.matches("a:not(.headerlink)"),
     })),
+    // what a link to it shows in a card
+    shown: all('dt[id^="term-"], div.math[id], div.proof[id], div.exercise[id], figure[id], ' +
+      "div.citation[id]", article).map((element) => element.id),
     rawTex: prose.join("").match(/\\[([]|\$\$|\\[a-zA-Z]+|.{0,20}\\\\.{0,20}/g) ?? [],
     badMath: all(
       "[data-mjx-error], mjx-merror, [data-mml-node=merror], " +
       "mjx-container [fill=red], mjx-container [stroke=red]"
     ).map((element) => element.closest("mjx-container")?.textContent.trim() + " " +
       (element.dataset.mjxError ?? "in red")),
+    mute: all("mjx-container:not(:has(mjx-assistive-mml math))").map(start),
     stops: all("mjx-container[tabindex], .math[tabindex]")
       .filter((element) => element.scrollWidth <= element.clientWidth + 1).map(start),
     figures: all("figure", article).map((figure) => ({

@@ -1,9 +1,18 @@
 """Every page of the built book, as a reader meets it: from disk, without a network."""
 
+import re
 import time
 
 import pytest
-from visit import Visit, broken_links, open_offline, uncited_figures, watched, with_browser
+from visit import (
+    Visit,
+    broken_links,
+    empty_cards,
+    open_offline,
+    uncited_figures,
+    watched,
+    with_browser,
+)
 
 WEIGHT = 1_500_000  # bytes that a page may load, apart from MathJax
 PAINT = 3000  # milliseconds to the first text; a machine at rest needs less than 1000
@@ -18,7 +27,9 @@ CHECKS = {
     "outside": "nothing is asked of a network",
     "failed": "every file that the page loads is there",
     "equations": "every equation is typeset",
+    "mute": "every equation says to a screen reader what it is",
     "cut": "nothing is cut at the edge of the text on a desktop",
+    "shift": "nothing moves while the page loads",
     "stops": "no formula that fits its place is a stop of the tab key",
     "sliders": "every slider moves by mouse and by keyboard, and moves its picture",
     "figures": "every figure has alternative text, a caption and a number",
@@ -29,6 +40,8 @@ CHECKS = {
     "phone": "axe-core finds no fault on a phone",
     "sideways": "a phone scrolls in one direction only",
     "lost": "on a phone all that is wide can be scrolled to",
+    "unseen": "on a phone what scrolls sideways fades where there is more",
+    "outputs": "on a phone four outputs of five fit or wrap",
 }
 
 
@@ -56,9 +69,59 @@ def test_figures_are_cited(visits):
     assert uncited_figures(visits) == []
 
 
+def test_links_show_a_card(visits):
+    assert empty_cards(visits) == []
+    assert sum(len(seen.cards) for seen in visits) > 400
+
+
 def test_pages_are_light(visits):
     heavy = {seen.page.name: seen.weight for seen in visits if seen.weight > WEIGHT}
     assert heavy == {}
+
+
+def test_search_and_indices_speak_no_tex(book):
+    for name in ("genindex.html", "prf-prf.html"):
+        text = (book / name).read_text("utf-8").partition("<article")[2].partition("</article>")[0]
+        words = re.sub("<[^>]*>", " ", text)
+        assert not re.search(r"[$\\\\]|\bmf-nearest\b", words), name
+    listed = (book / "prf-prf.html").read_text("utf-8")
+    assert "Theorem 1.1 (Nearest interpolant)" in listed
+
+
+def test_excerpts_show_formulas_as_characters(book):
+    async def excerpt(browser):
+        page = await open_offline(browser)
+        await page.goto((book / "search.html").as_uri())
+        return await page.evaluate(
+            "(text) => Search.htmlToText(text)",
+            r"""<main role="main"><p>Let <span class="math">\(\varphi''(x) \ge \frac{1}{n}\)</span>,
+            and <span class="math">\(\theta_k \in \RR^2\)</span></p></main>""",
+        )
+
+    text = " ".join(with_browser(excerpt).split())
+    assert text == "Let φ''(x) ≥ 1/n, and θ_k ∈ ℝ²"
+
+
+def test_one_switch_for_all_code_is_remembered(book):
+    async def act(browser):
+        page = await open_offline(browser)
+        state = (
+            "() => [...document.querySelectorAll('.cell details.hide')].map((fold) => fold.open)"
+        )
+        states = []
+        await page.goto((book / "chapters/mirror_flow.html").as_uri())
+        states.append(await page.evaluate(state))
+        await page.locator(".btn-code-switch").press("Enter")
+        states.append(await page.evaluate(state))
+        await page.goto((book / "chapters/lazy_training.html").as_uri())
+        states.append(await page.evaluate(state))
+        return states, await page.locator(".btn-code-switch").get_attribute("aria-pressed")
+
+    (folded, opened, next_page), pressed = with_browser(act)
+    assert len(folded) > 3
+    assert not any(folded)
+    assert all(opened) and all(next_page)
+    assert pressed == "true"
 
 
 def test_first_page_is_painted_soon(book, capsys):

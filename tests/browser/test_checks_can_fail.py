@@ -1,7 +1,7 @@
 """Each check of a page, on a small page without that fault and on one with it."""
 
 import pytest
-from visit import broken_links, uncited_figures, visit_all
+from visit import broken_links, empty_cards, uncited_figures, visit_all
 
 PNG = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
@@ -20,9 +20,12 @@ DRAWING = """<div class="drawing" role="img" aria-label="a letter">
 SOUND = rf"""<!DOCTYPE html><html lang="en"><head><title>t</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width">
 <script>MathJax = {{ options: {{ enableMenu: false }} }};</script>
-<script defer src="MATHJAX"></script></head><body><main><h1>A page</h1>
-<p>Let \(x^2\), as <a href="#one">the figure</a> shows.</p>{FIGURE}{DRAWING}{SLIDER}
-<pre style="overflow: auto">short</pre></main></body></html>"""
+<script defer src="MATHJAX"></script>
+<meta name="book-cards" content="OTHERS"><script defer src="CARDS"></script></head>
+<body><main><article><h1>A page</h1>
+<p>Let \(x^2\), as <a class="reference internal" href="#one">the figure</a>
+shows.</p>{FIGURE}{DRAWING}{SLIDER}
+<pre style="overflow: auto">short</pre></article></main></body></html>"""
 
 PHONE_SHRINKS = "<style>@media (width < 600px) {.whole {width: 260px}}</style><h1>"
 FAULTS = {
@@ -31,6 +34,18 @@ FAULTS = {
     "failed": (PNG, "nowhere.png"),
     "equations": ("x^2", r"\undefined{x}"),
     "cut": ("short", "wide " * 400),
+    "shift": (
+        "<h1>",
+        "<div id=late></div><script>requestAnimationFrame(() => setTimeout(() => {"
+        "late.style.height = '500px'}, 50))</script><h1>",
+    ),
+    "mute": (
+        "short",
+        "short<script>setInterval(() => document.querySelector('mjx-assistive-mml')?.remove())"
+        "</script>",
+    ),
+    "unseen": ("short", "rather long " * 6),
+    "outputs": ("<pre ", f"<div class=cell_output><pre>{'wide ' * 20}</pre></div><pre "),
     "stops": ("enableMenu: false", "enableMenu: true"),
     "figures": ('alt="a dot"', 'alt="_images/dot.png"'),
     "light": ('<label for="a">size</label>', "size"),
@@ -49,6 +64,8 @@ def visit_to(tmp_path_factory, book):
     """Return the visits to the sound page and to one page for each fault."""
     folder = tmp_path_factory.mktemp("pages")
     sound = SOUND.replace("MATHJAX", (book / "mathjax/tex-svg-full.js").as_uri())
+    scripts = book / "_static"
+    sound = sound.replace("CARDS", (scripts / "cards.js").as_uri())
     texts = {
         "sound": sound,
         "raw": sound.replace(r"\(x^2\)", r"\frac{1}{2}"),
@@ -56,6 +73,7 @@ def visit_to(tmp_path_factory, book):
         "shrunk": sound.replace("<h1>", PHONE_SHRINKS),
         "stuck": sound.replace('min="0" max="9"', 'min="0" max="0"'),
         "unnumbered": sound.replace("Fig. 1", ""),
+        "cardless": sound.replace("bookCards", "x").replace("cards.js", "copybutton.js"),
         "uncited": sound.replace('href="#one"', 'href="#a"'),
         "anchor": sound.replace('href="#one"', 'href="#two"'),
         "link": sound.replace('href="#one"', 'href="nowhere.html"'),
@@ -109,6 +127,12 @@ def test_uncited_figures_are_seen(visit_to):
     assert len(uncited_figures([visit_to["uncited"]])) == 1
 
 
-def test_weight_counts_each_file(visit_to):
+def test_empty_cards_are_seen(visit_to):
+    assert empty_cards([visit_to["sound"]]) == []
+    assert len(empty_cards([visit_to["cardless"]])) == 1
+
+
+def test_weight_counts_each_file(visit_to, book):
     seen = visit_to["sound"]
-    assert seen.weight == seen.page.stat().st_size
+    script = book / "_static/cards.js"
+    assert seen.weight == seen.page.stat().st_size + script.stat().st_size

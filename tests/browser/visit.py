@@ -88,6 +88,41 @@ CUT_DRAWINGS = """() => [...document.querySelectorAll(".drawing :is(.whole, .sta
     const page = svg.closest(".drawing").parentElement.getBoundingClientRect();
     return width && (left < page.left - 1 || right > page.right + 1);
   }).map((svg) => `a panel of ${svg.closest("figure")?.id} is wider than the text`)"""
+SHIFT_AT_MOST = 0.1
+SHIFTS = """new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const shift of list.getEntries()) if (!shift.hadRecentInput) sum += shift.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 100);
+})"""
+# The text of the card of each link that has one, as the keyboard meets it.
+CARDS = """async () => {
+  const cards = {};
+  let patience = 3; // times to wait for the file of cards; after that it is there, or there is none
+  for (const link of document.querySelectorAll("article a[href*='#']:not(.headerlink)")) {
+    if (link.href in cards || !link.checkVisibility()) continue;
+    link.focus({ preventScroll: true, focusVisible: true });
+    const turns = link.pathname !== location.pathname && patience-- > 0 ? 30 : 2;
+    for (let i = 0; i < turns && !link.hasAttribute("aria-describedby"); i++)
+      await new Promise((done) => setTimeout(done, i && 10));
+    const card = document.getElementById(link.getAttribute("aria-describedby"));
+    const picture = card?.querySelector("img, svg, mjx-container") ? "a picture" : "";
+    if (card) cards[link.href] = card.textContent.trim() || picture;
+    link.blur();
+  }
+  return cards;
+}"""
+WIDE_OUTPUTS = 0.2  # the share of a page's outputs that may scroll on a phone
+OUTPUTS = """() => [...document.querySelectorAll("article .cell_output :is(pre, table)")]
+  .map((part) => [part, part.closest(".pst-scrollable-table-container, .text_html") ?? part]
+    .some((box) => box.scrollWidth > box.clientWidth + 2))"""
+UNSEEN = """() => [...document.querySelectorAll(
+    "article :is(pre, mjx-container[display], .pst-scrollable-table-container)")]
+  .filter((box) => box.clientWidth && box.scrollWidth > box.clientWidth + 2 &&
+    /auto|scroll/.test(getComputedStyle(box).overflowX) &&
+    getComputedStyle(box).maskImage === "none")
+  .map((box) => `${box.scrollWidth - box.clientWidth} px of ${box.outerHTML.slice(0, 90)}`)"""
 SET = """(input, value) => {
   input.value = value;
   input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -105,6 +140,8 @@ class Visit:
     links: list[str] = field(default_factory=list)
     citations: set[str] = field(default_factory=set)
     figures: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)  # addresses of what a link to it shows in a card
+    cards: dict[str, str] = field(default_factory=dict)  # by the address of the link
     sliders: int = 0
     weight: int = 0  # of everything the page loads, apart from MathJax, in bytes
 
@@ -196,10 +233,14 @@ async def visit(page: Page, seen: Visit) -> None:
 async def check(seen: Visit, page: Page) -> None:
     await page.goto(seen.page.as_uri())
     await page.evaluate(TYPESET)
+    shifts = await page.evaluate(SHIFTS)
+    if shifts > SHIFT_AT_MOST:
+        seen.complain("shift", [f"{shifts:.3f} of the window moved while the page loaded"])
     await page.add_style_tag(content=STILL)
     await page.evaluate(UNFOLD)
     note_contents(seen, await page.evaluate(INSPECT))
     await check_type(seen, page)
+    seen.cards = await page.evaluate(CARDS)
     await move_sliders(seen, page)
     await check_access(seen, page)
     await check_phones(seen, page)
@@ -209,7 +250,9 @@ def note_contents(seen: Visit, found: dict) -> None:
     seen.ids = set(found["ids"])
     seen.links = [link["url"] for link in found["links"]]
     seen.citations = {link["url"] for link in found["links"] if link["cites"]}
+    seen.shown = {f"{seen.page.as_uri()}#{name}" for name in found["shown"]}
     seen.complain("equations", [*found["badMath"], *(f"raw {tex}" for tex in found["rawTex"])])
+    seen.complain("mute", found["mute"])
     seen.complain("cut", found["cut"])
     seen.complain("stops", found["stops"])
     for picture in found["pictures"]:
@@ -277,6 +320,12 @@ async def check_phones(seen: Visit, page: Page) -> None:
         seen.complain("drawings", await page.evaluate(CUT_DRAWINGS))
         if size is PHONE:
             await check_type(seen, page)
+        await page.wait_for_timeout(RESIZED)
+        seen.complain("unseen", await page.evaluate(UNSEEN))
+        wide = await page.evaluate(OUTPUTS)
+        if sum(wide) > WIDE_OUTPUTS * len(wide):
+            found = f"{sum(wide)} of {len(wide)} scroll at {size['width']} px"
+            seen.complain("outputs", [found])
 
 
 async def check_type(seen: Visit, page: Page) -> None:
@@ -313,6 +362,17 @@ def uncited_figures(visits: list[Visit]) -> list[str]:
         for seen in visits
         for name in seen.figures
         if f"{seen.page.as_uri()}#{name}" not in cited
+    ]
+
+
+def empty_cards(visits: list[Visit]) -> list[str]:
+    """List the links to terms, equations, statements, figures and publications without a card."""
+    shown = set().union(*(seen.shown for seen in visits))
+    return [
+        f"{seen.page.name}: no card for {url}"
+        for seen in visits
+        for url in sorted(seen.citations & shown)
+        if not seen.cards.get(url)
     ]
 
 
