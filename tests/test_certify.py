@@ -87,10 +87,8 @@ def test_densities(density):
 def test_one_datum_has_a_closed_form(activation):
     """For |u| and x^2: h(x) = y K(x, x_1) / K(x_1, x_1), K = E[|wx - b||wx_1 - b|]."""
     proved = variational.solve([0.25], [3.0], activation=activation).certify((-1.0, 1.0))
-    if activation == "abs":
-        cost = 9 / (0.25**2 + 1 / 3)
-    else:  # the mean of the two parts of u^2
-        cost = 9 / (0.5 * (0.25**2 + 1 / 3))
+    share = 1 if activation == "abs" else 0.5  # of u^2, on average over both orientations
+    cost = 9 / (share * (0.25**2 + 1 / 3))
     assert proved.cost == pytest.approx((cost, cost), rel=1e-14)
     h = variational.solve([0.25], [3.0], activation=activation)
     assert 0 < h.certify().bound <= proved.bound < 1e-14
@@ -158,9 +156,7 @@ def perturbed(h, scale: float, rng):
     """The problem of a solution, with coefficients that are off by a relative error."""
     stored = _proof.Problem(h._data, h._dual, h._point.at.xi, h._point.multipliers)
     noise = 1 + scale * rng.standard_normal((2, len(stored.xi)))
-    return _proof.Problem(
-        h._data, h._dual, stored.xi * noise[0], stored.multipliers * noise[1]
-    )
+    return _proof.Problem(h._data, h._dual, stored.xi * noise[0], stored.multipliers * noise[1])
 
 
 def shortfall(h, problem, t) -> float:
@@ -235,7 +231,7 @@ def convexity_holds(given, convexity) -> bool:
 
 @pytest.mark.parametrize("given", [*POTENTIALS, Regularized(Power(7.3), 0.01)], ids=repr)
 def test_curvatures_are_bounded(given):
-    """What the proof says of F, tried; and the constant of powers is right up to a factor of ten."""
+    """What the proof says of F, tried at many points."""
     assert convexity_holds(given, lambda phi, u: phi.convexity(u))
     u = np.linspace(0.0, 4, 41)
     with _proof.precision(128):
@@ -334,7 +330,9 @@ def test_what_has_no_enclosure_is_refused_by_name():
 
 def test_nan_and_infinity_prove_nothing(monkeypatch):
     h = variational.solve(X, Y)
-    object.__setattr__(h, "_point", h._point.__class__(**{**vars(h._point), "multipliers": Y * np.nan}))
+    object.__setattr__(
+        h, "_point", h._point.__class__(**{**vars(h._point), "multipliers": Y * np.nan})
+    )
     with pytest.raises(ValueError, match="not finite"):
         h.certify()
     monkeypatch.setattr(_proof.Proof, "bound", lambda proof, interval: arb("nan"))

@@ -65,10 +65,9 @@ class BallNormal:
 
     def moments(self, low: Any, high: Any) -> tuple[Any, Any, Any]:
         v = [(end - self.mean) / self.spread for end in (low, high)]
-        if v[0] > 0:  # of two differences the one that cancels fewer digits
-            mass = _above(v[0]) - _above(v[1])
-        else:
-            mass = _above(-v[1]) - _above(-v[0])
+        # of two differences the one that cancels fewer digits
+        low_end, high_end = v if v[0] > 0 else (-v[1], -v[0])
+        mass = _above(low_end) - _above(high_end)
         bells = [_bell(u, 0) for u in v]
         first = bells[0] - bells[1]
         second = mass + _bell(v[0], 1) - _bell(v[1], 1)

@@ -17,7 +17,6 @@ from mflib._flint import acb, arb, arb_mat, ctx
 from mflib.variational._ball_densities import BallNormal, BallUniform
 from mflib.variational._ball_potentials import BallPotential, hull, largest, zero_within
 
-
 _MOST_CUTS = 40
 
 
@@ -125,11 +124,11 @@ class Field:
         return [self.integrate(piece, piece.low, piece.high) for piece in self.pieces]
 
     def values(self) -> list:
-        """h at the inputs."""
+        """H at the inputs."""
         return [self.value(x) for x in self.model.x]
 
     def value(self, x: Any) -> Any:
-        """h at a point; a piece in which this unit turns is cut there."""
+        """H at a point; a piece in which this unit turns is cut there."""
         total = self._tail(x) / self._least_hessian
         for piece, whole in zip(self.pieces, self.integrals, strict=True):
             turn = piece.w * x

@@ -1,7 +1,7 @@
 r"""Potentials in ball arithmetic: every value comes with a radius that holds the truth.
 
-All potentials here are even, :math:`\varphi(x) = F(x/C)` with :math:`F = A\psi + Qu^2` and u = x/C; so
-half of each suffices.
+All potentials here are even, :math:`\varphi(x) = F(x/C)` with :math:`F = A\psi + Qu^2` and
+u = x/C; so half of each suffices.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class BallPotential:
         return self.scale * self.reduced(z)
 
     def reduced(self, z: Any) -> Any:
-        """u = alpha/C of a field of any sign."""
+        """U = alpha/C of a field of any sign."""
         slope = self.scale * z
         if slope > 0:
             return self.inverse(slope)
@@ -187,7 +187,10 @@ class BallPower(BallPotential):
 
 
 class BallHypentropy(BallPotential):
-    r"""With :math:`\psi = u\,\mathrm{asinh}(u/\beta) - \sqrt{u^2 + \beta^2} + \beta`; u = beta sinh s."""
+    r"""With :math:`\psi = u\,\mathrm{asinh}(u/\beta) - \sqrt{u^2 + \beta^2} + \beta`.
+
+    The parameter is s of u = beta sinh s.
+    """
 
     def __init__(self, *parts: Any, beta: float) -> None:
         super().__init__(*parts)
@@ -208,9 +211,7 @@ class BallHypentropy(BallPotential):
         own = self.beta * (x * s * s - 2 * root * s + 2 * x)
         mixed = self.beta**2 * ((2 * x * x + 1) * s - x * root) / 4
         return (
-            super().square_integral(u)
-            + 4 * self.square * self.share * mixed
-            + self.share**2 * own
+            super().square_integral(u) + 4 * self.square * self.share * mixed + self.share**2 * own
         )
 
     def curve(self, s: Any) -> Curve:

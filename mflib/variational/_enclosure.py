@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Enclosure:
-    r"""A proved bound on the distance of a solution from the minimiser; `Solution.certify` makes it.
+    r"""A proved bound on the distance from the minimiser, as `Solution.certify` makes it.
 
     With :math:`h_\lambda(x) = \int (\varphi^*)'(z)\, \sigma(w x - b)\, d\mu`, the function of the
     stored multipliers, and the minimiser :math:`h^*` of the problem that was solved,

@@ -73,7 +73,7 @@ class Problem:
         return Model(x, slope, phi, ball_density(self.dual.density, bits))
 
     def targets(self) -> tuple[list, list]:
-        """Balls of targets and ridges; repeated inputs are one, with the weights of their ridges."""
+        """Balls of targets and ridges; repeated inputs are one, weighted by their ridges."""
         data, y, ridges = self.data, [], []
         for k in range(len(data.x)):
             own = np.flatnonzero(data.group == k)
@@ -129,7 +129,7 @@ class Proof:
 
     @cached_property
     def values(self) -> list:
-        """h at the data."""
+        """H at the data."""
         return self.field.values()
 
     @cached_property
@@ -158,7 +158,7 @@ class Proof:
         return abs(phi.reduced(phi.slope(most) * share / phi.scale)).upper()
 
     def _curvature(self, cell: Cell, change: Any) -> Any:
-        """phi'' is no more in a cell, if coefficients change by no more than this."""
+        """Phi'' is no more in a cell, if coefficients change by no more than this."""
         u = change / self.potential.scale
         least = (cell.least - u).max(arb(0)).lower()
         return self.potential.largest_bend(least, cell.most + u) / self.potential.scale**2
@@ -167,7 +167,9 @@ class Proof:
     def correction(self) -> tuple[list, list]:
         """The coefficients d of (G + R) d = e, and G d."""
         gram, ridges = self.field.gram(self.weights), self.ridges
-        diagonal = [ridges[i] if i == j else 0 for i in range(len(ridges)) for j in range(len(ridges))]
+        diagonal = [
+            ridges[i] if i == j else 0 for i in range(len(ridges)) for j in range(len(ridges))
+        ]
         try:
             d = (gram + arb_mat(len(ridges), len(ridges), diagonal)).solve(
                 arb_mat(len(ridges), 1, self.errors)
@@ -185,7 +187,7 @@ class Proof:
 
     @cached_property
     def square(self) -> Any:
-        """d G d."""
+        """D G d."""
         return sum((a * b for a, b in zip(*self.correction, strict=True)), arb(0))
 
     @cached_property

@@ -278,7 +278,9 @@ class Solution:
                 "density is a layer whose weights depend on their kinks, which has no enclosure: "
                 "certify serves stats.uniform, stats.norm and stats.truncnorm."
             )
-        if not (np.isfinite(self._point.at.xi).all() and np.isfinite(self._point.multipliers).all()):
+        if not (
+            np.isfinite(self._point.at.xi).all() and np.isfinite(self._point.multipliers).all()
+        ):
             raise ValueError("the solution has multipliers that are not finite; nothing is proved.")
         from mflib.variational._proof import Problem, certify  # python-flint is an extra
 
