@@ -115,7 +115,7 @@ def _family(density: Any) -> tuple[str, tuple]:
         return "uniform", ((), low, arb(high) - arb(low))
     if type(given) is stats.Normal or type(given).__name__ == "StandardNormal":
         return "norm", ((), float(given.mu), float(given.sigma))
-    family = getattr(density, "dist", None)
+    family: Any = getattr(density, "dist", None)
     for name in ("uniform", "norm", "truncnorm"):
         known = getattr(stats, name)
         if type(family) is type(known) and (family.a, family.b) == (known.a, known.b):

@@ -153,7 +153,7 @@ class Field:
         return self.model.potential.least_bend / self.model.potential.scale**2
 
     def _tail(self, x: Any) -> Any:
-        r"""A ball for the integral of z sigma(wx - b) over the tails: both are at most |x| + |b|."""
+        r"""A ball for the integral of z sigma(wx - b) over the tails, both at most |x| + |b|."""
         size = sum((abs(a) for a in self.multipliers), arb(0))
         far = largest(*map(abs, [x, *self.model.x]))
         total = arb(0)

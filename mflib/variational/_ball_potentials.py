@@ -235,7 +235,8 @@ class BallHypentropy(BallPotential):
 
 def ball_potential(given: Potential) -> BallPotential:
     """Return a potential's enclosure, or raise if there is none."""
-    phi, scale = given, arb(1)
+    phi: Any = given
+    scale = arb(1)
     while type(phi) is Rescaled:
         phi, scale = phi.phi, scale * arb(phi.c)
     psi, omega = phi, arb(0)

@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -115,7 +115,6 @@ class Proof:
     field: Field
     y: list
     ridges: list
-    _values: dict = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: Problem, bits: int) -> Proof:
