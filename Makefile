@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench mutants fuzz clean
+.PHONY: help book pdf test lint types unit check nbval test-browser notebooks lab bench comparison mutants fuzz dist clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -75,9 +75,9 @@ test-browser: _build/.done  ## every page in Chromium or Chrome, offline; skippe
 	$(RUN) pytest -q -n $(JOBS) --dist loadfile tests/browser
 
 notebooks: export MPLBACKEND := module://matplotlib_inline.backend_inline
-notebooks: $(VENV)/.done  ## execute what changed: chapters/NAME.md -> chapters/NAME.ipynb
+notebooks: $(VENV)/.done  ## execute what changed; make notebooks NOTEBOOKS="--all NAME" in any case
 	$(RUN) tools.sources
-	$(RUN) tools.notebooks refresh
+	$(RUN) tools.notebooks refresh $(NOTEBOOKS)
 	$(RUN) tools.readme_figure
 	$(RUN) tools.notebooks check
 
@@ -90,6 +90,10 @@ bench: $(VENV)/.bench  ## time mflib beside the plain ways; make bench BENCH="--
 	$(RUN) benchmarks.run --json benchmarks/results.json $(BENCH)
 	$(RUN) tools.notebooks refresh --all benchmarks
 
+comparison: export OMP_NUM_THREADS := 1
+comparison: $(VENV)/.comparison  ## hold mflib beside other packages: benchmarks/comparison.csv
+	$(RUN) benchmarks.comparison
+
 mutants: $(VENV)/.mutants  ## change mflib and see if the tests notice; make mutants MUTANTS="flow"
 	$(RUN) tools.mutants --jobs $(JOBS) $(MUTANTS)
 
@@ -98,8 +102,14 @@ fuzz: export MPLBACKEND := agg
 fuzz: $(VENV)/.done  ## random problems against independent answers, 15 minutes; make fuzz FUZZ="--seed 1 flow"
 	$(RUN) tools.fuzz --jobs $(JOBS) $(FUZZ)
 
+dist: $(VENV)/.dist  ## build sdist and wheel, check them, and try the wheel where nothing else is
+	rm -rf dist
+	$(RUN) build --no-isolation --outdir dist .
+	$(RUN) twine check --strict dist/*
+	$(RUN) tools.clean_install dist/*.whl
+
 clean:  ## remove the built book and the caches; .venv stays
-	rm -rf _build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf _build build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
 
 # A full build each time: an incremental one repeats no warning. There only when all went well, and
@@ -119,6 +129,16 @@ $(VENV)/.lab: tools/requirements-lab.txt $(VENV)/.done
 
 # CVXPY is a requirement of the benchmarks only. All pins together, so that none moves another.
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.done
+	$(PIP) --no-build-isolation -r requirements.txt -r $<
+	touch $@
+
+# JAX and the other packages that we compare with are requirements of `make comparison` only.
+$(VENV)/.comparison: benchmarks/requirements-comparison.txt $(VENV)/.bench
+	$(PIP) --no-build-isolation --no-deps -r $<
+	touch $@
+
+# build and twine are requirements of `make dist` only.
+$(VENV)/.dist: tools/requirements-dist.txt $(VENV)/.done
 	$(PIP) --no-build-isolation -r requirements.txt -r $<
 	touch $@
 

@@ -23,6 +23,8 @@ def set_addresses(app: Sphinx, config: Config) -> None:
     owner, name = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
     config.html_baseurl = f"https://{owner}.github.io/{name}/"
     config.version = config.release = __version__
+    versions = f'<a href="{config.html_baseurl}versions.html">all versions</a>'  # tools/versions.py
+    config.html_theme_options["extra_footer"] += f"<p>Version {__version__}; {versions}.</p>"
 
 
 def description(doctree: nodes.document) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # for type checkers, and for tools.dependencies
     from mflib.flow import Flow, FlowStatus, mirror_flow
     from mflib.networks import ShallowNetwork
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "Flow",

@@ -72,7 +72,7 @@ class MirrorMap:
 
     @property
     def centre(self) -> Array:
-        """The former name of `center`, which goes in version 1.0."""
+        """The former name of `center`, which goes in version 2.0."""
         warnings.warn("MirrorMap.centre is now center", DeprecationWarning, stacklevel=2)
         return self.center
 

@@ -173,7 +173,7 @@ def natural(x, y):
 
 
 def deprecated(name):
-    with pytest.warns(DeprecationWarning, match=f"{name} goes in version 1.0; use sklearn.model_"):
+    with pytest.warns(DeprecationWarning, match=f"{name} goes in version 2.0; use sklearn.model_"):
         return getattr(experiments, name)
 
 

@@ -47,7 +47,7 @@ _MODULE = {
 }
 
 
-# names that go in version 1.0, and what to use
+# names that go in version 2.0, and what to use
 _FORMER = {
     "bend_density": (densities.bend, "densities.bend"),
     "held_out": (_held_out.held_out, "sklearn.model_selection.cross_val_predict"),
@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
     if name not in _FORMER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value, instead = _FORMER[name]
-    message = f"experiments.{name} goes in version 1.0; use {instead}"
+    message = f"experiments.{name} goes in version 2.0; use {instead}"
     warnings.warn(message, DeprecationWarning, stacklevel=2)
     return value
 

@@ -94,7 +94,7 @@ def _named(line) -> bool:
 
 def _anchor(ax, line, at: float | None) -> tuple[float, float] | None:
     """Return the last place of a line within the limits, or that at an abscissa."""
-    data = np.ma.filled(np.ma.asarray(line.get_xydata(), dtype=float), np.nan)
+    data: np.ndarray = np.ma.filled(np.ma.asarray(line.get_xydata(), dtype=float), np.nan)
     x, y = data[:, 0], data[:, 1]
     seen = np.isfinite(x) & np.isfinite(y)
     x, y = x[seen], y[seen]

@@ -271,6 +271,13 @@ class Solution:
         -----
         The precision of python-flint belongs to the whole process: it is set while this runs and
         put back, and threads take turns.
+
+        Examples
+        --------
+        >>> from mflib import variational
+        >>> h = variational.solve([-0.5, 0.1, 0.6], [0.0, 1.0, 0.0])
+        >>> h.certify((-1.0, 1.0)).bound < 1e-12
+        True
         """
         ends = None if interval is None else _checked_interval(interval)
         if isinstance(self._dual.varying, Varying):
