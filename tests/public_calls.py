@@ -77,6 +77,11 @@ SLIDER = {
     "values": ["a", "b"],
     **{"name": "n", "label": "l", "description": "d", "start": 0},
 }
+PLANE_SLIDER = {
+    "curves": {"y": [np.stack([X, Y], axis=1), np.stack([Y, X], axis=1)]},
+    "values": ["a", "b"],
+    **{"name": "n", "label": "l", "description": "d", "start": 0},
+}
 
 
 def _registered() -> dict:
@@ -265,6 +270,7 @@ CALLS = REGISTERED | {
         {"table": TABLE, "y": "error", "by": "kind", "exponent": 3.0},
     ),
     "plotting.slider": (plotting.slider, SLIDER),
+    "plotting.plane_slider": (plotting.plane_slider, PLANE_SLIDER),
     "sklearn.MirrorFlowRegressor": (
         _regression,
         {"X": X, "y": Y, "sample_weight": np.array([1.0, 2, 1, 0.5, 1]), **MODEL}

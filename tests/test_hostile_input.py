@@ -68,7 +68,8 @@ MORE_THAN_NUMBERS = {*((f, "ridge") for f in CALLS), ("plotting.power_law", "exp
 MORE_THAN_NUMBERS |= {("plotting.label_curves", "at")}
 MORE_THAN_NUMBERS |= {("sklearn.MirrorFlowRegressor", "amount")}
 NUMBERS = where(lambda v: isinstance(v, float), MORE_THAN_NUMBERS)
-MORE_THAN_COUNTS = {("MirrorDescent", "width"), ("plotting.slider", "start")}
+SLIDERS = "plotting.slider", "plotting.plane_slider"
+MORE_THAN_COUNTS = {("MirrorDescent", "width"), *((f, "start") for f in SLIDERS)}
 COUNTS = where(lambda v: isinstance(v, int) and not isinstance(v, bool), MORE_THAN_COUNTS)
 POTENTIALS, DENSITIES, ACTIVATIONS = map(takes, ("potential", "density", "activation"))
 ANYWHERE = {"mirror_maps.mirror_map", "MirrorDescent"}  # training need not start at zero
@@ -449,6 +450,21 @@ PARTICULAR = [
     ("plotting.slider", "values", [1, 2], (TypeError, "values must be texts")),
     ("plotting.slider", "start", 2, (ValueError, "start must be between 0 and 1, got 2")),
     ("plotting.slider", "start", 0.5, (TypeError, "start must be an integer")),
+    *(
+        ("plotting.plane_slider", name, 3, (TypeError, f"{name} must be a text, got 3"))
+        for name in ("name", "label", "description")
+    ),
+    *(
+        ("plotting.plane_slider", name, [X], (TypeError, f"{name} must map titles to points"))
+        for name in ("curves", "dots")
+    ),
+    ("plotting.plane_slider", "curves", {3: [X, X]}, (TypeError, "title of curves must be a text")),
+    ("plotting.plane_slider", "curves", {"y": [X]}, (ValueError, r"curves\['y'\] has shape")),
+    ("plotting.plane_slider", "dots", {"u": [[0, 1]] * 2}, (ValueError, "dots names {'u'}")),
+    ("plotting.plane_slider", "still", X, (ValueError, r"still must have the shape \(M, 2\)")),
+    ("plotting.plane_slider", "values", [1, 2], (TypeError, "values must be texts")),
+    ("plotting.plane_slider", "start", 2, (ValueError, "start must be between 0 and 1, got 2")),
+    ("plotting.plane_slider", "start", 0.5, (TypeError, "start must be an integer")),
 ]
 TABLE = list(rows())
 BASELINES: dict = {}

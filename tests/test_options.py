@@ -13,7 +13,7 @@ import mflib
 from mflib import mirror_maps
 from mflib.potentials import Hypentropy, Potential, Power, Regularized
 from tests.problems import X, Y
-from tests.public_calls import CALLS, NET, TABLE, numbers
+from tests.public_calls import CALLS, NET, PLANE_SLIDER, TABLE, numbers
 
 NEURONS = NET.input_weight.detach().numpy()[:, 0], NET.input_bias.detach().numpy()
 BENT = {"potential": Hypentropy(0.3)}  # the quadratic does not see a centre
@@ -66,6 +66,10 @@ PARTICULAR: dict = {
     ("plotting.slider", "reference"): (("r", {"y": Y}), {}),
     ("plotting.slider", "data"): (([0.1], [0.2]), {}),
     ("plotting.slider", "xlabel"): ("time", {}),
+    ("plotting.plane_slider", "curves"): ({"y": PLANE_SLIDER["curves"]["y"][::-1]}, {}),
+    ("plotting.plane_slider", "values"): (["a", "bc"], {}),
+    ("plotting.plane_slider", "dots"): ({"y": [[0.1, 0.2], [0.2, 0.1]]}, {}),
+    ("plotting.plane_slider", "still"): ([[0.1, 0.2], [0.2, 0.1]], {}),
 }
 # these change nothing, or what `numbers` does not see: the files named here see to them
 ELSEWHERE = {

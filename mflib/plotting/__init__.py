@@ -6,7 +6,8 @@ the unit of an inch.
 """
 
 from mflib.plotting._labels import label_curves
+from mflib.plotting._plane import plane_slider
 from mflib.plotting._slider import slider
 from mflib.plotting._style import COLORS, figure, points, power_law
 
-__all__ = ["COLORS", "figure", "label_curves", "power_law", "points", "slider"]
+__all__ = ["COLORS", "figure", "label_curves", "power_law", "plane_slider", "points", "slider"]

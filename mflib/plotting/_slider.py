@@ -189,11 +189,16 @@ def _checked(x: ArrayLike, panels, values: Sequence[str], start: int) -> tuple[n
         raise ValueError(f"x must be at least two increasing abscissae, got shape {x.shape}.")
     if not isinstance(panels, Mapping) or not panels:
         raise TypeError(f"panels must map labels to curves, got {type(panels).__name__}.")
+    return x, _check_values(values, start)
+
+
+def _check_values(values: Sequence[str], start: int) -> int:
+    """Return the start, once each position has its text and the start is one of them."""
     if not isinstance(values, Collection) or not all(isinstance(text, str) for text in values):
         raise TypeError(f"values must be texts, got {values!r}.")
     if not count("start", start, least=0) < len(values):
         raise ValueError(f"start must be between 0 and {len(values) - 1}, got {start!r}.")
-    return x, int(start)
+    return int(start)
 
 
 def _check_texts_and_pairs(texts: Mapping[str, Any], panels, reference, data) -> None:

@@ -230,11 +230,15 @@ def run_plot(problem: Problem) -> Any:
     curves = [errors.ravel()[0] * x**k for k in range(problem["frames"])]
     values = [f"k = {k}" for k in range(problem["frames"])]
     page = plotting.slider(x, {"y": curves}, values, name="f", label="k", description="d").data
-    return lines, page, names
+    turns = np.exp(2j * np.pi * np.linspace(0, 1, 7, endpoint=False))
+    circle = np.stack([turns.real, turns.imag], axis=1)
+    balls = [errors.ravel()[0] * (k + 1) * circle for k in range(problem["frames"])]
+    plane = plotting.plane_slider({"y": balls}, values, name="p", label="k", description="d").data
+    return lines, page, names, plane
 
 
 def check_plot(problem: Problem, answer: Any) -> str | None:
-    errors, (lines, page, names) = np.array(problem["errors"]), answer
+    errors, (lines, page, names, plane) = np.array(problem["errors"]), answer
     widths = 10.0 * 3 ** np.arange(errors.shape[1])
     if len(lines) != len(errors) + 2:
         return f"{len(lines)} lines for {len(errors)} curves, a slope and the points"
@@ -252,4 +256,7 @@ def check_plot(problem: Problem, answer: Any) -> str | None:
         if f'max="{problem["frames"] - 1}"' in page
         else "the slider has another last position",
         None if all(f"k = {k}" in page for k in range(problem["frames"])) else "a text is missing",
+        None
+        if plane.count('z"') == problem["frames"] + 1
+        else "the plane has another number of balls",
     )
