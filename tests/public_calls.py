@@ -156,6 +156,7 @@ CALLS = REGISTERED | {
         {**DATA, **MODEL, "activation": "relu", "ridge": 0.0},
     ),
     "variational.Solution": (SOLUTION, {"x": QUERY}),
+    "variational.Enclosure": (SOLUTION.certify(), {"x": QUERY}),
     "variational.Solutions": (variational.solve(X, np.column_stack([Y, Y**2])), {"x": QUERY}),
     "variational.trajectory": (
         variational.trajectory,

@@ -64,6 +64,7 @@ SPOILT = {
     "density": lambda answer: stats.norm(answer.mean(), answer.std()),
     "sweep": lambda answer: [answer[0], answer[1].iloc[::-1]],
     "descent": lambda answer: (torch.cat([answer[0][:-1], 1.1 * answer[0][-1:] + 0.1]), answer[1]),
+    "certify": lambda answer: {**answer, "cost": 1.001 * answer["cost"]},
     "hostile": lambda answer: 1.1 * answer + 0.1,
     "plot": lambda answer: ([1.001 * line for line in answer[0]], *answer[1:]),
 }

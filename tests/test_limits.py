@@ -26,6 +26,7 @@ TOLERANCES = [
         "quadratic_is_kernel",
         "2e-7 *",
     ),
+    ("outside their enclosures", "10^{-12}", "certify", "stored_limits_lie", "<= 1e-12"),
     ("the same twelve limits", "10^{-8}", "representation", "reference_limits", "atol=1e-8"),
     ("each other", "10^{-7}", "representation", r"both_solvers_agree\(", "1e-7 * scale"),
     ("its dual value", "10^{-6}", "properties", "solutions_interpolate", "rel=1e-6"),

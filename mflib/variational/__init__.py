@@ -10,12 +10,14 @@ Inputs and biases have one unit, h and the targets another; `residual` has that 
 """
 
 from mflib._collocation import TrajectoryStatus
+from mflib.variational._enclosure import Enclosure
 from mflib.variational._several import Solutions
 from mflib.variational._solution import Solution, Status
 from mflib.variational._solver import solve
 from mflib.variational._trajectory import Trajectory, trajectory
 
 __all__ = [
+    "Enclosure",
     "Solution",
     "Solutions",
     "Status",

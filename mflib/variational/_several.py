@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflib._validation import finite_array
+from mflib.variational._enclosure import Enclosure
 from mflib.variational._solution import Solution, Status
 
 _LARGEST = 4_000_000  # entries of a derivative by which all are evaluated at once
@@ -65,6 +66,10 @@ class Solutions:
     def curvature(self, x: ArrayLike) -> np.ndarray:
         """Evaluate all second derivatives, where the density is continuous."""
         return np.stack([h.curvature(x) for h in self], axis=-1)
+
+    def certify(self, interval: ArrayLike | None = None) -> tuple[Enclosure, ...]:
+        """Prove how near each function is to its minimiser, as :meth:`Solution.certify` does."""
+        return tuple(h.certify(interval) for h in self)
 
     def __getitem__(self, column: int) -> Solution:
         return self.columns[column]

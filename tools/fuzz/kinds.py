@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tools.fuzz import experiments, functions, hostile, solvers, training
+from tools.fuzz import certify, experiments, functions, hostile, solvers, training
 from tools.fuzz.judge import quiet
 
 
@@ -32,6 +32,7 @@ KINDS = {
     "variational": _kind(solvers, "variational", "`variational.solve`", 4, **SOLUTION),
     "smoothing": _kind(solvers, "smoothing", "the same with a ridge", 3),
     "representation": _kind(solvers, "representation", "`representation.solve`", 2, **SOLUTION),
+    "certify": _kind(certify, "certify", "`Solution.certify`"),
     "columns": _kind(solvers, "columns", "the same, of several targets, and its derivative"),
     "neurons": _kind(solvers, "neurons", "the same, of neurons, with a ridge", 4),
     "kernel": _kind(solvers, "kernel", "`representation.kernel`", 2),
