@@ -104,6 +104,10 @@ def test_the_page_s_table_is_its_text():
     assert html.count("<tr>") == 3 and html.count('scope="row"') == 2
 
 
+def test_one_digit_has_no_point():
+    assert "5e-05" in repr(Evidence(SOLVER).claim("a", 5e-5, below=1, digits=1))
+
+
 @pytest.mark.parametrize("kind", [NETWORK, SOLVER, IDENTITY])
 def test_each_kind_has_its_sign_its_words_and_its_class(kind):
     html = Evidence(kind).claim("a", 1, 1)._repr_html_()

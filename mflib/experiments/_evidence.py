@@ -255,4 +255,5 @@ def _nonempty(name: str, value: Any) -> np.ndarray:
 def _shown(value: float, digits: int) -> str:
     """Return a number with significant digits; whole numbers, exact or large, without a point."""
     whole = math.isfinite(value) and (value.is_integer() or abs(value) >= 10**digits)
-    return f"{value:.0f}" if whole and abs(value) < 1e7 else f"{value:#.{digits}g}".rstrip(".")
+    shown = f"{value:.0f}" if whole and abs(value) < 1e7 else f"{value:#.{digits}g}"
+    return shown.rstrip(".").replace(".e", "e")
