@@ -36,6 +36,7 @@ from tools.chapters import (
 from tools.dependencies import Repository, digest
 from tools.evidence import abrupt_sections, bare_claims, wrong_kinds
 from tools.executed import NAME, OUTPUTS, Keys, read_keys, serialise_keys, tidy, write_twin
+from tools.exercises import unfinished
 from tools.numbers import unknown_numbers
 from tools.pages import disordered, orphans, unlisted
 from tools.rules import (
@@ -265,6 +266,7 @@ def run_check(root: Path, sources: list[Path]) -> int:
         lines.append(f"{path.relative_to(root)}: has no source; restore its .md or remove it")
     lines += [f"_toc.yml: {fault} of the first page; mend either" for fault in disordered(root)]
     lines += untidy(root, keys)
+    lines += unfinished(root)
     print("\n".join(lines) or f"{len(sources)} notebooks are as they should be")
     return 1 if lines else 0
 
