@@ -89,10 +89,9 @@ def write_cards(app: Sphinx, exception: Exception | None) -> None:
             return NO_TITLE.sub("", link[0])  # the browser's own, poorer card
 
         text = LINK.sub(untitled, pages.text(page))
-        if cards:
-            path.write_text(text, "utf-8")
-            script = f"bookCards.others = {json.dumps(cards, ensure_ascii=False)};"
-            Path(root, FOLDER, file_of(page)).write_text(script, "utf-8")
+        path.write_text(text, "utf-8")
+        script = f"bookCards.others = {json.dumps(cards, ensure_ascii=False)};"
+        Path(root, FOLDER, file_of(page)).write_text(script, "utf-8")
 
 
 def file_of(page: str) -> str:

@@ -68,7 +68,13 @@ def test_the_other_solver_agrees(potential, activation):
     assert abs(other.cost - proved.cost[0]) <= 1e-8 * proved.cost[0]
 
 
-@pytest.mark.parametrize("density", DENSITIES, ids=repr)
+@pytest.mark.parametrize(
+    "density",
+    DENSITIES,
+    ids=lambda d: (
+        getattr(getattr(d, "dist", d), "name", type(d).__name__) + str(getattr(d, "args", ""))
+    ),
+)
 def test_densities(density):
     phi = Regularized(Power(3), 0.5)
     given = densities.of(density)

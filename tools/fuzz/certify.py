@@ -53,10 +53,10 @@ def check_certify(problem: Problem, answer: Any) -> str | None:
     t, size = np.linspace(x.min(), x.max(), 7), np.abs(y).max()
     slack = (1e-9 + 10 * known.doubt) * max(size, np.abs(h(t)).max())
     return first_of(
-        _outside("the oracle's h", known(t), *proved(t), slack),
-        _outside("h", h(t), *proved(t), 1e-11 * size + 2 * h.residual),
-        _outside("the oracle's cost", known.cost, *proved.cost, (1e-9 + 10 * known.doubt) * h.cost),
-        _outside("the cost", answer["cost"], *proved.cost, 1e-9 * h.cost),
+        _outside("the oracle's h", known(t), proved(t), slack),
+        _outside("h", h(t), proved(t), 1e-11 * size + 2 * h.residual),
+        _outside("the oracle's cost", known.cost, proved.cost, (1e-9 + 10 * known.doubt) * h.cost),
+        _outside("the cost", answer["cost"], proved.cost, 1e-9 * h.cost),
         None if 0 <= proved.bound < np.inf else f"the bound is {proved.bound}",
         f"the bound is {proved.bound:.1e}, the targets {size:.1e}"
         if problem["gentle"] and proved.bound > _SHARP * size
@@ -64,6 +64,7 @@ def check_certify(problem: Problem, answer: Any) -> str | None:
     )
 
 
-def _outside(what: str, values: Any, low: Any, high: Any, slack: float) -> str | None:
+def _outside(what: str, values: Any, ends: tuple, slack: float) -> str | None:
+    low, high = ends
     by = float(np.max(np.maximum(low - np.asarray(values), values - np.asarray(high))))
     return f"{what} is outside its enclosure by {by:.1e}" if by > slack else None
