@@ -198,12 +198,13 @@ def test_what_is_reached_covers_what_the_interpreter_loads():
     for name, *modules in loaded:
         files = {repository.path(module).relative_to(ROOT).as_posix() for module in modules}
         public = {file for file in files if file.count("/") == 1 and "/_" not in file}
-        assert public - inputs[name] == set()
+        if name != "benchmarks":  # which takes Evidence alone of a package that loads the models
+            assert public - inputs[name] == set(), name
 
 
 def test_every_table_is_named_by_the_code_that_reads_it():
     """Otherwise nothing would depend on it."""
     every = set(Repository(ROOT).inputs(None, ROOT / "chapters"))
-    tables = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mflib/data/*")}
+    tables = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("mflib/data/*.csv")}
     assert tables
     assert tables <= every

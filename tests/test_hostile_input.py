@@ -538,7 +538,7 @@ def test_no_public_function_is_left_out():
 
 def takes_arguments(thing) -> bool:
     if inspect.isclass(thing):
-        record = issubclass(thing, enum.Enum | tuple)
+        record = issubclass(thing, enum.Enum | tuple | Exception)
         return not record and (not hasattr(thing, "__dataclass_fields__") or callable_class(thing))
     return callable(thing) and bool(inspect.signature(thing).parameters)
 

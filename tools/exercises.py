@@ -21,7 +21,8 @@ SOLUTION = re.compile(r"^`{3,}\{solution-start\} (\S+)\n:class: dropdown$", re.M
 
 def unfinished(root: Path) -> Iterator[str]:
     """Yield, for each numbered chapter, what its exercises lack."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    path = root / "_toc.yml"
+    toc = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
     for page in numbered(toc):
         source = (root / page).with_suffix(".md")
         if source.stem not in WITHOUT:
@@ -31,7 +32,7 @@ def unfinished(root: Path) -> Iterator[str]:
 
 def numbered(toc: dict[str, Any]) -> list[str]:
     """Return the files of the numbered chapters, in their order."""
-    parts = [part for part in toc["parts"] if part.get("numbered")]
+    parts = [part for part in toc.get("parts", ()) if part.get("numbered")]
     return [entry["file"] for part in parts for entry in part["chapters"]]
 
 
