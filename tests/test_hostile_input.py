@@ -387,6 +387,13 @@ PARTICULAR = [
     ("ridges.stretched", "factors", np.array([1, 2, 3]), SAME),
     ("ridges.cubic_kernel", "first", X, (ValueError, "first and second must have shapes")),
     ("ridges.cubic_kernel", "reach", 0.1, (ValueError, "beyond the reach 0.1")),
+    ("experiments.Evidence", "kind", "networks", (ValueError, "kind must be one of 'network ag")),
+    (
+        "experiments.Evidence",
+        "theory",
+        3,
+        (TypeError, "theory must be the head of a column, got 3"),
+    ),
     ("experiments.rms", "errors", [], (ValueError, "errors is empty")),
     ("experiments.fit_exponent", "n", -np.exp(X), (ValueError, "n and y must be positive")),
     ("experiments.fit_exponent", "n", np.ones(5), (ValueError, "n not all the same")),
