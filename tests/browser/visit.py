@@ -365,12 +365,16 @@ def uncited_figures(visits: list[Visit]) -> list[str]:
     ]
 
 
+LISTS = ("genindex.html", "prf-prf.html")  # who looks something up there goes to it
+
+
 def empty_cards(visits: list[Visit]) -> list[str]:
     """List the links to terms, equations, statements, figures and publications without a card."""
     shown = set().union(*(seen.shown for seen in visits))
     return [
         f"{seen.page.name}: no card for {url}"
         for seen in visits
+        if seen.page.name not in LISTS
         for url in sorted(seen.citations & shown)
         if not seen.cards.get(url)
     ]
