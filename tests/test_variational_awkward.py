@@ -6,7 +6,7 @@ from scipy import integrate, stats
 
 from mflib import variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.variational import Status, _solver
+from mflib.variational import Status, _newton
 from tests.problems import QUERY, UNIFORM, Lopsided, X, Y
 
 POTENTIALS = (
@@ -85,7 +85,7 @@ def certify(sol, y) -> None:
 
 
 def test_a_solve_that_stops_short_says_so(monkeypatch):
-    monkeypatch.setattr(_solver, "_MAX_ITERATIONS", 2)
+    monkeypatch.setattr(_newton, "_MAX_ITERATIONS", 2)
     sol = variational.solve(X, Y, potential=Regularized(Power(8), 1e-3))
     assert sol.status is Status.STALLED
     assert sol.residual > 1e-6
@@ -164,7 +164,7 @@ def test_a_cost_that_overflows_is_no_convergence(activation):
 
 def test_a_solution_that_stops_short_is_the_curve_it_says_it_is(monkeypatch):
     """One function: h' is the integral of h'' across the data, and misses them by `residual`."""
-    monkeypatch.setattr(_solver, "_MAX_ITERATIONS", 2)
+    monkeypatch.setattr(_newton, "_MAX_ITERATIONS", 2)
     sol = variational.solve(X, Y, activation="leaky_relu", potential=Regularized(Power(8), 1e-3))
     assert np.abs(sol(X) - Y).max() == pytest.approx(sol.residual, rel=1e-9)
     ends = np.array([-0.9, *np.sort(X), 0.9])

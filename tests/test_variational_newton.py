@@ -8,7 +8,7 @@ from scipy import stats
 
 from mflib import activations, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.variational import Status, _solver
+from mflib.variational import Status, _newton
 from mflib.variational._banded import solve_small
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import FixedNodes, _search, _slope, _slope_dual, approximate
@@ -23,7 +23,7 @@ def test_the_start_is_near_the_dual_optimum(activation):
     order = np.argsort(X)
     slope = activations.get(activation).slope
     dual = DiscreteDual(np.array(X)[order], np.array(Y)[order], slope, potential, UNIFORM)
-    xi, systems = approximate(FixedNodes(dual, 48))
+    (xi,), (systems,) = approximate(FixedNodes(dual, 48))
     assert systems <= 12
     best = variational.solve(X, Y, activation=activation, potential=potential)
     at = dual.evaluate(xi, LEVELS[3])
@@ -34,9 +34,8 @@ def test_the_start_is_near_the_dual_optimum(activation):
 def test_a_start_shortens_steps_of_both_problems_in_the_right_place():
     x, y = np.array([-0.71, -0.32, 0.1, 0.63, 0.9]), np.array([1.0, -2.0, 0.5, 3.0, -1.0])
     dual = DiscreteDual(x, y, 0.0, Regularized(Power(8), 1e-3), UNIFORM)
-    assert (
-        approximate(FixedNodes(dual, 16))[1] <= 11
-    )  # 13 if the primal step were too long by as much
+    _, (systems,) = approximate(FixedNodes(dual, 16))
+    assert systems <= 11  # 13 if the primal step were too long by as much
 
 
 @pytest.mark.parametrize("potential", SCALED.values(), ids=SCALED.keys())
@@ -53,34 +52,48 @@ def test_slopes_along_a_step_are_those_of_both_objectives(potential):
         alpha = potential.inverse_mirror(z)
         return weights @ (z * alpha - potential.bregman(alpha, zero)) - gain * t
 
-    for objective, slope in (
-        (primal, _slope(weights.dot, potential, point, run, t)),
-        (dual, _slope_dual(weights.dot, potential, point, run, gain, t)),
+    # as the second of three rows, which have steps of their own
+    points, runs, gains = np.zeros((3, 5)), np.ones((3, 5)), np.zeros(3)
+    points[1], runs[1], gains[1] = point, run, gain
+    rows, steps = np.array([0, 1]), np.array([0.1, t])
+    for objective, slopes in (
+        (primal, _slope(lambda v: v @ weights, potential, points, runs, steps, rows)),
+        (dual, _slope_dual(lambda v: v @ weights, potential, points, runs, gains, steps, rows)),
     ):
         difference = (objective(t + d) - objective(t - d)) / (2 * d)
-        assert slope == pytest.approx(difference, rel=1e-6, abs=1e-8)
+        assert slopes[1] == pytest.approx(difference, rel=1e-6, abs=1e-8)
 
 
-class Line:
-    """A dual whose gradient is given along a line; it notes where it is evaluated."""
+class Lines:
+    """Duals whose gradients are given along lines; they note where they are evaluated."""
 
-    targets = np.ones(2)
+    def __init__(self, *gradients):
+        self.gradients, self.seen = gradients, [[] for _ in gradients]
+        self.targets = np.ones((len(gradients), 2))
 
-    def __init__(self, gradient):
-        self.gradient, self.seen = gradient, []
+    def __getitem__(self, rows):
+        part = Lines(*(self.gradients[row] for row in rows))
+        part.seen = [self.seen[row] for row in rows]
+        return part
 
-    def evaluate(self, t, level):
-        self.seen.append(t[0])
-        return Evaluation(t, 0.0, np.array(self.gradient(t[0])), -t, [])
+    def evaluate(self, xi, level):
+        for seen, (t, _) in zip(self.seen, xi, strict=True):
+            seen.append(t)
+        gradient = [of(t) for of, (t, _) in zip(self.gradients, xi, strict=True)]
+        return Evaluation(xi, np.zeros(len(xi)), np.array(gradient), -xi, [])
 
     def error(self, combined):
-        return np.abs(combined).max()
+        return np.abs(combined).max(axis=-1)
 
-    def steps(self, length=1.0, tries=60):
-        at = self.evaluate(np.zeros(2), LEVELS[0])
-        self.seen.clear()
-        found = _solver._damped(self, at, np.array([length, 0.0]), LEVELS[0], tries)
-        assert found.xi[0] in (0.0, self.seen[-1])  # no step at all, where no length serves
+    def steps(self, *lengths):
+        at = self.evaluate(np.zeros((len(lengths), 2)), LEVELS[0])
+        for seen in self.seen:
+            seen.clear()
+        step = np.array([[length, 0.0] for length in lengths])
+        close = np.zeros(len(lengths), dtype=bool)
+        found, moved = _newton._damped(self, at, step, LEVELS[0], close)
+        for t, seen, done in zip(found.xi[:, 0], self.seen, moved, strict=True):
+            assert t == (seen[-1] if done else 0.0)  # no step at all, where no length serves
         return self.seen
 
 
@@ -89,50 +102,71 @@ def falling(first, slope, other=0.0, rest=0.0):
     return lambda t: [first - slope * t, rest if t else other]
 
 
-@pytest.mark.parametrize(
-    ("gradient", "length", "steps"),
-    [
-        (falling(4, 1), 4.0, [1]),  # Newton's step on a parabola
-        (falling(4, 4), 1.5, [1]),  # at its end the slope may be minus half of what it was
-        (falling(4, 4), 1.5001, [1, 0.4]),  # but no less
-        (falling(4, 4), 30.0, [1, 0.4, 0.4**2, 0.4**3, 0.4**4]),  # 0.768 is less than 1.5
-        (falling(4e-3, 4e-3), 30.0, [1, 0.4, 0.4**2, 0.4**3, 0.4**4]),  # in any unit
-        (falling(1, 2, other=8, rest=1.9), 1.0, [1]),  # or else the residual is below a quarter
-        (falling(1, 2, other=8, rest=2.1), 1.0, [1, 0.4]),
-        # where rounding hides the slope, the residual has to fall by a quarter of the step
-        (falling(1e-14, 0, other=8, rest=5.9), 1.0, [1]),
-        (falling(1e-14, 0, other=8, rest=6.1), 1.0, [1, 0.4]),
-        (falling(1e-14, 0, other=8, rest=7.3), 1.0, [1, 0.4, 0.4**2]),
-        (falling(-1e-14, 0, other=8, rest=5.9), 1.0, [1]),
-        (falling(1e-12, 0, other=8, rest=9.0), 1.0, [1]),  # here it does not
-    ],
-)
+DAMPED = [
+    (falling(4, 1), 4.0, [1]),  # Newton's step on a parabola
+    (falling(4, 4), 1.5, [1]),  # at its end the slope may be minus half of what it was
+    (falling(4, 4), 1.5001, [1, 0.4]),  # but no less
+    (falling(4, 4), 30.0, [1, 0.4, 0.4**2, 0.4**3, 0.4**4]),  # 0.768 is less than 1.5
+    (falling(4e-3, 4e-3), 30.0, [1, 0.4, 0.4**2, 0.4**3, 0.4**4]),  # in any unit
+    (falling(1, 2, other=8, rest=1.9), 1.0, [1]),  # or else the residual is below a quarter
+    (falling(1, 2, other=8, rest=2.1), 1.0, [1, 0.4]),
+    # where rounding hides the slope, the residual has to fall by a quarter of the step
+    (falling(1e-14, 0, other=8, rest=5.9), 1.0, [1]),
+    (falling(1e-14, 0, other=8, rest=6.1), 1.0, [1, 0.4]),
+    (falling(1e-14, 0, other=8, rest=7.3), 1.0, [1, 0.4, 0.4**2]),
+    (falling(-1e-14, 0, other=8, rest=5.9), 1.0, [1]),
+    (falling(1e-12, 0, other=8, rest=9.0), 1.0, [1]),  # here it does not
+]
+
+
+@pytest.mark.parametrize(("gradient", "length", "steps"), DAMPED)
 def test_steps_are_shortened_until_the_slope_or_the_residual_falls(gradient, length, steps):
-    assert Line(gradient).steps(length) == pytest.approx([length * t for t in steps], rel=1e-14)
+    (seen,) = Lines(gradient).steps(length)
+    assert seen == pytest.approx([length * t for t in steps], rel=1e-14)
 
 
-def test_steps_are_shortened_so_many_times_at_most():
-    assert len(Line(falling(4, 4)).steps(30.0, tries=3)) == 3
+def test_each_of_several_steps_is_shortened_by_itself():
+    gradients, lengths, expected = zip(*DAMPED, strict=True)
+    for seen, length, steps in zip(
+        Lines(*gradients).steps(*lengths), lengths, expected, strict=True
+    ):
+        assert seen == pytest.approx([length * t for t in steps], rel=1e-14)
+
+
+def test_steps_are_shortened_so_many_times_at_most(monkeypatch):
+    monkeypatch.setattr(_newton, "_MAX_TRIES", 3)
+    (seen,) = Lines(falling(4, 4)).steps(30.0)
+    assert len(seen) == 3
+
+
+SLOPES = [
+    (lambda t: t - 1, [0, 1]),  # a parabola: the full step
+    (lambda t: 0.1 * t - 1, [0, 1]),  # which is never prolonged
+    (lambda t: 1.9 * t - 1, [0, 1]),
+    (lambda t: 1.91 * t - 1, [0, 1, 0.4]),
+    (lambda t: 100 * t - 8, [0, 1, 0.4, 0.4**2, 0.4**3]),
+    (lambda t: math.nan if t > 0.5 else t - 1, [0, 1, 0.4]),
+    (lambda t: t, [0]),  # there is nothing to gain
+    (lambda t: t - math.nan, [0]),
+]
 
 
 @pytest.mark.parametrize(
-    ("slope", "steps"),
-    [
-        (lambda t: t - 1, [0, 1]),  # a parabola: the full step
-        (lambda t: 0.1 * t - 1, [0, 1]),  # which is never prolonged
-        (lambda t: 1.9 * t - 1, [0, 1]),
-        (lambda t: 1.91 * t - 1, [0, 1, 0.4]),
-        (lambda t: 100 * t - 8, [0, 1, 0.4, 0.4**2, 0.4**3]),
-        (lambda t: math.nan if t > 0.5 else t - 1, [0, 1, 0.4]),
-        (lambda t: t, [0]),  # there is nothing to gain
-        (lambda t: t - math.nan, [0]),
-    ],
+    "chosen", [*([k] for k in range(len(SLOPES))), range(len(SLOPES))], ids=str
 )
-def test_a_start_shortens_its_steps(slope, steps):
-    seen = []
-    step = _search(lambda t: seen.append(t) or slope(t))
-    assert seen == pytest.approx(steps, rel=1e-14)
-    assert step == (seen[-1] if math.isfinite(slope(0.0)) else 0.0)
+def test_a_start_shortens_its_steps(chosen):
+    slopes, expected = zip(*(SLOPES[k] for k in chosen), strict=True)
+    seen = [[] for _ in slopes]
+
+    def slope(t, rows):
+        for place, row in zip(t, rows, strict=True):
+            seen[row].append(place)
+        return np.array([slopes[row](place) for place, row in zip(t, rows, strict=True)])
+
+    found = _search(slope, len(slopes))
+    for step, places, steps, of in zip(found, seen, expected, slopes, strict=True):
+        assert places == pytest.approx(steps, rel=1e-14)
+        assert step == (places[-1] if math.isfinite(of(0.0)) else 0.0)
 
 
 def test_a_start_ends_at_a_system_without_a_solution(monkeypatch):
@@ -141,17 +175,17 @@ def test_a_start_ends_at_a_system_without_a_solution(monkeypatch):
         [
             DiscreteDual.solve(
                 dual, dual.evaluate(np.zeros(5), LEVELS[0]).mass_matrices, dual.targets
-            )
+            )[None]
         ]
     )
-    monkeypatch.setattr(DiscreteDual, "solve", lambda *_: next(solutions, np.full(5, np.nan)))
+    monkeypatch.setattr(DiscreteDual, "solve", lambda *_: next(solutions, np.full((1, 5), np.nan)))
     xi, systems = approximate(FixedNodes(dual, 4))
-    assert systems == 2
+    assert systems.tolist() == [2]
     assert np.isfinite(xi).all()
 
 
 def test_a_start_gives_up_shortening():
-    assert _search(lambda t: 1.0 if t else -1.0) == pytest.approx(0.4**30)
+    assert _search(lambda t, _: np.where(t > 0, 1.0, -1.0), 1) == pytest.approx(0.4**30)
 
 
 @pytest.mark.parametrize("m", [1, 2, 3, 4, 9])
@@ -177,8 +211,8 @@ def test_converged_promises_ten_digits_or_what_rounding_leaves():
 def test_small_systems_of_any_scale():
     for first, second in ((1e200, 1e-200), (1e-300, 1.0)):
         matrix = np.array([[first, 0.0], [0.0, second]])
-        np.testing.assert_allclose(solve_small(matrix, matrix @ [2.0, -3.0]), [2.0, -3.0])
-    assert np.isnan(solve_small(np.array([[np.nan]]), np.ones(1))).all()
+        np.testing.assert_allclose(solve_small(matrix, matrix @ [[2.0], [-3.0]]), [[2.0], [-3.0]])
+    assert np.isnan(solve_small(np.array([[np.nan]]), np.ones((1, 1)))).all()
 
 
 @pytest.fixture
@@ -200,13 +234,13 @@ def test_iterations_are_linear_systems(systems, potential):
 @pytest.fixture
 def levels(monkeypatch):
     """The levels on which Newton's method runs."""
-    seen, newton = [], _solver._newton
+    seen, newton = [], _newton._newton
 
     def spy(dual, at, level, budget):
         seen.append(level)
         return newton(dual, at, level, budget)
 
-    monkeypatch.setattr(_solver, "_newton", spy)
+    monkeypatch.setattr(_newton, "_newton", spy)
     return seen
 
 
@@ -231,7 +265,7 @@ def test_newton_runs_once_where_the_quadrature_is_fine_enough(levels, potential,
 def test_many_points_need_few_nodes(monkeypatch, levels, m, nodes):
     counts = []
     monkeypatch.setattr(
-        _solver,
+        _newton,
         "FixedNodes",
         lambda dual, count: counts.append(count) or FixedNodes(dual, count),
     )
@@ -256,7 +290,7 @@ def test_units_change_no_step(levels, c):
 
 
 def test_the_number_of_steps_is_limited(monkeypatch):
-    monkeypatch.setattr(_solver, "_MAX_ITERATIONS", 15)
+    monkeypatch.setattr(_newton, "_MAX_ITERATIONS", 15)
     x, y = [-0.5, -0.4999, -0.4998], [1.0, -2.0, 0.5]
     sol = variational.solve(x, y, potential=Regularized(Power(8), 1e-3))
     assert (sol.status, sol.iterations) == (Status.STALLED, 15)

@@ -34,7 +34,10 @@ _XI, _S, _K = range(3)  # the unknowns of a gap, and the equations they are mult
 
 @dataclass(frozen=True)
 class Arrow:
-    """A symmetric matrix of n hat functions and one or two global ones, which stand last."""
+    """A symmetric matrix of n hat functions and one or two global ones, which stand last.
+
+    Or several of them, along a first axis of each array.
+    """
 
     bands: np.ndarray  # (3, n): above the diagonal, the diagonal, below, as for solve_banded
     border: np.ndarray  # (n, 2)
@@ -55,31 +58,46 @@ class Arrow:
         Parameters
         ----------
         right : ndarray, shape (m,) or (m, k)
+            Of several matrices, along a first axis, one for each, shape (k, m).
+
+        Returns
+        -------
+        ndarray of that shape, not finite where a matrix is singular
         """
-        n = len(self.border)
+        n, stack = self.border.shape[-2], self.border.shape[:-2]
+        columns = right.reshape(*stack, n + self.corner.shape[-1], -1)
         if n == 0:
-            return solve_small(self.corner, right)
-        columns = right.reshape(len(right), -1)
+            return solve_small(self.corner, columns).reshape(right.shape)
+        # one matrix after the other, without an entry that would couple them
+        bands = np.moveaxis(self.bands, -2, 0).copy()
+        bands[0, ..., 0] = bands[2, ..., -1] = 0.0
+        both = np.concatenate([columns[..., :n, :], self.border], axis=-1)
         try:
-            inner = linalg.solve_banded(
-                (1, 1), self.bands, np.column_stack([columns[:n], self.border]), check_finite=False
-            )
+            flat = bands.reshape(3, -1), both.reshape(-1, both.shape[-1])
+            inner = linalg.solve_banded((1, 1), *flat, check_finite=False).reshape(both.shape)
         except np.linalg.LinAlgError:  # where nothing is left of the curvature
-            return np.full_like(right, np.nan)
-        inner, response = inner[:, : columns.shape[1]], inner[:, columns.shape[1] :]
-        schur = self.corner - self.border.T @ response
-        outer = solve_small(schur, columns[n:] - self.border.T @ inner)
-        return np.concatenate([inner - response @ outer, outer]).reshape(right.shape)
+            inner = np.full_like(both, np.nan)
+        if len(self.border) > 1 and stack and not np.isfinite(inner).all():  # which is contagious
+            return np.concatenate([self[k : k + 1].solve(right[k : k + 1]) for k in range(*stack)])
+        inner, response = inner[..., : columns.shape[-1]], inner[..., columns.shape[-1] :]
+        transposed = _t(self.border)
+        outer = solve_small(
+            self.corner - transposed @ response, columns[..., n:, :] - transposed @ inner
+        )
+        return np.concatenate([inner - response @ outer, outer], axis=-2).reshape(right.shape)
+
+    def __getitem__(self, rows) -> Arrow:
+        """Some of several matrices."""
+        return Arrow(self.bands[rows], self.border[rows], self.corner[rows])
 
 
 def solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve a symmetric system of one or two unknowns, scaled to a unit diagonal."""
-    scale = 1 / np.sqrt(np.abs(np.diag(matrix)))
-    matrix = scale[:, None] * matrix * scale
-    if not np.isfinite(matrix).all():
-        return np.full_like(right, np.nan)
-    scale = scale.reshape(-1, *(1,) * (right.ndim - 1))
-    return scale * np.linalg.lstsq(matrix, scale * right, rcond=None)[0]
+    """Solve symmetric systems of one or two unknowns, scaled to a unit diagonal."""
+    scale = 1 / np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))[..., None]
+    matrix = scale * matrix * _t(scale)
+    known = np.isfinite(matrix).all(axis=(-2, -1), keepdims=True)
+    inverse = np.linalg.pinv(np.where(known, matrix, 0.0), rcond=2 * np.finfo(float).eps)
+    return np.where(known, scale * (inverse @ (scale * right)), np.nan)
 
 
 class RidgeSystem:

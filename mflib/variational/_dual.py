@@ -8,8 +8,10 @@ matrix, tridiagonal but for two rows and columns.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -32,21 +34,40 @@ _MANY = 5000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Value, gradient and curvature of the dual at one point, as finite elements assemble them."""
+    """Value, gradient and curvature of the dual at a point, as finite elements assemble them.
+
+    Or at several points, along a first axis of each array.
+    """
 
     xi: np.ndarray
-    cost: float
+    cost: np.ndarray
     gradient: np.ndarray
     load: np.ndarray  # the values of h at the data, combined: targets less gradient
     # for each orientation the mass matrix with weight 1/phi'': diagonal, off-diagonal
     mass_matrices: list[tuple[np.ndarray, np.ndarray]]
+
+    def __getitem__(self, rows) -> Evaluation:
+        """What it is at some of several points."""
+        masses = [(diagonal[rows], off[rows]) for diagonal, off in self.mass_matrices]
+        return Evaluation(
+            self.xi[rows], self.cost[rows], self.gradient[rows], self.load[rows], masses
+        )
+
+    def put(self, rows, other: Evaluation) -> None:
+        """Replace some of several points."""
+        for mine, new in zip(self._arrays(), other._arrays(), strict=True):
+            mine[rows] = new
+
+    def _arrays(self) -> list[np.ndarray]:
+        return [self.xi, self.cost, self.gradient, self.load, *chain(*self.mass_matrices)]
 
 
 class DiscreteDual:
     r"""max over xi of g(xi) = xi . targets - integral of phi*(z)  (theory: section 4).
 
     The coefficients xi belong to the hat functions of the interior data, in order, and then to the
-    global functions. Where the size of a weight depends on its kink, scale says how.
+    global functions. Where the size of a weight depends on its kink, scale says how. Several
+    targets, y of shape (k, m), have as many problems, side by side; coefficients are then (k, m).
     """
 
     def __init__(
@@ -74,7 +95,7 @@ class DiscreteDual:
         ]
         self.interior = slice(2, len(x))  # data points that are no end points, in the grid
         self.n_interior = max(len(x) - 2, 0)
-        self.targets = self.combine(y)
+        self.targets = self.combine(y.T).T
 
     @property
     def is_quadratic(self) -> bool:
@@ -133,23 +154,33 @@ class DiscreteDual:
     def with_targets(self, y: np.ndarray) -> DiscreteDual:
         """The same problem for other targets."""
         other = copy.copy(self)
-        other.y, other.targets = y, self.combine(y)
+        other.y, other.targets = y, self.combine(y.T).T
         return other
 
-    def error(self, combined: np.ndarray) -> float:
-        """Largest |y - h| at the data, from its combination."""
-        return float(np.abs(self.separate(combined)).max())
+    def __getitem__(self, rows) -> DiscreteDual:
+        """The problems of some of several targets."""
+        other = copy.copy(self)
+        other.y, other.targets = self.y[rows], self.targets[rows]
+        return other
 
-    def rounding(self) -> float:
+    def error(self, combined: np.ndarray) -> np.ndarray:
+        """Largest |y - h| at the data, from its combination."""
+        return np.abs(self.separate(combined.T)).max(axis=0)
+
+    def size(self) -> np.ndarray:
+        """The largest target."""
+        return np.abs(self.y).max(axis=-1)
+
+    def rounding(self) -> np.ndarray:
         """The error of h at the data that rounding of slope differences adds up to."""
         slopes = np.abs(np.diff(self.y) / np.diff(self.x))
         width = (self.x[-1] - self.x[0]) * np.sqrt(len(self.x))
-        return float(np.finfo(float).eps * width * slopes.max(initial=0))
+        return np.finfo(float).eps * width * slopes.max(axis=-1, initial=0)
 
-    def tolerance(self) -> float:
+    def tolerance(self) -> np.ndarray:
         """The residual that CONVERGED promises: 1e-10 of the targets, or rounding of slopes."""
-        largest = float(np.abs(self.y).max())
-        return min(1e-10 * largest + 10 * self.rounding(), 1e-6 * largest)
+        largest = self.size()
+        return np.minimum(1e-10 * largest + 10 * self.rounding(), 1e-6 * largest)
 
     def nodal_values(self, orientation: Orientation, xi: np.ndarray) -> np.ndarray:
         """The field z on the grid, or several of them in rows."""
@@ -173,52 +204,45 @@ class DiscreteDual:
 
     def evaluate(self, xi: np.ndarray, level: Level) -> Evaluation:
         """Assemble the dual's gradient and curvature, and the primal cost of its field."""
-        cost, gradient, mass_matrices = 0.0, self.targets.copy(), []
-        load = np.zeros_like(gradient)
-        for o in self.orientations:
-            pieces = split(self.pieces(o, xi), self.varying, level)
-            rule = gauss_rule(pieces, self.varying, level.nodes)
-            assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights)
-            phi, alpha = coefficients(self.varying, pieces, rule)
-            part = self.against_basis(o, assembly.load_vector(alpha))
-            gradient -= part
-            load += part
-            divergence = phi.bregman(alpha, np.zeros(1))
-            cost += float((assembly.weights * divergence).sum())
+        cost, load, mass_matrices = np.zeros(xi.shape[:-1]), np.zeros_like(xi), []
+        for o, assembly, phi, alpha in self._assembled(xi, level):
+            load += self.against_basis(o, assembly.load_vector(alpha))
+            cost += assembly.integral(phi.bregman(alpha, np.zeros(1)))
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
             mass_matrices.append(assembly.mass_matrix(1 / phi.hessian(alpha)))
-        return Evaluation(xi, cost, gradient, load, mass_matrices)
+        return Evaluation(xi, cost, self.targets - load, load, mass_matrices)
 
     def loads(self, xis: np.ndarray, level: Level) -> np.ndarray:
         """The loads at several points, one in a row; together where data are few and calls dear."""
         if len(xis) > 1 and xis.size > _MANY:
             return np.concatenate([self.loads(xi[None], level) for xi in xis])
-        total, varying, fields = np.zeros_like(xis), self.varying, (len(xis),)
+        assembled = self._assembled(xis, level)
+        return sum(self.against_basis(o, a.load_vector(alpha)) for o, a, _, alpha in assembled)
+
+    def _assembled(self, xi: np.ndarray, level: Level) -> Iterator[tuple]:
+        """For each orientation its shape functions, potential and coefficients at nodes."""
+        varying, fields = self.varying, xi.shape[:-1]
         if isinstance(varying, Varying):
-            varying = varying._replace(grid=np.tile(self.grid[:-1], len(xis)))
+            varying = varying._replace(grid=np.tile(self.grid[:-1], math.prod(fields)))
         for o in self.orientations:
-            pieces = split(self.pieces(o, xis), varying, level)
+            pieces = split(self.pieces(o, xi), varying, level)
             rule = gauss_rule(pieces, varying, level.nodes)
             assembly = Assembly.at(o, pieces.element, rule.offset, rule.weights, fields)
-            alpha = coefficients(varying, pieces, rule)[1]
-            total += self.against_basis(o, assembly.load_vector(alpha))
-        return total
+            yield o, assembly, *coefficients(varying, pieces, rule)
 
     def newton_matrix(self, mass_matrices: list[tuple[np.ndarray, np.ndarray]]) -> Arrow:
         """Assemble minus the Hessian of the dual from the mass matrices of the orientations."""
         n, interior, scale = self.n_interior, self.interior, 1 - self.slope
-        corner = np.zeros((len(self.targets) - n,) * 2)
-        border = np.zeros((n, len(corner)))
-        bands = np.zeros((3, n))
+        parts = []
         for o, (diagonal, off) in zip(self.orientations, mass_matrices, strict=True):
-            product = diagonal[:, None] * o.global_functions
-            product[:-1] += off[:, None] * o.global_functions[1:]
-            product[1:] += off[:, None] * o.global_functions[:-1]
-            corner += o.global_functions.T @ product
-            border += scale * product[interior]
-            beside = off[interior.start - 1 :][:n], off[interior][:n]
-            bands += scale**2 * np.stack([beside[0], diagonal[interior], beside[1]])
-        return Arrow(bands, border, corner)
+            product = diagonal[..., None] * o.global_functions
+            product[..., :-1, :] += off[..., None] * o.global_functions[1:]
+            product[..., 1:, :] += off[..., None] * o.global_functions[:-1]
+            beside = off[..., interior.start - 1 :][..., :n], off[..., interior][..., :n]
+            bands = np.stack([beside[0], diagonal[..., interior], beside[1]], axis=-2)
+            corner = o.global_functions.T @ product
+            parts.append((scale**2 * bands, scale * product[..., interior, :], corner))
+        return Arrow(*(sum(arrays) for arrays in zip(*parts, strict=True)))
 
     def solve(
         self, mass_matrices: list[tuple[np.ndarray, np.ndarray]], right: np.ndarray

@@ -8,6 +8,7 @@ a linear finite element function, with one element between any two neighbours an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +112,8 @@ def _global_functions(sign: int, x, grid: np.ndarray, slope: float) -> np.ndarra
 class Assembly:
     """An orientation's shape functions at quadrature nodes: K pieces with as many nodes each.
 
-    Those of several fields follow one another; loads then have one row for each.
+    Pieces of several fields may follow one another; loads then have one row for each. Or the fields
+    share all nodes: then values have them as a first axis, and so do loads.
     """
 
     orientation: Orientation
@@ -138,27 +140,43 @@ class Assembly:
 
     def interpolate(self, nodal: np.ndarray) -> np.ndarray:
         """Values at the quadrature nodes of the finite element function with these nodal values."""
-        return self.falling * nodal[self.element] + self.rising * nodal[self.element + 1]
+        left, right = nodal[..., None, self.element], nodal[..., None, self.element + 1]
+        return self.falling * left + self.rising * right
+
+    def integral(self, values: np.ndarray) -> np.ndarray:
+        """Integrals of values at the quadrature nodes."""
+        return self._by_element(self.weights, values).sum(axis=-1)
 
     def load_vector(self, values: np.ndarray) -> np.ndarray:
         """Integrals against the hat functions of the grid."""
-        weighted, load = self.weights * values, np.zeros((*self.fields, len(self.orientation.grid)))
-        load[..., :-1] += self._by_element(weighted, self.falling)
-        load[..., 1:] += self._by_element(weighted, self.rising)
-        return load
+        weighted = self.weights * values
+        return _add(
+            self._by_element(self.falling, weighted), self._by_element(self.rising, weighted)
+        )
 
     def mass_matrix(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weighted integrals of products of hat functions: the diagonal, and what is beside it."""
-        weighted, diagonal = self.weights * values, np.zeros(len(self.orientation.grid))
+        weighted = self.weights * values
         rising = weighted * self.rising
-        diagonal[:-1] += self._by_element(weighted * self.falling, self.falling)
-        diagonal[1:] += self._by_element(rising, self.rising)
-        return diagonal, self._by_element(rising, self.falling)
-
-    def _by_element(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Sum products over the nodes of each element."""
-        pieces, shape = (
-            np.einsum("nk,nk->k", first, second),
-            (*self.fields, len(self.orientation.widths)),
+        diagonal = _add(
+            self._by_element(self.falling, weighted * self.falling),
+            self._by_element(self.rising, rising),
         )
-        return np.bincount(self.element, pieces, np.prod(shape)).reshape(shape)
+        return diagonal, self._by_element(self.falling, rising)
+
+    def _by_element(self, shape: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Sum products over the nodes of each element."""
+        pieces = np.einsum("nk,...nk->...k", shape, values)
+        many = (*pieces.shape[:-1], *self.fields, len(self.orientation.widths))
+        element = self.element
+        if pieces.ndim > 1:
+            element = (element + many[-1] * np.arange(len(pieces))[:, None]).ravel()
+        return np.bincount(element, pieces.ravel(), math.prod(many)).reshape(many)
+
+
+def _add(falling: np.ndarray, rising: np.ndarray) -> np.ndarray:
+    """Each node takes from the element on its right, and from the one on its left."""
+    total = np.zeros((*falling.shape[:-1], falling.shape[-1] + 1))
+    total[..., :-1] += falling
+    total[..., 1:] += rising
+    return total

@@ -16,7 +16,9 @@ change its sign, and both steps come out short. The secant through :math:`(\alph
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import math
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,46 +33,54 @@ _MAX_SYSTEMS = 20
 _STEEP = 1e6  # growth of the mirror map over an octave: more than that of any power below 20
 
 
-def approximate(grid: FixedNodes) -> tuple[np.ndarray, int]:
-    """Return a state near the dual's optimum, and how many linear systems that took."""
+def approximate(grid: FixedNodes) -> tuple[np.ndarray, np.ndarray]:
+    """Return a state near the dual's optimum for each target, and how many systems that took.
+
+    Targets go on by themselves: what is done in one step for all of them saves calls.
+    """
     phi, inner, zero = grid.potential, grid.dual.potential, np.zeros(1)
     # the quadratic problem, and the field that fits its solution where it is largest
     curvature = float(inner.hessian(zero)[0])
     weight = grid.like_units(1 / curvature)
     state = grid.solve(weight, grid.targets)
     alpha = grid.field(state) * weight
-    largest = np.abs(grid.units(alpha)).max()
-    if largest == 0:
-        return state, 1
-    size, half = inner.mirror(np.array([largest, 0.5 * largest]))
-    gap, systems = np.inf, 1
-    start = None
-    if not (size <= _STEEP * half and np.isfinite(grid.sum(phi.bregman(alpha, zero)))):
-        # far out in a tail a potential that grows exponentially is as good as infinite
-        start = _finite_start(grid, state)
-    if start:
-        (state, alpha), systems = start, 2
-    else:
-        state = grid.enlarge(state, size / (curvature * largest))
-    while systems < _MAX_SYSTEMS:
-        z = grid.field(state)
+    largest = np.abs(grid.units(alpha)).max(axis=-1)
+    systems, gap = np.ones(len(state), dtype=int), np.full(len(state), np.inf)
+    size, half = inner.mirror(largest), inner.mirror(0.5 * largest)
+    # far out in a tail a potential that grows exponentially is as good as infinite
+    near = (size <= _STEEP * half) & np.isfinite(grid.sum(phi.bregman(alpha, zero)))
+    live = np.flatnonzero(largest > 0)
+    for row in live[~near[live]]:
+        start = _finite_start(grid[[row]], state[[row]])
+        if start:
+            state[row], alpha[row], systems[row] = start[0][0], start[1][0], 2
+        else:
+            near[row] = True
+    if len(rows := live[near[live]]):
+        state[rows] = grid[rows].enlarge(state[rows], size[rows] / (curvature * largest[rows]))
+    while len(live := live[systems[live] < _MAX_SYSTEMS]):
+        z = grid.field(state[live])
         beta = phi.inverse_mirror(z)
-        cost = grid.sum(phi.bregman(alpha, zero))
-        last, gap = gap, grid.sum(phi.bregman(alpha, beta)) / cost if cost else 0.0
-        if not gap > _GAP or 1e-6 > gap > 0.5 * last:
+        cost = grid.sum(phi.bregman(alpha[live], zero))
+        last, apart = gap[live], grid.sum(phi.bregman(alpha[live], beta))
+        gap[live] = new = np.divide(apart, cost, out=np.zeros_like(cost), where=cost != 0)
+        on = (new > _GAP) & ~((new < 1e-6) & (new > 0.5 * last))
+        live, z, beta = live[on], z[on], beta[on]
+        if not len(live):
             break
-        weight = _secant(phi, alpha, beta, z)
-        step = grid.solve(weight, grid.integral(alpha - beta))
-        systems += 1
-        if not np.isfinite(step).all():
-            break
-        rise = grid.field(step)
-        run = weight * rise + beta - alpha  # keeps the integral of alpha
+        old = alpha[live]
+        weight = _secant(phi, old, beta, z)
+        step = grid.solve(weight, grid.integral(old - beta))
+        systems[live] += 1
+        on = np.isfinite(step).all(axis=-1)
+        live, z, rise = live[on], z[on], grid.field(step[on])
+        run = weight[on] * rise + (beta - old)[on]  # keeps the integral of alpha
         # the gap is a sum, of P and -D: each has its own step size
-        alpha, state = (
-            alpha + run * _search(partial(_slope, grid.sum, phi, alpha, run)),
-            state + step * _search(partial(_slope_dual, grid.sum, phi, z, rise, grid.gain(step))),
-        )
+        t = _search(partial(_slope, grid.sum, phi, old[on], run), len(live))
+        alpha[live] = old[on] + t[:, None] * run
+        gain = grid[live].gain(step[on])
+        t = _search(partial(_slope_dual, grid.sum, phi, z, rise, gain), len(live))
+        state[live] += t[:, None] * step[on]
     return state, systems
 
 
@@ -89,15 +99,22 @@ def _finite_start(grid: FixedNodes, state: np.ndarray) -> tuple[np.ndarray, np.n
 def best_multiple(grid: FixedNodes, state: np.ndarray) -> float:
     """Where the dual is largest on the ray through a state, within a factor of two."""
     field, gain = grid.field(state), grid.gain(state)
-    return _scale(partial(_slope_dual, grid.sum, grid.potential, 0.0, field, gain))
+    slope = partial(_slope_dual, grid.sum, grid.potential, 0.0 * field, field, gain)
+    return _scale(lambda t: float(slope(np.array([t]), np.arange(1))[0]))
 
 
-def _slope(integral, phi, alpha, run, t: float) -> float:
-    return integral(phi.mirror(alpha + t * run) * run)
+def _slope(integral, phi, alpha, run, t: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    alpha, run = _some(alpha, rows), _some(run, rows)
+    return integral(phi.mirror(alpha + t[:, None] * run) * run)
 
 
-def _slope_dual(integral, phi, z, rise, gain: float, t: float) -> float:
-    return integral(phi.inverse_mirror(z + t * rise) * rise) - gain
+def _slope_dual(integral, phi, z, rise, gain, t: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    z, rise = _some(z, rows), _some(rise, rows)
+    return integral(phi.inverse_mirror(z + t[:, None] * rise) * rise) - gain[rows]
+
+
+def _some(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return array if len(rows) == len(array) else array[rows]  # which would be a copy
 
 
 def _secant(phi, alpha: np.ndarray, beta: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -107,15 +124,18 @@ def _secant(phi, alpha: np.ndarray, beta: np.ndarray, z: np.ndarray) -> np.ndarr
     return np.where(apart, run, 1.0) / np.where(apart, rise, phi.hessian(beta))
 
 
-def _search(slope: Callable[[float], float]) -> float:
-    """Shorten a full step until a convex function rises there no steeper than it fell at first."""
-    start, t = slope(0.0), 1.0
-    if not start < 0:
-        return 0.0
+def _search(slope: Callable[[np.ndarray, np.ndarray], np.ndarray], count: int) -> np.ndarray:
+    """Shorten full steps until convex functions rise there no steeper than they fell at first.
+
+    The slope is asked for at places t, one for each of the functions that are numbered in rows.
+    """
+    start = slope(np.zeros(count), np.arange(count))
+    t, rows = np.where(start < 0, 1.0, 0.0), np.flatnonzero(start < 0)
     for _ in range(30):
-        if slope(t) <= -0.9 * start:  # false where it has overflown
+        if not len(rows):
             break
-        t *= 0.4
+        rows = rows[~(slope(t[rows], rows) <= -0.9 * start[rows])]  # where it has overflown, too
+        t[rows] *= 0.4
     return t
 
 
@@ -128,44 +148,56 @@ def _scale(slope: Callable[[float], float]) -> float:
 
 
 class FixedNodes:
-    """Quadrature nodes that do not follow the field, all in one array, shape (count, K)."""
+    """Quadrature nodes that do not follow the field, N in all; the same for all targets.
+
+    Values at the nodes have shape (k, N), states (k, n).
+    """
 
     def __init__(self, dual: DiscreteDual, count: int) -> None:
         self.dual, self.assemblies, places = dual, [], []
-        self.targets = dual.targets
+        self.targets = np.atleast_2d(dual.targets)
         for o in dual.orientations:
             zero = np.zeros(len(o.left))
             pieces = Pieces(o.left, o.right, zero, zero, o.element)
             rule = gauss_rule(pieces, dual.potential, count)
             self.assemblies.append(Assembly.at(o, o.element, rule.offset, rule.weights))
             places.append(o.grid[o.element] + rule.offset)
-        self.potential: Any = dual.potential_at(np.concatenate(places, axis=1))
-        self.weights = np.concatenate([a.weights for a in self.assemblies], axis=1)
+        self.potential: Any = dual.potential_at(_joined(places))
+        self.weights = _joined([a.weights for a in self.assemblies])
+
+    def with_targets(self, targets: np.ndarray) -> FixedNodes:
+        """The same nodes for other targets."""
+        other = copy.copy(self)
+        other.targets = targets
+        return other
+
+    def __getitem__(self, rows) -> FixedNodes:
+        """The same nodes for some of the targets."""
+        return self.with_targets(self.targets[rows])
 
     def field(self, state: np.ndarray) -> np.ndarray:
-        fields = [
-            a.interpolate(self.dual.nodal_values(a.orientation, state)) for a in self.assemblies
-        ]
-        return np.concatenate(fields, axis=1)
+        return _joined(
+            [a.interpolate(self.dual.nodal_values(a.orientation, state)) for a in self.assemblies]
+        )
 
     def units(self, values: np.ndarray) -> np.ndarray:
         """What belongs to units of the network."""
         return values
 
     def like_units(self, value: float) -> np.ndarray:
-        """A value at every unit."""
-        return np.full(self.weights.shape, value)
+        """A value at every unit, for each target."""
+        return np.full((len(self.targets), len(self.weights)), value)
 
-    def enlarge(self, state: np.ndarray, factor: float) -> np.ndarray:
+    def enlarge(self, state: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """The state whose field is as large as that of a solution of the quadratic problem."""
-        return state * factor
+        return state * factor[:, None]
 
-    def sum(self, values: np.ndarray) -> float:
-        return float(np.vdot(self.weights, values))
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        return values @ self.weights
 
-    def gain(self, state: np.ndarray) -> float:
+    def gain(self, state: np.ndarray) -> np.ndarray:
         """The linear part of the dual."""
-        return float(state @ self.targets)
+        return np.sum(state * self.targets, axis=-1)
 
     def integral(self, values: np.ndarray) -> np.ndarray:
         parts = [
@@ -179,6 +211,14 @@ class FixedNodes:
     def solve(self, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
         return self.dual.solve(self.mass_matrices(weights), right)
 
-    def _parts(self, values: np.ndarray):
-        ends = np.cumsum([len(a.element) for a in self.assemblies])[:-1]
-        return zip(self.assemblies, np.split(values, ends, axis=1), strict=True)
+    def _parts(self, values: np.ndarray) -> Iterator[tuple[Assembly, np.ndarray]]:
+        """The values of each orientation, at the nodes of each piece."""
+        ends = np.cumsum([a.weights.size for a in self.assemblies])
+        for a, part in zip(self.assemblies, np.split(values, ends, axis=-1)[:-1], strict=True):
+            yield a, part.reshape(*values.shape[:-1], *a.weights.shape)
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Put the nodes of all orientations into one line."""
+    flat = [p.reshape(*p.shape[:-2], math.prod(p.shape[-2:])) for p in parts]
+    return np.concatenate(flat, axis=-1)

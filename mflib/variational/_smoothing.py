@@ -131,7 +131,7 @@ def start(problem: Ridged, level: Level) -> tuple[Point, int]:
     panels = sum(len(o.left) for o in problem.dual.orientations)
     nodes = _Slack(problem, count=4 if panels > 1000 else 16)
     state, systems = approximate(nodes)
-    return problem.at(*nodes.parts(state), level), systems
+    return problem.at(*nodes.parts(state[0]), level), int(systems[0])
 
 
 def reach(
@@ -178,56 +178,58 @@ def _damped(problem: Ridged, point: Point, step, level: Level, tries: int) -> Po
 
 
 class _Slack(FixedNodes):
-    """Fixed nodes and, after them, one for each datum: its slack, by the root of its ridge."""
+    """Fixed nodes and, after them, one for each datum: its slack, by the root of its ridge.
+
+    There is one target; its state is coefficients and multipliers, side by side.
+    """
 
     def __init__(self, problem: Ridged, count: int) -> None:
         super().__init__(problem.dual, count)
         self.problem, self.root = problem, np.sqrt(problem.ridge)
-        self.inner, self.shape = self.weights.size, self.weights.shape
-        self.weights = np.concatenate([self.weights.ravel(), np.ones(len(self.root))])
-        self.potential = _WithSlack(self.potential, self.inner, self.shape)
-        self.targets = problem.dual.y
+        self.inner, self.targets = len(self.weights), problem.dual.y[None]
+        self.weights = np.concatenate([self.weights, np.ones(len(self.root))])
+        self.potential = _WithSlack(self.potential, self.inner)
 
     def parts(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients and multipliers."""
-        return state[: len(self.root)], state[len(self.root) :]
+        return state[..., : len(self.root)], state[..., len(self.root) :]
 
     def units(self, values: np.ndarray) -> np.ndarray:
-        return values[: self.inner]
+        return values[..., : self.inner]
 
     def like_units(self, value: float) -> np.ndarray:
-        return np.concatenate([np.full(self.inner, value), np.ones(len(self.root))])
+        return np.concatenate([np.full(self.inner, value), np.ones(len(self.root))])[None]
 
-    def enlarge(self, state: np.ndarray, factor: float) -> np.ndarray:
+    def enlarge(self, state: np.ndarray, factor: np.ndarray) -> np.ndarray:
         # the slacks are quadratic: what the units gain, they may have to pay
         return state if abs(factor - 1) < 1e-9 else state * best_multiple(self, state)
 
     def field(self, state: np.ndarray) -> np.ndarray:
         xi, multipliers = self.parts(state)
-        return np.concatenate([super().field(xi).ravel(), self.root * multipliers])
+        return np.concatenate([super().field(xi), self.root * multipliers], axis=-1)
 
     def integral(self, values: np.ndarray) -> np.ndarray:
-        units = values[: self.inner].reshape(self.shape)
-        return self.dual.separate(super().integral(units)) + self.root * values[self.inner :]
+        units = super().integral(self.units(values))
+        return self.dual.separate(units.T).T + self.root * values[..., self.inner :]
 
     def solve(self, weights: np.ndarray, right: np.ndarray) -> np.ndarray:
-        system = self.problem.system(self.mass_matrices(weights[: self.inner].reshape(self.shape)))
-        return np.concatenate(system.solve(right))
+        masses = self.mass_matrices(self.units(weights)[0])
+        return np.concatenate(self.problem.system(masses).solve(right[0]))[None]
 
-    def gain(self, state: np.ndarray) -> float:
-        return float(self.parts(state)[1] @ self.targets)
+    def gain(self, state: np.ndarray) -> np.ndarray:
+        return super().gain(self.parts(state)[1])
 
 
 class _WithSlack:
-    """A potential for the first entries of an array, and half the square for the others."""
+    """A potential for the first entries of the last axis, and half the square for the others."""
 
-    def __init__(self, potential: Potential, count: int, shape: tuple[int, ...]) -> None:
-        self.potential, self.count, self.shape = potential, count, shape
+    def __init__(self, potential: Potential, count: int) -> None:
+        self.potential, self.count = potential, count
 
     def _apply(self, function, slack, *arrays) -> np.ndarray:
-        heads = (a[: self.count].reshape(self.shape) if len(a) > 1 else a for a in arrays)
-        tails = (array[self.count :] if len(array) > 1 else array for array in arrays)
-        return np.concatenate([function(*heads).ravel(), slack(*tails)])
+        heads = (a[..., : self.count] if a.shape[-1] > 1 else a for a in arrays)
+        tails = (a[..., self.count :] if a.shape[-1] > 1 else a for a in arrays)
+        return np.concatenate([function(*heads), slack(*tails)], axis=-1)
 
     def hessian(self, alpha: np.ndarray) -> np.ndarray:
         return self._apply(self.potential.hessian, np.ones_like, alpha)

@@ -1,8 +1,7 @@
-"""Newton's method on the dual in function space, and the certificate of what it finds."""
+"""The problem in function space, checked and solved, and the certificate of what is found."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Literal, cast
 
@@ -16,13 +15,10 @@ from mflib.variational._data import Data, dataset_with_ridge
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._gcv import choose
 from mflib.variational._linear import Several
-from mflib.variational._primal_dual import FixedNodes, approximate
-from mflib.variational._quadrature import LEVELS, Level
+from mflib.variational._newton import maximise
 from mflib.variational._several import Solutions
 from mflib.variational._smoothing import Point, Ridged, smooth
 from mflib.variational._solution import Solution, Status, allow_overflow
-
-_MAX_ITERATIONS = 60
 
 
 def solve(
@@ -118,53 +114,62 @@ def solve(
     with allow_overflow():
         if data.y.ndim > 1:  # types know no shapes: annotated is what one target gives
             return cast(Solution, _solve_columns(data, model, ridge))
-        return _solve(data, model, ridge)
+        dual = DiscreteDual(data.x, data.y[None], *model)
+        return _solve([data], dual, model, ridge)[0]
 
 
-def _solve(data: Data, model: tuple, ridge, dual: DiscreteDual | None = None) -> Solution:
-    """Solve for one target; the dual, if given, is that of the same inputs."""
-    dual = dual.with_targets(data.y) if dual else DiscreteDual(data.x, data.y, *model)
+def _solve(each: list[Data], dual: DiscreteDual, model: tuple, ridge) -> list[Solution]:
+    """Solve for each of several targets, whose problems are the rows of the dual."""
     if isinstance(ridge, str):
-        data = data.times(choose(data, dual))
-    if data.ridge.any():
-        return _smoothed(data, dual, model)
-    return _interpolated(data, dual, model)
+        each = [data.times(choose(data, dual[k])) for k, data in enumerate(each)]
+    sharp = [k for k, data in enumerate(each) if not data.ridge.any()]
+    found = dict(zip(sharp, _interpolated([each[k] for k in sharp], dual[sharp], model)))
+    rest = {k: data for k, data in enumerate(each) if k not in found}
+    found |= {k: _smoothed(data, dual[k], model) for k, data in rest.items()}
+    return [found[k] for k in range(len(each))]
 
 
 def _solve_columns(data: Data, model: tuple, ridge) -> Solutions:
-    """Solve for several targets, all at once if h is linear in them."""
-    dual, each = DiscreteDual(data.x, data.y[:, 0], *model), data.columns()
+    """Solve for several targets, with one factorization if h is linear in them."""
+    dual, each = DiscreteDual(data.x, data.y.T, *model), data.columns()
     # beside a tiny gap the coefficients are huge, and what they add up to is seen one at a time
     close = len(dual.x) > 1 and np.diff(dual.x).min() < 1e-9 * np.ptp(dual.x)
     if not dual.is_quadratic or isinstance(ridge, str) or close:
-        return Solutions(tuple(_solve(column, model, ridge, dual) for column in each))
-    several, smooths = Several(data, dual), bool(data.ridge.any())
+        return Solutions(tuple(_solve(each, dual, model, ridge)))
+    several, smooths = Several(data, dual[0]), bool(data.ridge.any())
     if not smooths:
         _check_support_between(dual)
     found = []
-    for column, one in zip(
-        each, several.smooth() if smooths else several.interpolate(), strict=True
-    ):
-        own = dual.with_targets(column.y)
-        if one is None or not several.tails(own, one[0]):
-            found.append(_solve(column, model, ridge, dual))
+    for k, one in enumerate(several.smooth() if smooths else several.interpolate()):
+        if one is None or not several.tails(dual[k], one[0]):
+            found += _solve([each[k]], dual[[k]], model, ridge)
         else:
             point, gap = one
-            found.append(_solution(column, own, point, several.level, 1, gap=gap, sure=True))
+            found.append(_solution(each[k], dual[k], point, several.level, 1, gap=gap, sure=True))
     return Solutions(tuple(found), data.targets)
 
 
-def _interpolated(data: Data, dual: DiscreteDual, model: tuple) -> Solution:
+def _interpolated(each: list[Data], dual: DiscreteDual, model: tuple) -> list[Solution]:
+    if not each:
+        return []
     _check_support_between(dual)
-    at, level, iterations = _maximise(dual)
-    tails = beyond(dual, at)
-    if tails is Tails.CUT and moments_agree(dual):
-        dual = DiscreteDual(data.x, data.y, *model, far=True)
-        at, level, more = _maximise(dual)
-        iterations, tails = iterations + more, beyond(dual, at)
+    own, found, sound = [dual[k] for k in range(len(each))], maximise(dual), moments_agree(dual)
+    tails = [beyond(d, at) for d, (at, *_) in zip(own, found, strict=True)]
+    cut = [k for k, tail in enumerate(tails) if tail is Tails.CUT and sound]
+    if cut:
+        far = DiscreteDual(dual.x, dual.y[cut], *model, far=True)
+        for row, (k, (at, level, more)) in enumerate(zip(cut, maximise(far), strict=True)):
+            own[k], found[k] = far[row], (at, level, found[k][2] + more)
+            tails[k] = beyond(own[k], at)
+    return [
+        _interpolant(data, d, *optimum, seen=tail is Tails.NEGLIGIBLE and moments_agree(d))
+        for data, d, optimum, tail in zip(each, own, found, tails, strict=True)
+    ]
+
+
+def _interpolant(data: Data, dual, at: Evaluation, level, iterations, *, seen: bool) -> Solution:
     errors = dual.separate(at.gradient)
     residual, gap = float(np.abs(errors).max()), float(abs(at.xi @ at.gradient))
-    seen = tails is Tails.NEGLIGIBLE and moments_agree(dual)
     met = residual <= dual.tolerance() and math.isfinite(gap)
     point = Point(at, dual.multipliers(at.xi), data.y - errors, errors, residual)
     return _solution(data, dual, point, level, iterations, gap=gap, sure=met and seen)
@@ -187,7 +192,7 @@ def _smoothed(data: Data, dual: DiscreteDual, model: tuple) -> Solution:
 def _solution(data: Data, dual, point: Point, level, iterations, *, gap, sure: bool) -> Solution:
     converged = sure and math.isfinite(point.at.cost)
     return Solution(
-        cost=point.at.cost,
+        cost=float(point.at.cost),
         gap=gap,
         residual=float(np.abs(point.errors).max()),
         iterations=iterations,
@@ -198,80 +203,6 @@ def _solution(data: Data, dual, point: Point, level, iterations, *, gap, sure: b
         _point=point,
         _level=level,
     )
-
-
-def _maximise(dual: DiscreteDual) -> tuple[Evaluation, Level, int]:
-    """Maximise the dual; returns the optimum, seen by a finer level than the one that found it."""
-    panels = sum(len(o.left) for o in dual.orientations)
-    xi, iterations = approximate(FixedNodes(dual, 4 if panels > 1000 else 16))
-    *coarse, finest = itertools.pairwise(LEVELS)
-    at = dual.evaluate(xi, LEVELS[0])
-    for level, finer in (*coarse, finest):
-        check = dual.evaluate(xi, finer)
-        if (level, finer) == finest or _agree(dual, at, check):
-            at, error, steps = _newton(dual, at, level, _MAX_ITERATIONS - iterations)
-            iterations += steps
-            if at.xi is not xi:
-                xi, check = at.xi, dual.evaluate(at.xi, finer)
-            if dual.error(check.gradient) <= max(0.1 * dual.tolerance(), 4 * error):
-                break
-        at = check
-    return check, level, iterations
-
-
-def _agree(dual: DiscreteDual, coarse: Evaluation, fine: Evaluation) -> bool:
-    """Whether two levels see the same h."""
-    difference = dual.error(coarse.gradient - fine.gradient)
-    return difference <= 1e-13 * np.abs(dual.y).max() + dual.rounding()
-
-
-def _newton(
-    dual: DiscreteDual, at: Evaluation, level: Level, budget: int
-) -> tuple[Evaluation, float, int]:
-    """Iterate until the residual stops falling; returns the best point, its residual, the steps."""
-    error, scale, steps = dual.error(at.gradient), np.abs(dual.y).max(), 0
-    while steps < budget and error > 2e-14 * scale:  # rounding, and far less than is promised
-        steps += 1
-        step = dual.solve(at.mass_matrices, at.gradient)
-        if not np.isfinite(step).all():
-            break
-        close = error <= 1e-6 * scale  # full steps, until rounding leaves nothing to gain
-        new = _damped(dual, at, step, level, tries=1 if close else 60)
-        if new is at:  # and so it would be for ever
-            break
-        last, error_new = error, dual.error(new.gradient)
-        if error_new < last or not close:
-            at, error = new, error_new
-        if close and not error_new <= 0.5 * last:
-            break
-    return at, error, steps
-
-
-def _damped(dual: DiscreteDual, at: Evaluation, step, level: Level, tries: int) -> Evaluation:
-    """Shorten the Newton step until the dual, along it, falls less steeply than half its rise.
-
-    Slopes are compared, not values, which no longer differ near the optimum. Where a few large
-    terms cancel in the slope, rounding hides the others: then the residual has to fall. Where no
-    length of several serves, the step is not taken.
-    """
-    initial, t = at.gradient @ step, 1.0
-    clear = initial > 1e3 * np.finfo(float).eps * (np.abs(dual.targets) @ np.abs(step))
-    trial = at
-    for _ in range(tries):
-        try:
-            trial = dual.evaluate(at.xi + t * step, level)
-        except ValueError:  # too far for a potential whose inverse has no formula
-            t *= 0.4
-            continue
-        fall = dual.error(trial.gradient) / dual.error(at.gradient)
-        if clear and trial.gradient @ step >= -0.5 * initial:
-            break
-        if fall < (0.25 if clear else 1 - 0.25 * t):
-            break
-        t *= 0.4
-    else:
-        return trial if tries == 1 else at
-    return trial
 
 
 def checked_model(data: Data, sigma, potential, density) -> tuple:

@@ -355,7 +355,7 @@ def _row(model: Model, at: Evaluation, multipliers: np.ndarray, level: Level) ->
     errors = model.means - h
     largest = float(np.abs(errors).max())
     return Solution(
-        cost=at.cost,
+        cost=float(at.cost),
         gap=np.nan,
         residual=largest,
         iterations=0,
