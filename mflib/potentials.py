@@ -753,6 +753,13 @@ def under(potential: Potential, density: Any) -> tuple[Potential, Any, Callable 
     return Averaged(potential, density.law), density.kinks, density.scale
 
 
+def has_entire_inverse(potential: Any) -> bool:
+    r"""Whether :math:`(\varphi')^{-1}` is an entire function, which few Gauss nodes integrate."""
+    if type(potential) is Rescaled:
+        return has_entire_inverse(potential.phi)
+    return type(potential) in (Quadratic, Hypentropy)
+
+
 @functools.lru_cache(maxsize=64)  # equal potentials share their tables
 def _average(phi: Potential, law: densities.Defined) -> Average:
     return Average(phi, law.distribution)

@@ -48,6 +48,31 @@ def test_solves_the_dense_system(problem, turn):
     np.testing.assert_allclose(multipliers, combine.T @ expected, rtol=0, atol=1e-9 * size)
 
 
+@pytest.mark.parametrize("m", [1, 2, 3, 9])
+@pytest.mark.parametrize("fault", [0.0, np.nan, np.inf])
+def test_one_matrix_without_a_solution_spoils_no_other(m, fault):
+    rng = np.random.default_rng(m)
+    if m == 1:
+        matrices = [(Arrow(np.zeros((3, 0)), np.zeros((0, 1)), a), a) for a in [np.eye(1)] * 5]
+    else:
+        matrices = [arrow(rng, m) for _ in range(5)]
+    parts = [np.stack(arrays) for arrays in zip(*map(vars_of, matrices), strict=True)]
+    right = rng.standard_normal((5, m))
+    for part in parts:
+        part[2] = fault
+    parts[0][:, 0, :1] = parts[0][:, 2, -1:] = 7.0  # no entries of the matrix
+    with np.errstate(all="ignore"):
+        found = Arrow(*parts).solve(right)
+    for k, (_, dense) in enumerate(matrices):
+        if k != 2:
+            np.testing.assert_allclose(found[k], np.linalg.solve(dense, right[k]), rtol=1e-9)
+    assert m == 1 or not np.isfinite(found[2]).all()
+
+
+def vars_of(pair):
+    return pair[0].bands, pair[0].border, pair[0].corner
+
+
 @pytest.mark.parametrize("turn", [1.0, 1 + 2j])
 def test_diagonal_of_the_inverse(problem, turn):
     _, x, matrix, dense, ridge = problem

@@ -9,7 +9,7 @@ from scipy import stats
 from mflib import activations, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.variational import Status, _newton
-from mflib.variational._banded import solve_small
+from mflib.variational._banded import inverse_small
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._primal_dual import FixedNodes, _search, _slope, _slope_dual, approximate
 from mflib.variational._quadrature import LEVELS
@@ -133,6 +133,26 @@ def test_each_of_several_steps_is_shortened_by_itself():
         assert seen == pytest.approx([length * t for t in steps], rel=1e-14)
 
 
+def up_to(most, gradient):
+    """A dual whose potential has no inverse by a formula, and gives up beyond."""
+
+    def of(t):
+        if t > most:
+            raise ValueError
+        return gradient(t)
+
+    return of
+
+
+def test_a_step_too_far_for_an_inverse_is_shortened_alone():
+    fine, far, never = falling(4, 1), up_to(2.0, falling(4, 1)), up_to(0.0, falling(4, 1))
+    lines = Lines(fine, far, never)
+    seen = lines.steps(4.0, 4.0, 4.0)
+    assert seen[0] == [4.0, 4.0]  # together, and then by itself
+    assert seen[1][-1] == 4.0 * 0.4
+    assert len(seen[2]) >= _newton._MAX_TRIES
+
+
 def test_steps_are_shortened_so_many_times_at_most(monkeypatch):
     monkeypatch.setattr(_newton, "_MAX_TRIES", 3)
     (seen,) = Lines(falling(4, 4)).steps(30.0)
@@ -211,8 +231,8 @@ def test_converged_promises_ten_digits_or_what_rounding_leaves():
 def test_small_systems_of_any_scale():
     for first, second in ((1e200, 1e-200), (1e-300, 1.0)):
         matrix = np.array([[first, 0.0], [0.0, second]])
-        np.testing.assert_allclose(solve_small(matrix, matrix @ [[2.0], [-3.0]]), [[2.0], [-3.0]])
-    assert np.isnan(solve_small(np.array([[np.nan]]), np.ones((1, 1)))).all()
+        np.testing.assert_allclose(inverse_small(matrix) @ matrix @ [2.0, -3.0], [2.0, -3.0])
+    assert np.isnan(inverse_small(np.array([[np.nan]]))).all()
 
 
 @pytest.fixture

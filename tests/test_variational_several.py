@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from mflib import variational
-from mflib.potentials import Power, Quadratic, Regularized
-from mflib.variational import Status, _linear, _solver
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.variational import Status, _linear, _newton, _solver
 from mflib.variational._data import dataset_with_ridge
 from mflib.variational._dual import DiscreteDual
 
@@ -91,11 +91,52 @@ def test_what_fails_is_done_again(monkeypatch, ridge):
     assert not any(several.smooth() if ridge else several.interpolate())
 
 
+POTENTIALS = {
+    "x^3": Regularized(Power(3), 1),
+    "hypentropy": Hypentropy(0.1),
+    "no formula": Regularized(Power(2.5), 1),
+}
+
+
+@pytest.mark.parametrize("density", DENSITIES.values(), ids=DENSITIES.keys())
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+@pytest.mark.parametrize("potential", POTENTIALS.values(), ids=POTENTIALS.keys())
+def test_many_take_their_steps_by_themselves(monkeypatch, potential, activation, density):
+    """In batches of any size each target has the answer that it has alone."""
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(-0.9, 0.9, 8), rng.standard_normal((8, 7)) * 10.0 ** np.arange(-3, 4)
+    y[:, 2] = 0.0
+    model = {"potential": potential, "activation": activation, "density": density}
+    together = variational.solve(x, y, **model)
+    monkeypatch.setattr(_newton, "_AT_ONCE", 1)
+    apart = variational.solve(x, y, **model)
+    for h, other, column in zip(together, apart, y.T, strict=True):
+        alone = variational.solve(x, column, **model)
+        assert h.status is other.status is alone.status
+        size = np.abs(alone(QUERY)).max()
+        if alone.status is Status.CONVERGED:
+            np.testing.assert_allclose(h(QUERY), alone(QUERY), rtol=0, atol=3e-12 * size)
+        np.testing.assert_array_equal(other(QUERY), alone(QUERY))
+
+
+def test_only_those_whose_tails_are_cut_are_done_again():
+    """Light tails of a density, steep ones of a field: far panels for the large targets alone."""
+    x, y = np.array([-0.4, 0.1, 0.3]), np.array([[1.0, 1e-4], [-2.0, 3e-4], [0.5, 2e-4]])
+    model = {"potential": Hypentropy(0.01), "density": stats.norm(0, 1)}
+    several = variational.solve(x, y, **model)
+    for h, column in zip(several, y.T, strict=True):
+        alone = variational.solve(x, column, **model)
+        assert (h.status, h.iterations) == (alone.status, alone.iterations)
+        np.testing.assert_allclose(h(QUERY), alone(QUERY), rtol=1e-11, atol=1e-15)
+
+
 def test_one_that_stalls_is_told():
     """Small targets stay where a steep potential is a parabola."""
     potential = Regularized(Power(100), 1)
     several = variational.solve([-0.4, 0.3], [[1.0, 1e-2], [-2.0, 3e-2]], potential=potential)
     assert [h.status for h in several] == [Status.STALLED, Status.CONVERGED]
+    alone = variational.solve([-0.4, 0.3], [1e-2, 3e-2], potential=potential)
+    np.testing.assert_allclose(several[1](QUERY), alone(QUERY), rtol=1e-12)
     assert several.status is Status.STALLED
     assert several.iterations == sum(h.iterations for h in several)
     assert repr(several).startswith("Solutions(2 targets, cost=")

@@ -24,6 +24,7 @@ three, without a reciprocal of a gap. Gaps may even be zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import linalg
@@ -67,7 +68,7 @@ class Arrow:
         n, stack = self.border.shape[-2], self.border.shape[:-2]
         columns = right.reshape(*stack, n + self.corner.shape[-1], -1)
         if n == 0:
-            return solve_small(self.corner, columns).reshape(right.shape)
+            return (inverse_small(self.corner) @ columns).reshape(right.shape)
         # one matrix after the other, without an entry that would couple them
         bands = np.moveaxis(self.bands, -2, 0).copy()
         bands[0, ..., 0] = bands[2, ..., -1] = 0.0
@@ -81,9 +82,8 @@ class Arrow:
             return np.concatenate([self[k : k + 1].solve(right[k : k + 1]) for k in range(*stack)])
         inner, response = inner[..., : columns.shape[-1]], inner[..., columns.shape[-1] :]
         transposed = _t(self.border)
-        outer = solve_small(
-            self.corner - transposed @ response, columns[..., n:, :] - transposed @ inner
-        )
+        schur = self.corner - transposed @ response
+        outer = inverse_small(schur) @ (columns[..., n:, :] - transposed @ inner)
         return np.concatenate([inner - response @ outer, outer], axis=-2).reshape(right.shape)
 
     def __getitem__(self, rows) -> Arrow:
@@ -91,13 +91,13 @@ class Arrow:
         return Arrow(self.bands[rows], self.border[rows], self.corner[rows])
 
 
-def solve_small(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve symmetric systems of one or two unknowns, scaled to a unit diagonal."""
+def inverse_small(matrix: np.ndarray) -> np.ndarray:
+    """Invert symmetric systems of one or two unknowns, scaled to a unit diagonal."""
     scale = 1 / np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))[..., None]
     matrix = scale * matrix * _t(scale)
     known = np.isfinite(matrix).all(axis=(-2, -1), keepdims=True)
     inverse = np.linalg.pinv(np.where(known, matrix, 0.0), rcond=2 * np.finfo(float).eps)
-    return np.where(known, scale * (inverse @ (scale * right)), np.nan)
+    return np.where(known, scale * inverse * _t(scale), np.nan)
 
 
 class RidgeSystem:
@@ -121,7 +121,7 @@ class RidgeSystem:
             self._diagonal, self._beside, self._edge = self._blocks()
             self._factorize()
             self._response = self._banded_solve(self._edge)
-            self._schur = self._corner() - self._edge.T @ self._response
+            self._inverse = inverse_small(self._corner() - self._edge.T @ self._response)
 
     def solve(
         self, values: np.ndarray, load: np.ndarray | float = 0.0
@@ -141,7 +141,7 @@ class RidgeSystem:
         e = values.reshape(len(values), -1)
         g = np.broadcast_to(load, values.shape).reshape(e.shape)
         if not len(self.gaps):
-            xi = solve_small(self.matrix.corner + self.ridge, e + g)
+            xi = inverse_small(self.matrix.corner + self.ridge) @ (e + g)
             return xi.reshape(values.shape), xi.reshape(values.shape)
         n = len(self.matrix.border)
         right = np.zeros((len(self.gaps), 3, e.shape[1]), np.result_type(e, g, self.ridge))
@@ -150,7 +150,7 @@ class RidgeSystem:
         ends[0] += 0.5 * (e[0] + e[-1])
         right *= self._scales[:, None]
         inner = self._banded_solve(right)
-        outer = solve_small(self._schur, ends - self._edge.T @ inner)
+        outer = self._inverse @ (ends - self._edge.T @ inner)
         inner = (inner - self._response @ outer).reshape(right.shape) * self._scales[:, None]
         xi = np.concatenate([inner[1:, _XI], outer])
         return xi.reshape(values.shape), self._multipliers(inner, outer).reshape(values.shape)
@@ -174,8 +174,8 @@ class RidgeSystem:
         result[1:-1] -= 2 * next_
         # what the global functions add: of rank two
         response = self._response.reshape(len(self.gaps), 3, -1) * self._scales[:, None]
-        unit = self._multipliers(-response, np.eye(len(self._schur)))
-        return result + (unit * solve_small(self._schur, unit.T).T).sum(axis=1)
+        unit = self._multipliers(-response, np.eye(len(self._inverse)))
+        return result + (unit * (self._inverse @ unit.T).T).sum(axis=1)
 
     def _balance(self) -> np.ndarray:
         """Units of xi, S and k, from the number of neighbours over which the ridge smooths."""
@@ -236,7 +236,7 @@ class RidgeSystem:
             where = slice(max(k, 0), size + min(k, 0))
             row = slice(max(-k, 0), size + min(-k, 0))
             bands[6 - k, where] *= self._rows[row]
-        factorize = lapack.get_lapack_funcs("gbtrf", (bands,))  # of complex numbers, too
+        factorize = _banded("gbtrf", bands.dtype.char)
         self._factors, self._pivots, info = factorize(bands, 3, 3, overwrite_ab=True)
         self._singular = info != 0
 
@@ -244,12 +244,18 @@ class RidgeSystem:
         right = self._rows[:, None] * right.reshape(len(self._rows), -1)
         if self._singular or not np.isfinite(right).all():
             return np.full_like(right, np.nan)
-        solve = lapack.get_lapack_funcs("gbtrs", (self._factors, right))
+        solve = _banded("gbtrs", np.result_type(self._factors, right).char)
         return solve(self._factors, 3, 3, right, self._pivots)[0]
 
     def _multipliers(self, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
         half = 0.5 * outer[:1]
         return np.diff(np.concatenate([-half, inner[:, _S], half]), axis=0)
+
+
+@cache
+def _banded(name: str, kind: str):
+    """A routine of LAPACK for real or complex numbers, which takes long to look up."""
+    return lapack.get_lapack_funcs(name, dtype=kind)
 
 
 def inverse_blocks(diagonal: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from mflib.variational._quadrature import LEVELS, Level
 
 _MAX_ITERATIONS = 60
 _MAX_TRIES = 60
+_ROUNDING = 4  # times its usual size is nothing that a finer quadrature would mend
 _AT_ONCE = 2**16  # values at the nodes of all targets: few enough to stay in the cache
 
 
@@ -42,7 +43,7 @@ def _climb(
 ) -> tuple[Evaluation, np.ndarray, np.ndarray]:
     """Go from level to level, until the next one sees no more than the one that has been solved."""
     at, levels = dual.evaluate(xi, LEVELS[0]), np.zeros(len(xi), dtype=int)
-    rows = np.arange(len(xi))  # those still on their way
+    rows, last = np.arange(len(xi)), np.full(len(xi), np.inf)  # those still on their way
     for number, finer in enumerate(LEVELS[1:]):
         problem, coarse = dual[rows], at[rows]
         check = problem.evaluate(coarse.xi, finer)
@@ -57,8 +58,11 @@ def _climb(
         iterations[solved] += steps
         check = problem.evaluate(best.xi, finer)
         at.put(solved, check)
-        enough = np.maximum(0.1 * problem.tolerance(), 4 * error)
-        rows = np.delete(rows, fine[problem.error(check.gradient) <= enough])
+        missed, promised = problem.error(check.gradient), problem.tolerance()
+        ended = missed <= np.maximum(0.1 * promised, 4 * error)
+        ended |= (missed <= promised) & (missed > 0.5 * last[solved])  # no finer level helps
+        last[solved] = missed
+        rows = np.delete(rows, fine[ended])
         if not len(rows):
             break
     return at, levels, iterations
@@ -67,7 +71,7 @@ def _climb(
 def _agree(dual: DiscreteDual, coarse: Evaluation, fine: Evaluation) -> np.ndarray:
     """Whether two levels see the same h."""
     difference = dual.error(coarse.gradient - fine.gradient)
-    return difference <= 1e-13 * dual.size() + dual.rounding()
+    return difference <= 1e-13 * dual.size() + _ROUNDING * dual.rounding()
 
 
 def _newton(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 
-from mflib.potentials import Local, Potential
+from mflib.potentials import Local, Potential, has_entire_inverse
 
 gauss = lru_cache(leggauss)
 
@@ -147,12 +147,15 @@ def _graded(pieces: Pieces, potential: Potential | Varying, level: Level) -> Pie
 def gauss_rule(pieces: Pieces, potential: Potential | Varying, count: int) -> GaussRule:
     r"""Gauss nodes on pieces where z keeps its sign.
 
-    Where z varies by less than a tenth, :math:`(\varphi')^{-1}` is smooth and t is the
-    variable; elsewhere it is :math:`\alpha`.
+    Where z varies by less than a tenth, :math:`(\varphi')^{-1}` is smooth and t is the variable;
+    elsewhere it is :math:`\alpha`, unless :math:`(\varphi')^{-1}` is smooth everywhere.
     """
     left, right, z_left, z_right, _ = pieces
     x, w = (0.5 * array[:, None] for array in gauss(count))
     x, width, rise = 0.5 + x, right - left, z_right - z_left
+    if has_entire_inverse(potential):
+        alpha = potential.inverse_mirror(z_left + rise * x)
+        return GaussRule(left + width * x, alpha, width * w)
     sizes = np.abs(z_left), np.abs(z_right)
     is_steep = 1.1 * np.minimum(*sizes) < np.maximum(*sizes)
     flat, steep = np.flatnonzero(~is_steep), np.flatnonzero(is_steep)
