@@ -123,7 +123,9 @@ def _solve(each: list[Data], dual: DiscreteDual, model: tuple, ridge) -> list[So
     if isinstance(ridge, str):
         each = [data.times(choose(data, dual[k])) for k, data in enumerate(each)]
     sharp = [k for k, data in enumerate(each) if not data.ridge.any()]
-    found = dict(zip(sharp, _interpolated([each[k] for k in sharp], dual[sharp], model)))
+    found = dict(
+        zip(sharp, _interpolated([each[k] for k in sharp], dual[sharp], model), strict=True)
+    )
     rest = {k: data for k, data in enumerate(each) if k not in found}
     found |= {k: _smoothed(data, dual[k], model) for k, data in rest.items()}
     return [found[k] for k in range(len(each))]
