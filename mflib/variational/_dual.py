@@ -217,7 +217,8 @@ class DiscreteDual:
         if len(xis) > 1 and xis.size > _MANY:
             return np.concatenate([self.loads(xi[None], level) for xi in xis])
         assembled = self._assembled(xis, level)
-        return sum(self.against_basis(o, a.load_vector(alpha)) for o, a, _, alpha in assembled)
+        parts = [self.against_basis(o, a.load_vector(alpha)) for o, a, _, alpha in assembled]
+        return np.sum(parts, axis=0)
 
     def _assembled(self, xi: np.ndarray, level: Level) -> Iterator[tuple]:
         """For each orientation its shape functions, potential and coefficients at nodes."""

@@ -153,7 +153,7 @@ def gauss_rule(pieces: Pieces, potential: Potential | Varying, count: int) -> Ga
     left, right, z_left, z_right, _ = pieces
     x, w = (0.5 * array[:, None] for array in gauss(count))
     x, width, rise = 0.5 + x, right - left, z_right - z_left
-    if has_entire_inverse(potential):
+    if isinstance(potential, Potential) and has_entire_inverse(potential):
         alpha = potential.inverse_mirror(z_left + rise * x)
         return GaussRule(left + width * x, alpha, width * w)
     sizes = np.abs(z_left), np.abs(z_right)
