@@ -2,7 +2,8 @@
 
 python -m tools.clean_install dist/mflib-1.0.0-py3-none-any.whl
 
-What runs is the first example of README.md, which needs the library and nothing more.
+What runs is the first example of README.md, which needs the library and nothing more. Then the extra
+`certify` is added, and the limit that the example computed is enclosed.
 """
 
 import re
@@ -19,6 +20,11 @@ assert importlib.util.find_spec("torch") is None, "Torch came along"
 assert limit.status.name == "CONVERGED", limit
 print(f"mflib {mflib.__version__} from {mflib.__file__}\\n{limit}")
 """
+ENCLOSED = """
+enclosure = limit.certify()
+assert 0 < enclosure.bound < 1e-9, enclosure
+print(enclosure)
+"""
 
 
 def examples() -> list[str]:
@@ -30,11 +36,19 @@ def try_wheel(wheel: Path, folder: Path) -> str:
     """Return what the example prints in a new environment, in a folder without our sources."""
     venv.create(folder / "environment", with_pip=True)
     python = folder / "environment" / "bin" / "python"
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", *quiet, wheel.resolve()], check=True)
-    script = ["-I", "-W", "error", "-c", examples()[0] + AFTERWARDS]
-    done = subprocess.run([python, *script], cwd=folder, check=True, stdout=subprocess.PIPE)
-    return done.stdout.decode()
+
+    def install(package: str) -> None:
+        quiet = ["--quiet", "--disable-pip-version-check"]
+        subprocess.run([python, "-m", "pip", "install", *quiet, package], check=True)
+
+    def run(script: str) -> str:
+        command = [python, "-I", "-W", "error", "-c", script]
+        return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    install(str(wheel.resolve()))
+    printed = run(examples()[0] + AFTERWARDS)
+    install(f"mflib[certify] @ {wheel.resolve().as_uri()}")
+    return printed + run(examples()[0] + ENCLOSED)
 
 
 if __name__ == "__main__":
