@@ -55,7 +55,7 @@ def test_slopes_along_a_step_are_those_of_both_objectives(potential):
     # as the second of three rows, which have steps of their own
     points, runs, gains = np.zeros((3, 5)), np.ones((3, 5)), np.zeros(3)
     points[1], runs[1], gains[1] = point, run, gain
-    rows, steps = np.array([0, 1]), np.array([0.1, t])
+    rows, steps = np.array([2, 1]), np.array([0.1, t])
     for objective, slopes in (
         (primal, _slope(lambda v: v @ weights, potential, points, runs, steps, rows)),
         (dual, _slope_dual(lambda v: v @ weights, potential, points, runs, gains, steps, rows)),
