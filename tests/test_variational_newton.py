@@ -55,13 +55,13 @@ def test_slopes_along_a_step_are_those_of_both_objectives(potential):
     # as the second of three rows, which have steps of their own
     points, runs, gains = np.zeros((3, 5)), np.ones((3, 5)), np.zeros(3)
     points[1], runs[1], gains[1] = point, run, gain
-    rows, steps = np.array([2, 1]), np.array([0.1, t])
+    rows, steps = np.array([1, 2]), np.array([t, 0.1])
     for objective, slopes in (
         (primal, _slope(lambda v: v @ weights, potential, points, runs, steps, rows)),
         (dual, _slope_dual(lambda v: v @ weights, potential, points, runs, gains, steps, rows)),
     ):
         difference = (objective(t + d) - objective(t - d)) / (2 * d)
-        assert slopes[1] == pytest.approx(difference, rel=1e-6, abs=1e-8)
+        assert slopes[0] == pytest.approx(difference, rel=1e-6, abs=1e-8)
 
 
 class Lines:
