@@ -293,8 +293,8 @@ class _ByPdf:
         self._blur = float(np.spacing(abs(self._center))) / self._scale
         if self._blur > _ACCURACY:
             raise ValueError(
-                f"density {given!r} lies {abs(self._center) / self._scale:.1g} times its width from "
-                "zero, where rounding blurs it; shift the inputs and the density."
+                f"density {given!r} lies {abs(self._center) / self._scale:.1g} times its width "
+                "from zero, where rounding blurs it; shift the inputs and the density."
             )
         breaks = np.union1d(self._u(inner), 0.0)
         self._edges = self._panels(breaks)
