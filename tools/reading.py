@@ -49,7 +49,8 @@ ON_PHONE = """() => {
     ".pst-scrollable-table-container, .cell_output .output") ?? one);
   const cutOff = (picture) => {
     const { width, right } = picture.getBoundingClientRect();
-    return width > 0 && right > innerWidth + 2;
+    const stacked = picture.closest(".whole")?.clientHeight === 0; // its panels are seen instead
+    return !stacked && width > 0 && right > innerWidth + 2;
   };
   return {
     cut: all("figure :is(img, svg)").filter(cutOff).length,
