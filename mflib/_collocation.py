@@ -19,6 +19,7 @@ from scipy.special import roots_jacobi
 _STAGES = 7
 _MAX_NEWTON = 12
 _MOST_STEPS = 20_000
+_MOST_IN_VAIN = 250  # until time has doubled: the number of steps grows like its logarithm
 
 _interior = roots_jacobi(_STAGES - 1, 1, 0)[0]
 POINTS = 0.5 * (1 + np.append(_interior, 1.0))  # in (0, 1], the last at the end
@@ -122,6 +123,7 @@ class Walk(abc.ABC):
 
     def __init__(self, state: np.ndarray, step: float, size: float, rtol: float) -> None:
         self.time, self.state, self.error, self.steps = 0.0, state, 0.0, 0
+        self.mark = 0.0, 0  # time and steps when time had last doubled
         self.step, self.size, self.rtol = step, size, rtol
 
     @abc.abstractmethod
@@ -148,7 +150,10 @@ class Walk(abc.ABC):
             self.steps += 1
             if progress and self.steps % 10 == 0:
                 print(f"step {self.steps}: time {self.time:.3g}, loss {self.loss():.3g}")
-            if self.steps > _MOST_STEPS or not self.time + 1e-3 * step > self.time:
+            if self.time > 2 * self.mark[0]:
+                self.mark = self.time, self.steps
+            vain = self.steps > min(_MOST_STEPS, self.mark[1] + _MOST_IN_VAIN)
+            if vain or not self.time + 1e-3 * step > self.time:
                 raise NoConvergence
             try:
                 increments = self.increments(step)

@@ -46,6 +46,7 @@ def _a_normal() -> stats.Normal:
 
 
 copyreg.pickle(stats.Normal, _reduced)
+_MOST_SUBDIVISIONS = 2000  # of an interval: a pdf that asks for more is noise
 _ACCURACY = 1e-9  # of mass, mean and second moment; what is reached is near 1e-13
 
 
@@ -257,6 +258,8 @@ def _of_family(density: Any) -> Any:
     for ask in (lambda: np.zeros(0), lambda: density.ppf(_QUANTILES)):
         with contextlib.suppress(ValueError):
             return _ByPdf(density, density.pdf, density.support(), ask())
+    if _is_on_circle(density):  # by itself it would draw from another law
+        _ByPdf(density, density.pdf, density.support(), np.zeros(0))
     return density
 
 
@@ -287,6 +290,12 @@ class _ByPdf:
         finite = np.array([t for t in (low, *inner, high) if np.isfinite(t)] or [0.0])
         self._center = float(np.median(inner if inner.size else finite))
         self._scale = float(np.ptp(inner if inner.size > 1 else finite)) or 1.0
+        self._blur = float(np.spacing(abs(self._center))) / self._scale
+        if self._blur > _ACCURACY:
+            raise ValueError(
+                f"density {given!r} lies {abs(self._center) / self._scale:.1g} times its width "
+                "from zero, where rounding blurs it; shift the inputs and the density."
+            )
         breaks = np.union1d(self._u(inner), 0.0)
         self._edges = self._panels(breaks)
         t, self._mass = self._nodes(self._edges[:-1], self._edges[1:])
@@ -329,7 +338,10 @@ class _ByPdf:
         edges, error, size = [points], 0.0, np.zeros(2)
         with np.errstate(all="ignore"):
             for start, stop in itertools.pairwise(points):
-                part = integrate.cubature(integrand, [start], [stop], rtol=1e-13, atol=1e-14)
+                accuracy = {"rtol": max(1e-13, 9 * self._blur), "atol": max(1e-14, self._blur)}
+                part = integrate.cubature(
+                    integrand, [start], [stop], **accuracy, max_subdivisions=_MOST_SUBDIVISIONS
+                )
                 edges += [np.ravel(region.a) for region in part.regions]
                 error, size = error + part.error, size + part.estimate
         if not (error <= _ACCURACY * size).all():

@@ -73,7 +73,8 @@ def gauss_masses(density, low: np.ndarray, high: np.ndarray, unit: float) -> np.
     Where rounding of b makes the pdf uncertain, and in intervals too short to be halved, in which
     it may jump or be infinite, the distribution function says how much there is.
     """
-    masses = 0.5 * (high - low)[:, None] * WEIGHTS * pdf_at(density, _places(low, high, NODES))
+    with np.errstate(invalid="ignore"):  # an infinite pdf where there is no room
+        masses = 0.5 * (high - low)[:, None] * WEIGHTS * pdf_at(density, _places(low, high, NODES))
     doubtful = is_short(low, high, unit) | ~(rounding(masses, low, high, unit) <= 1e-13)
     if doubtful.any():
         exact = mass_between(density, low[doubtful], high[doubtful])

@@ -19,7 +19,9 @@ _TOLERANCE = 1e-15
 _SMALLEST = 1e-306  # a pdf below loses digits to underflow
 _FAR = 1e-150  # up to there, an integrand with an integral has a square that is a number
 _FARTHEST = 1e101  # squares and cubes of what is beyond are no numbers
-_MOST, _MOST_FAR = 200_000, 20_000  # panels, where a pdf is so noisy that halving never ends
+_MOST, _MOST_FAR = 200_000, 1_500  # panels, where a pdf is so noisy that halving never ends
+_ENORMOUS = 1e12  # mass: more than a peak between two nodes may be taken for
+_NOISE = 1e-11  # of the moments, far less than a certificate allows: halving may end there
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,13 +161,14 @@ def _graded(ends: list[float], centre: float, spread: float) -> np.ndarray:
 def _bisect(density, edges, centre: float, spread: float, steep: np.ndarray) -> np.ndarray:
     """Halve panels until their halves say the same, on steep sides to a fraction of themselves."""
     pending = np.stack([edges[:-1], edges[1:]], axis=1)
-    done, count = [edges[[0, -1]]], 0
+    done, count, in_vain = [edges[[0, -1]]], 0, 0
     rounding = _rounding(centre, spread)
     most = _MOST_FAR if steep.any() else _MOST
     while len(pending):
         middle = pending.mean(axis=1)
         halves = np.stack([pending[:, 0], middle, middle, pending[:, 1]], axis=1).reshape(-1, 2)
         whole = _moments(density, pending, centre, spread)[:, ::2]
+        _refuse_enormous(whole[:, 0].sum())
         parts = _moments(density, halves, centre, spread)[:, ::2].reshape(-1, 2, 2).sum(axis=1)
         error = np.abs(whole - parts).max(axis=1)
         error = np.maximum(error, _edge_errors(density, pending))
@@ -176,6 +179,11 @@ def _bisect(density, edges, centre: float, spread: float, steep: np.ndarray) -> 
         outer = (steep[0] & (u[:, 1] < -1)) | (steep[1] & (u[:, 0] > 1))
         rough |= outer & (error > np.maximum(max(1e-12, rounding) * parts.max(axis=1), 1e-280))
         rough &= ~closed_in & (middle > pending[:, 0]) & (count + len(pending) < most)
+        # what is smooth, or jumps, leaves fewer rough halves each time; noise leaves nearly all
+        in_vain += 1
+        if rough.sum() < 0.8 * len(pending) or error[rough].sum() > _NOISE or steep.any():
+            in_vain = 0
+        rough &= in_vain < 4
         done.append(pending[~rough].ravel())
         count += int((~rough).sum())
         pending = halves.reshape(-1, 2, 2)[rough].reshape(-1, 2)
@@ -206,6 +214,15 @@ def _refuse_infinite(t: np.ndarray, infinite: np.ndarray) -> None:
         raise ValueError(
             f"density has an infinite pdf at {t[infinite][0]:g}; this solver needs it bounded: use "
             "another density, or representation.solve."
+        )
+
+
+def _refuse_enormous(mass: float) -> None:
+    """Raise where a pdf goes wrong far out, as SciPy's tukeylambda does: no panel resolves that."""
+    if mass > _ENORMOUS:
+        raise ValueError(
+            f"density has a pdf that integrates to {mass:.1g}, not 1: far out it is no number to "
+            "rely on. Use another density, or a truncated one."
         )
 
 

@@ -30,6 +30,7 @@ from mflib.variational._quadrature import Pieces, gauss_rule
 
 _GAP = 1e-12  # relative to the cost; what is left is less than the quadrature of fixed nodes errs
 _MAX_SYSTEMS = 20
+_OCTAVES = 996  # 1e300
 _STEEP = 1e6  # growth of the mirror map over an octave: more than that of any power below 20
 
 
@@ -140,11 +141,28 @@ def _search(slope: Callable[[np.ndarray, np.ndarray], np.ndarray], count: int) -
 
 
 def _scale(slope: Callable[[float], float]) -> float:
-    """Where the dual is largest on a ray, within a factor of two: its slope there changes sign."""
-    scale, up = 1.0, slope(1.0) < 0
-    while 1e-300 < scale < 1e300 and (slope(scale) < 0) == up:
-        scale *= 2.0 if up else 0.5
-    return scale
+    """Where the dual is largest on a ray, within a factor of two: its slope there changes sign.
+
+    A potential that grows exponentially may ask for hundreds of octaves: they are bisected.
+    """
+
+    def rises(octaves: int) -> bool:
+        try:
+            return slope(2.0**octaves) < 0
+        except ValueError:  # too far for an inverse without a formula
+            return False
+
+    up = rises(0)
+    direction, inner, outer = 1 if up else -1, 0, 1
+    while outer < _OCTAVES and rises(direction * outer) == up:
+        inner, outer = outer, min(2 * outer, _OCTAVES)
+    while outer - inner > 1:
+        middle = (inner + outer) // 2
+        if rises(direction * middle) == up:
+            inner = middle
+        else:
+            outer = middle
+    return 2.0 ** (direction * outer)
 
 
 class FixedNodes:

@@ -227,7 +227,9 @@ def checked_model(data: Data, sigma, potential, density) -> tuple:
             "it."
         )
     nearest = data.x[np.argmin(np.abs(data.x))]
-    if sigma.slope == 0 and not density.cdf(abs(nearest)) > 0:
+    with np.errstate(all="ignore"):  # SciPy's may overflow on its way to 1
+        below = density.cdf(abs(nearest))
+    if sigma.slope == 0 and not below > 0:
         raise ValueError(
             f"x contains {nearest:g}, which no ReLU unit sees: {nearest:g} - b and {-nearest:g} - b"
             f" are negative for every b in the support [{low:g}, {high:g}], so h is 0 there. Let "

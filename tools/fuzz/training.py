@@ -328,7 +328,7 @@ def check_mirror_map(problem: Problem, answer: Any) -> str | None:
         values = [exact_potential(spec, a + step * h) for step in (-1, 0, 1)]
         slope = float((values[2] - values[0]) / (2 * h) / scale)
         metric = float((values[2] - 2 * values[1] + values[0]) / h**2)
-        if not np.isfinite([slope, metric]).all() or abs(slope) > 1e100:
+        if not np.isfinite([slope, metric]).all() or abs(slope) > 1e100 or metric == 0:
             return None
         rounding = 1e-14 * abs(zero) / metric / scale  # of a slope beside that at the centre
         fault = first_of(

@@ -1,0 +1,191 @@
+"""What rounding and noise could make endless ends soon: with a status, or refused with a cure."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy import stats
+
+from mflib import _collocation, densities, functionals, representation, variational
+from mflib.potentials import Hypentropy, Potential, Power, Regularized
+from mflib.variational import _panels
+from mflib.variational._primal_dual import _scale
+
+B = mp.mpf(4.443)
+
+
+class Cosh(Potential):
+    """A user's own, without an inverse."""
+
+    def value(self, x):
+        return np.cosh(x)
+
+    def gradient(self, x):
+        return np.sinh(x)
+
+    def hessian(self, x):
+        return np.cosh(x)
+
+
+@pytest.mark.parametrize("octave", [-700.5, -3.5, -0.5, 0.5, 5.5, 800.5])
+def test_a_scale_hundreds_of_octaves_away_takes_few_slopes(octave):
+    asked = []
+
+    def slope(t):
+        asked.append(t)
+        return np.log2(t) - octave
+
+    assert abs(np.log2(_scale(slope)) - octave) <= 1
+    assert len(asked) <= 25
+
+
+def test_a_scale_stays_where_the_potential_can_be_inverted():
+    def slope(t):
+        if t > 100:
+            raise ValueError("too far")
+        return -1.0
+
+    assert _scale(slope) == 128
+
+
+@pytest.mark.parametrize(
+    ("law", "far", "most"),
+    [
+        (stats.jf_skew_t(4.838, 6.069), True, 4000),
+        (stats.ncf(14.78, 17.95, 1.459), True, 4000),
+        (stats.dweibull(3.316), True, 600),
+    ],
+)
+def test_tails_without_digits_have_few_panels(law, far, most):
+    panels = _panels.smooth_panels(law, far=far)
+    assert len(panels.edges) < most
+    assert panels.missing.max() < 1e-12
+
+
+def test_noise_below_the_certificate_is_not_halved():
+    class Noisy(stats.rv_continuous):
+        def _pdf(self, x):
+            return stats.norm.pdf(x) * (1 + 1e-13 * np.sin(1e9 * x))
+
+        def _stats(self):
+            return 0.0, 1.0, 0.0, 0.0
+
+        def _cdf(self, x):
+            return stats.norm.cdf(x)
+
+        def _ppf(self, q):
+            return stats.norm.ppf(q)
+
+    panels = _panels.smooth_panels(Noisy()())
+    assert len(panels.edges) < 400
+    assert panels.missing.max() < 1e-11
+
+
+def test_a_pdf_that_goes_wrong_far_out_is_refused():
+    law = stats.tukeylambda(-0.03453)
+    with pytest.raises(ValueError, match="pdf that integrates to"):
+        variational.solve([2.9], [0.2], activation="abs", density=law)
+
+
+def test_a_law_too_far_from_zero_for_its_width_is_refused():
+    law = stats.vonmises_line(4.5, loc=1.7e9, scale=0.3)
+    with pytest.raises(ValueError, match="times its width from"):
+        densities.of(law)
+    near = densities.of(stats.vonmises_line(4.5, loc=1e4, scale=0.3))
+    assert near.moment(1) == pytest.approx(1e4, rel=1e-12)
+
+
+def test_own_potentials_under_power_tails_end():
+    """Here the start went down a thousand octaves, each on all nodes of a noisy tail."""
+    h = variational.solve(
+        [6.44, 6.454, 6.42],
+        [-0.243, 0.592, -0.736],
+        activation="abs",
+        potential=Cosh(),
+        density=stats.jf_skew_t(6.994, 6.207, 6.4503, 0.01847),
+    )
+    assert h.status is variational.Status.STALLED
+
+
+class Stuck(_collocation.Walk):
+    """A path whose steps stay short."""
+
+    def increments(self, step):
+        return np.zeros((7, 1))
+
+    def norm(self, rows):
+        return np.ones(len(rows))
+
+    def moved(self, increments):
+        return 0.0
+
+    def loss(self):
+        return 1.0
+
+    def _error(self, increments):
+        return 0.8**_collocation.ORDER
+
+
+@pytest.mark.parametrize(("start", "ends"), [(0.0, True), (1e3, False)])
+def test_a_path_that_hardly_moves_on_ends(start, ends):
+    path = Stuck(np.zeros(1), 1.0, 1.0, 1e-9)
+    path.time = start
+    if ends:
+        with pytest.raises(_collocation.NoConvergence):
+            path.advance(1e9, progress=False)
+        assert path.steps < 2000
+    else:
+        path.advance(start + 100, progress=False)
+
+
+def exact_divergence(value, slope, x: float, y: float) -> float:
+    with mp.workdps(60):
+        a, b = mp.mpf(x), mp.mpf(y)
+        return float(value(a) - value(b) - slope(b) * (a - b))
+
+
+@pytest.mark.parametrize(
+    ("phi", "value", "slope"),
+    [
+        (Cosh(), mp.cosh, mp.sinh),
+        (
+            Hypentropy(4.443),
+            lambda x: x * mp.asinh(x / B) - mp.hypot(x, B),
+            lambda x: mp.asinh(x / B),
+        ),
+    ],
+    ids=["own", "hypentropy"],
+)
+@pytest.mark.parametrize(("x", "y"), [(-6.376, -6.375990037265268), (1e-7, 0.0), (3.0, 3.01)])
+def test_divergences_of_close_points_keep_their_digits(phi, value, slope, x, y):
+    found = float(phi.bregman(np.array([x]), np.array([y]))[0])
+    assert found == pytest.approx(exact_divergence(value, slope, x, y), rel=1e-10)
+
+
+def test_a_corner_of_the_pdf_next_to_a_panels_end_is_found():
+    x = [-0.99607, -0.598637, -0.363375, -0.260296, 0.084575, 0.391277]
+    y = [-1.101, -1.057, -0.131, -0.68, -1.252, -0.012]
+    model = {"potential": Regularized(Power(4), 1), "density": stats.triang(0.4, -1.761, 3.329)}
+    h = variational.solve(x, y, **model)
+    cost = functionals.relu_cost(h, x, **model).cost
+    assert cost == pytest.approx(h.cost, rel=1e-8)
+
+
+def test_scipy_may_overflow_on_its_way():
+    law = stats.hypsecant(-300, 0.3381)
+    h = variational.solve([-299.94], [0.324], density=law, ridge=1.0)
+    assert h.status is variational.Status.CONVERGED
+    narrow = stats.beta(0.9443, 5.574, -300, 0.02961)
+    x = [-299.98897626994744, -299.99597385854895]
+    assert np.isfinite(representation.kernel(x, activation="abs", density=narrow)).all()
+
+
+def test_a_cost_whose_integrals_are_rounding_is_refused_soon():
+    x = [-241.06625366210938, -261.0355529785156, -256.4859619140625, -254.7206268310547]
+    y = [0.122, -0.553, 0.067, 0.921]
+    model = {
+        "potential": Regularized(Hypentropy(3.981), 4.45),
+        "density": stats.chi2(49.12, -300, 0.8792),
+    }
+    h = variational.solve(x, y, **model)
+    with pytest.raises(ValueError, match="no tilt"):
+        functionals.relu_cost(h, x, **model)
