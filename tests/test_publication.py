@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 
 import pytest
 import yaml
@@ -45,7 +46,8 @@ def test_binder_has_what_the_library_needs():
     binder = yaml.safe_load((ROOT / ".binder/environment.yml").read_text("utf-8"))["dependencies"]
     names = {"matplotlib": "matplotlib-base", "torch": "pytorch-cpu"}
     extras = PROJECT["optional-dependencies"]  # what chapters use
-    for requirement in [*PROJECT["dependencies"], *extras["train"], *extras["sklearn"]]:
+    used = (extras[name] for name in ("train", "sklearn", "certify"))
+    for requirement in [*PROJECT["dependencies"], *chain(*used), "csaps>=1.3"]:
         name, bound = re.fullmatch(r"([\w-]+)(>=.*)", requirement).groups()
         assert names.get(name, name) + bound in binder
 

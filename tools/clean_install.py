@@ -2,8 +2,8 @@
 
 python -m tools.clean_install dist/mflib-1.0.0-py3-none-any.whl
 
-What runs is the first example of README.md, which needs the library and nothing more. Then the extra
-`certify` is added, and the limit that the example computed is enclosed.
+What runs is the first example of README.md, which needs the library and nothing more. Then the
+extra `certify` is added, and the limit that the example computed is enclosed.
 """
 
 import re
@@ -42,8 +42,10 @@ def try_wheel(wheel: Path, folder: Path) -> str:
         subprocess.run([python, "-m", "pip", "install", *quiet, package], check=True)
 
     def run(script: str) -> str:
-        command = [python, "-I", "-W", "error", "-c", script]
-        return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+        command = [str(python), "-I", "-W", "error", "-c", script]
+        return subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, text=True
+        ).stdout
 
     install(str(wheel.resolve()))
     printed = run(examples()[0] + AFTERWARDS)

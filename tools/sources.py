@@ -29,9 +29,9 @@ COLAB = """\
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet git+{url}"""
+    %pip install --quiet "mflib[certify,sklearn] @ git+{url}" csaps"""
 COLAB_TAGS = ["colab", "remove-cell"]
-READS_FILES = re.compile(r"[\"']\.\./")
+READS_FILES = re.compile(r"[\"']\.\./|Path\(")
 VERSION = re.compile(r"^    jupytext_version: .*\n", re.MULTILINE)
 
 
