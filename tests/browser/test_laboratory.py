@@ -677,6 +677,55 @@ def test_every_choice_is_solved_and_survives_in_the_address(book):
     assert again["result"]["cost"] == pytest.approx(state["result"]["cost"], rel=1e-12)
 
 
+SLIDERS = [
+    {
+        "slope": 0.25,
+        "potential": {"kind": "hypentropy", "beta": 0.5, "omega": 1},
+        "density": {"kind": "humps", "centre": 0.6, "deviation": 0.25},
+    },
+    {
+        "slope": -1,
+        "potential": {"kind": "power", "exponent": 4, "omega": 1},
+        "density": {"kind": "uniform", "reach": 1},
+        "time": 1e9,
+    },
+]
+
+
+def test_sliders_follow_the_mouse_all_the_way(book):
+    async def drag(page, slider):
+        await slider.scroll_into_view_if_needed()
+        box = await slider.bounding_box()
+        y, places = box["y"] + box["height"] / 2, []
+        await page.mouse.move(box["x"] + box["width"] / 2, y)
+        await page.mouse.down()
+        for share in (0.4, 0.2, 0, 0.3, 0.6, 0.8, 1):
+            await page.mouse.move(box["x"] + share * box["width"], y)
+            await page.evaluate("new Promise((done) => requestAnimationFrame(done))")
+            places.append(await slider.evaluate("s => (s.value - s.min) / (s.max - s.min)"))
+        await page.mouse.up()
+        return places
+
+    async def act(page):
+        paths = {}
+        for change in SLIDERS:
+            await page.evaluate("(change) => { window.laboratory.state = change; }", change)
+            if "time" in change:
+                await page.wait_for_function(DONE)
+            sliders = page.locator("[type=range]:visible")
+            names = await sliders.evaluate_all("all => all.map((s) => s.dataset.set)")
+            # the time comes first: what the others change ends the training
+            for name in sorted(names, key=lambda name: name != "time"):
+                paths[name] = await drag(page, page.locator(f"[data-set={name}]"))
+        return paths
+
+    paths = with_laboratory(book, act, **STILL_PAGE)
+    names = "slope exponent beta omega reach centre deviation ridge time".split()
+    assert sorted(paths) == sorted(names)
+    for name, places in paths.items():
+        assert places == pytest.approx([0.4, 0.2, 0, 0.3, 0.6, 0.8, 1], abs=0.12), name
+
+
 NO_STATES = ["#the-laboratory", "#%7B%22x%22", '#{"x":[1],"y":["a"]}', "#[]"]
 
 
@@ -737,7 +786,7 @@ def test_spline_and_pinned_curve(book):
 def test_training_plays_pauses_ends_and_can_be_scrubbed(book):
     async def act(page):
         button = page.locator("button.play")
-        assert await page.locator("[data-set=time]").count() == 0
+        assert not await page.locator("[data-set=time]").is_visible()
         await button.click()
         await page.wait_for_function("window.laboratory.state.training?.frames > 5")
         await button.click()

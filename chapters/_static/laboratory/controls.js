@@ -86,7 +86,6 @@ class Laboratory {
 		this.alpha = panel("alpha", { height: 190, ylabel: "coefficient α of a unit, by its kink", xlabel: "kink" });
 		this.loss = panel("loss", { height: 150, ylabel: "mean squared error", xlabel: "time", logarithmic: true });
 		this.points = new Points(this.panel);
-		this.labels = [...root.querySelectorAll(".choices > *, label.time")].map((label) => ({ label, parent: label.parentElement, input: label.querySelector("[data-set]") }));
 		this.listen();
 		this.show((!home && stateOf(location.hash)) || this.preset);
 		clearTimeout(this.settling); // nothing has changed
@@ -238,14 +237,15 @@ class Laboratory {
 
 	/** Bring the inputs in line with the state; sliders are there only where they do something. */
 	showInputs() {
-		const { state, labels, flow } = this, focus = document.activeElement, values = {
+		const { state, flow } = this, values = {
 			...state, ...state.potential, ...state.density, preset: this.chosen, activation: chosen.activation(state), potential: chosen.potential(state),
 			density: state.density.kind, slope: [-1, 0].includes(state.slope) ? undefined : state.slope, time: flow?.index,
 		};
-		const shown = labels.filter(({ input }) => values[input.dataset.set] !== undefined);
-		for (const parent of new Set(labels.map((entry) => entry.parent))) parent.replaceChildren(...shown.filter((entry) => entry.parent === parent).map(({ label }) => label));
-		if (this.root.contains(focus)) focus.focus();
-		for (const input of this.root.querySelectorAll("[data-set]")) put(input, values[input.dataset.set]);
+		for (const input of this.root.querySelectorAll("[data-set]")) {
+			const value = values[input.dataset.set]; // hidden, not removed: a slider that moves in the tree lets go of the mouse
+			input.closest("label").hidden = value === undefined;
+			if (value !== undefined) put(input, value);
+		}
 		const [add, remove, pin, code] = ["[data-do=add]", "[data-do=remove]", "[data-do=pin]", "code"].map((name) => this.find(name));
 		[add.disabled, remove.disabled] = [state.x.length >= MOST_POINTS, state.x.length === 1];
 		if (pin) pin.textContent = state.pinned ? "Unpin the curve" : "Pin this curve";
