@@ -171,7 +171,7 @@ TRAINING = (
     + button("toggle", "▶ Train a network", "play")
     + '<label class="choice"><span>units</span> <input type="number" data-set="width" min="20" '
     + 'max="5000" step="20" autocomplete="off"></label>'
-    + '<span>seed <b class="seed"></b></span>'
+    + '<span class="choice">seed <b class="seed"></b></span>'
     + button("reseed", "Other seed")
     + '</div><div><label class="choice slider time"><span>time, on a logarithmic axis</span>'
     + '<input type="range" data-set="time" autocomplete="off" min="0" max="1"></label></div>'

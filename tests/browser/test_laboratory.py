@@ -726,6 +726,37 @@ def test_sliders_follow_the_mouse_all_the_way(book):
         assert places == pytest.approx([0.4, 0.2, 0, 0.3, 0.6, 0.8, 1], abs=0.12), name
 
 
+def test_points_keep_apart_and_the_page_says_what_it_shows(book):
+    async def act(page):
+        start, delete = page.get_by_label("Start from"), page.locator("[data-do=remove]")
+        width, seen = page.locator("[data-set=width]"), [await delete.is_enabled()]
+        await page.mouse.move(*await centre(page, 1))
+        await page.mouse.down()
+        await page.mouse.move(*await centre(page, 2), steps=5)
+        await page.mouse.up()
+        state = await state_of(page)
+        seen += [await delete.is_enabled(), await start.input_value()]
+        await page.get_by_role("button", name="Reset").click()
+        seen += [await delete.is_enabled(), await start.input_value()]
+        for text in ("100000", ""):
+            await width.fill(text)
+            await width.press("Enter")
+            seen += [await width.input_value(), (await state_of(page))["width"]]
+        await page.locator("[data-point='3']").focus()
+        before = await page.evaluate("scrollY")
+        for key in ("ArrowRight", "End"):
+            await page.keyboard.press(key)
+        await page.wait_for_timeout(RESTED)
+        seen.append(await page.evaluate("scrollY") - before)
+        return state, seen, await page.locator(".words").text_content()
+
+    state, seen, words = with_laboratory(book, act)
+    assert 0 < abs(state["x"][1] - state["x"][2]) < 0.01
+    assert state["result"]["status"] == "CONVERGED"
+    assert seen == [False, True, "", False, "dip", "5000", 5000, "500", 500, 0]
+    assert "the reach" in words and "Limit CONVERGED" in words
+
+
 NO_STATES = ["#the-laboratory", "#%7B%22x%22", '#{"x":[1],"y":["a"]}', "#[]"]
 
 
@@ -803,15 +834,17 @@ def test_training_plays_pauses_ends_and_can_be_scrubbed(book):
         last = await curve.get_attribute("d")
         await scrub.fill("10")
         early = await state_of(page)
-        return paused, rested, end, words, early, last != await curve.get_attribute("d")
+        clock = await page.locator(".clock").text_content()
+        return paused, rested, end, words, early, last != await curve.get_attribute("d"), clock
 
-    paused, rested, end, words, early, moved = with_laboratory(book, act)
+    paused, rested, end, words, early, moved, clock = with_laboratory(book, act)
     assert paused["training"]["frames"] == rested["training"]["frames"]
     assert not paused["training"]["playing"]
     training = end["training"]
     assert training["status"] == "CONVERGED" and training["loss"] <= 1e-7
     assert training["distance"] < 0.1
     assert "Training ended" in words and "loss" in words
+    assert "ended" not in clock
     assert early["time"] < end["time"] and early["training"]["loss"] > training["loss"] and moved
 
 
