@@ -171,6 +171,7 @@ TRAINING = (
     + button("toggle", "▶ Train a network", "play")
     + '<label class="choice"><span>units</span> <input type="number" data-set="width" min="20" '
     + 'max="5000" step="20" autocomplete="off"></label>'
+    + '<span class="choice">seed <b class="seed"></b></span>'
     + button("reseed", "Other seed")
     + '</div><div><label class="choice slider time"><span>time, on a logarithmic axis</span>'
     + '<input type="range" data-set="time" autocomplete="off" min="0" max="1"></label></div>'
@@ -276,8 +277,8 @@ def bench(shown: set[str], full: bool) -> str:
     """Return the markup of what can be moved, with these groups of controls."""
     choices = "".join(group for name, group in GROUPS.items() if name in shown)
     if full:
-        names = {"": "your own"} | {key: preset["name"] for key, preset in PRESETS.items()}
-        starts = "".join(option(*entry) for entry in names.items())
+        starts = '<option value="" disabled>your own</option>'  # shown, not chosen
+        starts += "".join(option(key, preset["name"]) for key, preset in PRESETS.items())
         choices = select("preset", "Start from", starts) + choices
     home = "" if full else '<a class="home" href="">Open in the laboratory</a>'
     return (
@@ -310,7 +311,7 @@ class Laboratory(SphinxDirective):
         data = {"preset": json.dumps(preset)}
         if full:
             shown = {*GROUPS, "training", "units"}
-            data |= {"presets": json.dumps(PRESETS), "python": json.dumps(PYTHON), "name": name}
+            data |= {"presets": json.dumps(PRESETS), "python": json.dumps(PYTHON)}
         else:
             builder = self.env.app.builder
             data["home"] = builder.get_relative_uri(self.env.docname, "chapters/laboratory")

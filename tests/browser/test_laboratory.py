@@ -677,6 +677,86 @@ def test_every_choice_is_solved_and_survives_in_the_address(book):
     assert again["result"]["cost"] == pytest.approx(state["result"]["cost"], rel=1e-12)
 
 
+SLIDERS = [
+    {
+        "slope": 0.25,
+        "potential": {"kind": "hypentropy", "beta": 0.5, "omega": 1},
+        "density": {"kind": "humps", "centre": 0.6, "deviation": 0.25},
+    },
+    {
+        "slope": -1,
+        "potential": {"kind": "power", "exponent": 4, "omega": 1},
+        "density": {"kind": "uniform", "reach": 1},
+        "time": 1e9,
+    },
+]
+
+
+def test_sliders_follow_the_mouse_all_the_way(book):
+    async def drag(page, slider):
+        await slider.scroll_into_view_if_needed()
+        box = await slider.bounding_box()
+        y, places = box["y"] + box["height"] / 2, []
+        await page.mouse.move(box["x"] + box["width"] / 2, y)
+        await page.mouse.down()
+        for share in (0.4, 0.2, 0, 0.3, 0.6, 0.8, 1):
+            await page.mouse.move(box["x"] + share * box["width"], y)
+            await page.evaluate("new Promise((done) => requestAnimationFrame(done))")
+            places.append(await slider.evaluate("s => (s.value - s.min) / (s.max - s.min)"))
+        await page.mouse.up()
+        return places
+
+    async def act(page):
+        paths = {}
+        for change in SLIDERS:
+            await page.evaluate("(change) => { window.laboratory.state = change; }", change)
+            if "time" in change:
+                await page.wait_for_function(DONE)
+            sliders = page.locator("[type=range]:visible")
+            names = await sliders.evaluate_all("all => all.map((s) => s.dataset.set)")
+            # the time comes first: what the others change ends the training
+            for name in sorted(names, key=lambda name: name != "time"):
+                paths[name] = await drag(page, page.locator(f"[data-set={name}]"))
+        return paths
+
+    paths = with_laboratory(book, act, **STILL_PAGE)
+    names = {"slope", "exponent", "beta", "omega", "reach", "centre", "deviation", "ridge", "time"}
+    assert set(paths) == names
+    for name, places in paths.items():
+        assert places == pytest.approx([0.4, 0.2, 0, 0.3, 0.6, 0.8, 1], abs=0.12), name
+
+
+def test_points_keep_apart_and_the_page_says_what_it_shows(book):
+    async def act(page):
+        start, delete = page.get_by_label("Start from"), page.locator("[data-do=remove]")
+        width, seen = page.locator("[data-set=width]"), [await delete.is_enabled()]
+        await page.mouse.move(*await centre(page, 1))
+        await page.mouse.down()
+        await page.mouse.move(*await centre(page, 2), steps=5)
+        await page.mouse.up()
+        state = await state_of(page)
+        seen += [await delete.is_enabled(), await start.input_value()]
+        await page.get_by_role("button", name="Reset").click()
+        seen += [await delete.is_enabled(), await start.input_value()]
+        for text in ("100000", ""):
+            await width.fill(text)
+            await width.press("Enter")
+            seen += [await width.input_value(), (await state_of(page))["width"]]
+        await page.locator("[data-point='3']").focus()
+        before = await page.evaluate("scrollY")
+        for key in ("ArrowRight", "End"):
+            await page.keyboard.press(key)
+        await page.wait_for_timeout(RESTED)
+        seen.append(await page.evaluate("scrollY") - before)
+        return state, seen, await page.locator(".words").text_content()
+
+    state, seen, words = with_laboratory(book, act)
+    assert 0 < abs(state["x"][1] - state["x"][2]) < 0.01
+    assert state["result"]["status"] == "CONVERGED"
+    assert seen == [False, True, "", False, "dip", "5000", 5000, "500", 500, 0]
+    assert "the reach" in words and "Limit CONVERGED" in words
+
+
 NO_STATES = ["#the-laboratory", "#%7B%22x%22", '#{"x":[1],"y":["a"]}', "#[]"]
 
 
@@ -737,7 +817,7 @@ def test_spline_and_pinned_curve(book):
 def test_training_plays_pauses_ends_and_can_be_scrubbed(book):
     async def act(page):
         button = page.locator("button.play")
-        assert await page.locator("[data-set=time]").count() == 0
+        assert not await page.locator("[data-set=time]").is_visible()
         await button.click()
         await page.wait_for_function("window.laboratory.state.training?.frames > 5")
         await button.click()
@@ -754,15 +834,17 @@ def test_training_plays_pauses_ends_and_can_be_scrubbed(book):
         last = await curve.get_attribute("d")
         await scrub.fill("10")
         early = await state_of(page)
-        return paused, rested, end, words, early, last != await curve.get_attribute("d")
+        clock = await page.locator(".clock").text_content()
+        return paused, rested, end, words, early, last != await curve.get_attribute("d"), clock
 
-    paused, rested, end, words, early, moved = with_laboratory(book, act)
+    paused, rested, end, words, early, moved, clock = with_laboratory(book, act)
     assert paused["training"]["frames"] == rested["training"]["frames"]
     assert not paused["training"]["playing"]
     training = end["training"]
     assert training["status"] == "CONVERGED" and training["loss"] <= 1e-7
     assert training["distance"] < 0.1
     assert "Training ended" in words and "loss" in words
+    assert "ended" not in clock
     assert early["time"] < end["time"] and early["training"]["loss"] > training["loss"] and moved
 
 

@@ -6,18 +6,19 @@
 "use strict";
 {
 const { solve, parts } = window.laboratory;
-const { Panel, Points, FLOW_STATUS, densityOf, drawNetwork, integrationOf, naturalSpline, short, svg, unlessRefused } = parts;
+const { Panel, Points, FLOW_STATUS, densityOf, drawNetwork, integrationOf, naturalSpline, roundStep, short, svg, unlessRefused } = parts;
 
 const MOST_POINTS = 12;
+const APART = 0.005; // least distance of two points that are moved
 const PER_DECADE = 10; // frames of training
 const BARE = {
 	x: [0], y: [1], slope: 0, potential: { kind: "quadratic" }, density: { kind: "uniform", reach: 1 }, ridge: 0, scaled: true,
 	width: 500, seed: 0, spline: false, pinned: null, time: null,
 };
-const copy = (value) => JSON.parse(JSON.stringify(value));
+const copy = structuredClone;
 const clamp = (v, least, most) => Math.min(most, Math.max(least, v));
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-const sized = (width) => clamp(Math.round(width) || 1, 1, 5000);
+const sized = (width) => clamp(Math.round(width) || BARE.width, 1, 5000);
 
 /** The choice that a state shows. */
 const chosen = {
@@ -30,6 +31,9 @@ const chosen = {
 function problemOf({ x, y, slope, potential, density, ridge, scaled }) {
 	return { x, y, slope, potential: scaled ? potential : BARE.potential, density, ridge };
 }
+
+/** What makes two states the same problem. */
+const essence = (state) => JSON.stringify([problemOf({ ...state, scaled: true }), state.scaled]);
 
 /** A state in a few words. */
 function described(state) {
@@ -44,7 +48,7 @@ const addressOf = (state) => `#${encodeURIComponent(JSON.stringify(state))}`;
 
 function stateOf(fragment) {
 	try {
-		const given = JSON.parse(decodeURIComponent(fragment.slice(1))), state = { ...copy(BARE), ...given }, { x, width, seed, pinned } = state;
+		const given = JSON.parse(decodeURIComponent(fragment.slice(1))), state = { ...BARE, ...given }, { x, width, seed, pinned } = state;
 		const solved = [state, pinned ?? state].every((some) => solve(problemOf(some)).status !== "REFUSED");
 		return solved && x === given.x && x.length <= MOST_POINTS && Number.isInteger(seed) && width === sized(width) ? state : null;
 	} catch {
@@ -76,9 +80,9 @@ function legend(root, entries) {
 
 class Laboratory {
 	constructor(root) {
-		const { preset, presets = "{}", python, home, name = "" } = root.dataset;
+		const { preset, presets = "{}", python, home } = root.dataset;
 		Object.assign(this, { root, home, presets: JSON.parse(presets), program: python && JSON.parse(python), preset: { ...BARE, ...JSON.parse(preset) } });
-		Object.assign(this, { chosen: name, selected: -1, touched: false, ranges: {}, flow: null });
+		Object.assign(this, { touched: false, ranges: {}, flow: null });
 		root.append(root.querySelector("template").content.cloneNode(true));
 		root.classList.add("live");
 		const panel = (key, options) => this.find(`[data-panel=${key}]`) && new Panel(this.find(`[data-panel=${key}]`), { name: key, ...options });
@@ -86,10 +90,9 @@ class Laboratory {
 		this.alpha = panel("alpha", { height: 190, ylabel: "coefficient α of a unit, by its kink", xlabel: "kink" });
 		this.loss = panel("loss", { height: 150, ylabel: "mean squared error", xlabel: "time", logarithmic: true });
 		this.points = new Points(this.panel);
-		this.labels = [...root.querySelectorAll(".choices > *, label.time")].map((label) => ({ label, parent: label.parentElement, input: label.querySelector("[data-set]") }));
 		this.listen();
 		this.show((!home && stateOf(location.hash)) || this.preset);
-		clearTimeout(this.settling); // nothing has changed
+		clearTimeout(this.settling);
 	}
 
 	find(selector) { return this.root.querySelector(selector); }
@@ -112,7 +115,7 @@ class Laboratory {
 		picture.addEventListener("pointermove", (event) => {
 			if (held < 0) return;
 			place = panel.locate(event);
-			frame ||= requestAnimationFrame(follow); // as often as the screen shows it
+			frame ||= requestAnimationFrame(follow);
 		});
 		points.root.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // do not scroll
 		const release = () => {
@@ -122,20 +125,24 @@ class Laboratory {
 			held = -1;
 			this.update("");
 		};
-		picture.addEventListener("pointerup", release);
-		picture.addEventListener("pointercancel", release);
+		for (const kind of ["pointerup", "pointercancel"]) picture.addEventListener(kind, release);
 		picture.addEventListener("dblclick", (event) => points.near(event) < 0 && this.add(panel.locate(event)));
 		points.root.addEventListener("keydown", (event) => this.onKey(event));
-		points.root.addEventListener("focusin", ({ target }) => {
-			this.selected = Number(target.dataset.point);
-			points.draw(this.state.x, this.state.y, this.selected);
-		});
-		root.addEventListener("input", ({ target }) => target.dataset.set && this.set(target.dataset.set, valueOf(target)));
+		for (const [kind, is] of [["input", ":not([type=number])"], ["change", "[type=number]"]]) { // a number counts when it is complete
+			root.addEventListener(kind, ({ target }) => target.matches(is) && this.set(target.dataset.set, valueOf(target)));
+		}
 		root.addEventListener("click", ({ target }) => {
 			const action = target.closest("[data-do]")?.dataset.do;
 			if (action) this[action]();
 		});
-		for (const event of ["focusin", "pointerdown"]) root.addEventListener(event, () => (active = this));
+		root.addEventListener("pointerdown", () => (active = this));
+		root.addEventListener("focusin", ({ target }) => { // not on the picture: that would make it a Tab stop
+			active = this;
+			if (!target.dataset.point) return;
+			this.selected = Number(target.dataset.point);
+			points.draw(this.state.x, this.state.y, this.selected);
+			this.showInputs();
+		});
 		this.find(".home")?.addEventListener("click", ({ target }) => { target.href = this.home + addressOf(this.state); });
 		if (!this.home) {
 			addEventListener("hashchange", () => {
@@ -147,50 +154,46 @@ class Laboratory {
 	}
 
 	onKey(event) {
-		const { selected: i, state: { x, y }, panel } = this, large = event.shiftKey ? 10 : 1, height = (panel.y[1] - panel.y[0]) / 100;
-		const step = 10 ** Math.floor(Math.log10(height)) * large, away = event.key === "Delete" || event.key === "Backspace";
+		const { selected: i, state: { x, y }, panel } = this, large = event.shiftKey ? 10 : 1;
+		const step = roundStep((panel.y[1] - panel.y[0]) / 100) * large, away = event.key === "Delete" || event.key === "Backspace";
 		const arrow = { ArrowLeft: [-0.01 * large, 0], ArrowRight: [0.01 * large, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
-		if (arrow || away) event.preventDefault();
+		if (away || /Arrow|Home|End|Page/.test(event.key)) event.preventDefault();
 		if (away) this.remove();
 		if (arrow) this.move(i, x[i] + arrow[0], y[i] + arrow[1], {});
 	}
 
-	/** Replace the whole state. */
 	show(state) {
-		const time = state.time;
-		this.state = { ...copy(BARE), ...copy(state) };
+		Object.assign(this, { selected: -1, state: copy({ ...BARE, ...state }) });
 		this.update("", { afresh: true });
-		if (time != null && this.clock) this.train(time);
+		if (state.time != null && this.clock) this.train(state.time);
 	}
 
-	/** Set what an input sets. */
 	set(name, value) {
 		const { state } = this;
 		if (name === "time") return this.scrubTo(value);
 		if (name === "preset") {
-			if (!this.presets[value]) return undefined;
 			this.preset = { ...BARE, ...this.presets[value] };
-			return this.reset(value);
+			return this.reset();
 		}
 		if (typeof value === "object") Object.assign(state, value);
 		else (name in state.potential ? state.potential : name in state.density ? state.density : state)[name] = value;
-		this.chosen = "";
-		return this.update("", { keep: name === "spline" });
+		const again = this.flow && (name === "width" || name === "seed");
+		this.update("", { keep: name === "spline" });
+		return again && this.train(null);
 	}
 
-	reset(name = "") {
-		Object.assign(this, { chosen: name, selected: -1 });
-		this.show(this.preset);
-	}
+	reset() { this.show(this.preset); }
 
 	reseed() { this.set("seed", this.state.seed + 1); }
 
-	/** Put a point somewhere, not out of the support; while it is dragged, not out of the picture. */
+	/** Put a point somewhere, not out of the support nor onto another; while it is dragged, not out of the picture. */
 	move(i, x, y, { dragging = false, words = "" }) {
 		const { panel, state } = this, reach = densityOf(state.density).reach, [a, b, c, d] = dragging ? [...panel.x, ...panel.y] : [-1e9, 1e9, -1e9, 1e9];
-		state.x[i] = Number(clamp(x, Math.max(a, -reach), Math.min(b, reach)).toFixed(4));
+		const goal = clamp(x, Math.max(a, -reach), Math.min(b, reach)), free = (t) => Math.abs(t) <= reach && state.x.every((v, j) => j === i || Math.abs(v - t) > 0.99 * APART);
+		const places = [goal, ...state.x.flatMap((v) => [v - APART, v + APART])].filter(free).sort((s, t) => (s - goal) ** 2 - (t - goal) ** 2);
+		state.x[i] = Number((places[0] ?? state.x[i]).toFixed(4));
 		state.y[i] = Number(clamp(y, c, d).toPrecision(5));
-		Object.assign(this, { touched: true, chosen: "" });
+		this.touched = true;
 		this.update(words, { dragging });
 	}
 
@@ -199,16 +202,16 @@ class Laboratory {
 		if (n >= MOST_POINTS) return;
 		const ends = [-reach, ...x, reach].sort((a, b) => a - b), gaps = ends.slice(1).map((t, k) => t - ends[k]), widest = gaps.indexOf(Math.max(...gaps));
 		const t = ends[widest] + 0.5 * gaps[widest], [across, up] = place ?? [t, this.limit.at(t) ?? 0];
-		this.selected = n;
+		[x[n], y[n], this.selected] = [t, 0, n];
 		this.move(n, across, up, { words: "Point added." });
 		this.points.focus(n);
 	}
 
 	remove() {
-		const { selected, state: { x, y } } = this, i = selected < 0 ? x.length - 1 : selected;
+		const { selected: i, state: { x, y } } = this;
 		if (x.length === 1) return;
 		for (const row of [x, y]) row.splice(i, 1);
-		Object.assign(this, { selected: Math.min(i, x.length - 1), chosen: "" });
+		this.selected = Math.min(i, x.length - 1);
 		this.update("Point deleted.");
 		this.points.focus(this.selected);
 	}
@@ -238,16 +241,18 @@ class Laboratory {
 
 	/** Bring the inputs in line with the state; sliders are there only where they do something. */
 	showInputs() {
-		const { state, labels, flow } = this, focus = document.activeElement, values = {
-			...state, ...state.potential, ...state.density, preset: this.chosen, activation: chosen.activation(state), potential: chosen.potential(state),
+		const { state, flow } = this, values = {
+			...state, ...state.potential, ...state.density, preset: Object.keys(this.presets).find((key) => essence({ ...BARE, ...this.presets[key] }) === essence(state)) ?? "", activation: chosen.activation(state), potential: chosen.potential(state),
 			density: state.density.kind, slope: [-1, 0].includes(state.slope) ? undefined : state.slope, time: flow?.index,
 		};
-		const shown = labels.filter(({ input }) => values[input.dataset.set] !== undefined);
-		for (const parent of new Set(labels.map((entry) => entry.parent))) parent.replaceChildren(...shown.filter((entry) => entry.parent === parent).map(({ label }) => label));
-		if (this.root.contains(focus)) focus.focus();
-		for (const input of this.root.querySelectorAll("[data-set]")) put(input, values[input.dataset.set]);
-		const [add, remove, pin, code] = ["[data-do=add]", "[data-do=remove]", "[data-do=pin]", "code"].map((name) => this.find(name));
-		[add.disabled, remove.disabled] = [state.x.length >= MOST_POINTS, state.x.length === 1];
+		for (const input of this.root.querySelectorAll("[data-set]")) {
+			const value = values[input.dataset.set]; // one that is taken from the tree lets go of the mouse
+			input.closest("label").hidden = value === undefined;
+			if (value !== undefined) put(input, value);
+		}
+		const [add, remove, pin, seed, code] = ["[data-do=add]", "[data-do=remove]", "[data-do=pin]", ".seed", "code"].map((name) => this.find(name));
+		[add.disabled, remove.disabled] = [state.x.length >= MOST_POINTS, state.x.length === 1 || this.selected < 0];
+		if (seed) seed.textContent = state.seed;
 		if (pin) pin.textContent = state.pinned ? "Unpin the curve" : "Pin this curve";
 		if (code) code.textContent = pythonOf(state, this.program);
 	}
@@ -255,10 +260,10 @@ class Laboratory {
 	say(text) { this.find(".words").textContent = text.trim(); }
 
 	inWords() {
-		const { limit: { status, message, cost, gap, residual, penalties }, selected: i, state: { x, y } } = this;
-		const point = i >= 0 && i < x.length ? `Point ${i + 1} at x = ${short(x[i])}, y = ${short(y[i])}. ` : "";
+		const { limit: { status, message, cost, gap, residual, penalties }, selected: i, state: { x, y, density } } = this, { reach } = densityOf(density);
+		const point = i >= 0 && i < x.length ? `Point ${i + 1} at x = ${short(x[i])}, y = ${short(y[i])}${Math.abs(x[i]) < reach ? "" : " (the reach)"}. ` : "";
 		if (status !== "CONVERGED") return `${point}No curve: ${message}`;
-		return `${point}${status}: cost ${inTerms(cost, penalties)}, gap ${short(gap, 2)}, residual ${short(residual, 2)}.`;
+		return `${point}Limit ${status}: cost ${inTerms(cost, penalties)}, gap ${short(gap, 2)}, residual ${short(residual, 2)}.`;
 	}
 
 	/** Ranges of the axes: they stay for as long as they show what there is, and while a point is dragged. */
@@ -297,7 +302,7 @@ class Laboratory {
 		panel.root.setAttribute("aria-label", `The learned function and ${x.length} points`);
 		if (this.alpha) this.drawUnits(width, converged, frame);
 		if (this.loss) this.drawLoss();
-		this.find(".certificate").replaceChildren(make("strong", { className: limit.status }, limit.status), converged ? ` cost ${short(limit.cost)} · gap ${short(limit.gap, 2)} · residual ${short(limit.residual, 2)}` : ` ${limit.message}`);
+		this.find(".certificate").replaceChildren("limit: ", make("strong", { className: limit.status }, limit.status), converged ? ` cost ${short(limit.cost)} · gap ${short(limit.gap, 2)} · residual ${short(limit.residual, 2)}` : ` ${limit.message}`);
 		legend(this.find(".legend"), [
 			["limit", converged && `infinite width: ${described(state)}`], ["network", frame && `network, ${state.width} units`],
 			["path", frame && "infinitely wide, same time"], ["spline", spline && "natural cubic spline"],
@@ -329,7 +334,7 @@ class Laboratory {
 		const most = Math.max(ranges.cost[1], pinned?.cost ?? 0);
 		this.find(".bars").replaceChildren(...[["Cost", limit], ["Pinned", pinned]].filter(([, of]) => of?.status === "CONVERGED").flatMap(([name, { cost, penalties }]) => {
 			const pieces = Object.values(penalties ?? { cost }).map((part) => make("span", { style: `width: ${clamp((100 * part) / most, 0, 100)}%` }));
-			return [`${name} ${inTerms(cost, penalties)}`, make("div", { className: "bar" }, ...pieces)];
+			return [`${name} ${inTerms(cost, penalties)}`, penalties || pinned ? make("div", { className: "bar" }, ...pieces) : ""];
 		}));
 	}
 
@@ -350,7 +355,7 @@ class Laboratory {
 		if (!frame) return this.refusal ?? "";
 		const target = limit.status === "CONVERGED" && state.ridge === 0 && limit.at(t);
 		flow.distance = target ? Math.max(...frame.network.at(t).map((v, k) => Math.abs(v - target[k]))) : null;
-		return `time ${short(flow.times[flow.index])} · loss ${short(frame.network.loss)}${target ? ` · at most ${short(flow.distance, 2)} from the limit` : ""}. ${flow.ending ?? ""}`;
+		return `network: time ${short(flow.times[flow.index])} · loss ${short(frame.network.loss)}${target ? ` · largest distance ${short(flow.distance, 2)} from the limit` : ""}. ${(flow.index === flow.times.length - 1 && flow.ending) || ""}`;
 	}
 
 	get clock() { return this.find(".clock"); }
@@ -412,7 +417,6 @@ class Laboratory {
 		else this.arrive();
 	}
 
-	/** The end of training. */
 	arrive() {
 		const { flow } = this, { status } = flow.network;
 		flow.playing = false;
@@ -493,7 +497,7 @@ function valueOf({ type, value, min, checked, selectedOptions, dataset: { power 
 function put(input, value) {
 	const { power } = input.dataset;
 	if (input.type === "checkbox") input.checked = value;
-	else if (input.type !== "number" || input !== document.activeElement) input.value = power ? Math.max(input.min, Math.log10(value)) : value;
+	else input.value = power ? Math.max(input.min, Math.log10(value)) : value;
 	const shown = input.type === "range" && input.previousElementSibling?.querySelector("b");
 	if (shown) shown.textContent = short(value);
 	if (shown) input.setAttribute("aria-valuetext", short(value));

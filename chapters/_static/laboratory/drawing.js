@@ -20,10 +20,15 @@ function setAll(element, attributes) {
 	for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
 }
 
+/** A length, up to the next 1, 2 or 5 times a power of ten. */
+function roundStep(rough) {
+	const power = 10 ** Math.floor(Math.log10(rough));
+	return power * [1, 2, 5, 10].find((f) => f * power >= rough * 0.999);
+}
+
 /** Round numbers, some `count` of them, in an interval. */
 function ticks([low, high], count) {
-	const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough)), step = power * [1, 2, 5, 10].find((f) => f * power >= rough * 0.999);
-	const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+	const step = roundStep((high - low) / count), first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
 	return Array.from({ length: last - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)));
 }
 
@@ -37,8 +42,7 @@ const powerOfTen = (v) => "10" + String(v).replace(/./g, (c) => (c === "-" ? "â
 
 /** Axes, and layers of lines and dots, each with a name that is its class. */
 class Panel {
-	/** @param {{name: string, height: number, ylabel: string, xlabel: string, logarithmic?: boolean}} options
-	 *    logarithmic: both axes show exponents of ten */
+	/** If `logarithmic`, both axes show exponents of ten. */
 	constructor(parent, options) {
 		Object.assign(this, options, { layers: {}, x: [0, 1], y: [0, 1] });
 		this.root = svg("svg", { class: `panel ${options.name}`, role: options.name === "function" ? "group" : "img" }, parent);
@@ -155,5 +159,5 @@ function naturalSpline(x, y) {
 	return (t) => dot(basis(t), c);
 }
 
-Object.assign(window.laboratory.parts, { Panel, Points, naturalSpline, short, svg });
+Object.assign(window.laboratory.parts, { Panel, Points, naturalSpline, roundStep, short, svg });
 }

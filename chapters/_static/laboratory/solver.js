@@ -376,7 +376,7 @@ function maximise(dual) {
 		}
 		at = check;
 	}
-	return { at: check, rule, iterations };
+	return { at: check, rule };
 }
 
 /** Newton's method until the residual stops falling. */
@@ -519,10 +519,9 @@ const elementwise = (f) => (t) => (typeof t === "number" ? f(t) : Array.from(t, 
  *   potential {kind: "quadratic" | "power" | "hypentropy", exponent, beta, omega}; density of the kinks
  *   {kind: "uniform" | "normal" | "humps", reach, deviation, centre}; ridge, 0 to interpolate. All but x
  *   and y may be left out.
- * @returns at(t), derivative(t), curvature(t) of a number or an array; units(t); cost, ∫ D_φ(α, 0) dμ;
- *   gap, |λ·(y − h − ridge λ)|, and residual, its largest factor, by a finer quadrature than the
- *   solver's; penalties; slopes at ∓∞; multipliers λ; status CONVERGED, STALLED or REFUSED, and its
- *   message. Without any solution numbers are null.
+ * @returns at(t), derivative(t), curvature(t) of a number or an array; units(t); cost; by a finer
+ *   quadrature, gap |λ·(y − h − ridge λ)| and residual, its largest factor; penalties; slopes at ∓∞;
+ *   multipliers λ; status; message. Without a solution numbers are null.
  */
 function solve(problem) {
 	return unlessRefused(() => solution(new Dual(checked(problem))), (message) => nothing("REFUSED", message));
@@ -537,7 +536,7 @@ function solution(dual) {
 	const status = converged(dual, found.at) ? "CONVERGED" : "STALLED";
 	return {
 		at: elementwise((t) => h.pair(t)[0]), derivative: elementwise((t) => h.pair(t)[1]), curvature: elementwise((t) => h.curvature(t)),
-		units: (t) => h.units(t), cost, gap, residual: largest(errors), iterations: found.iterations, penalties: h.penalties(cost),
+		units: (t) => h.units(t), cost, gap, residual: largest(errors), penalties: h.penalties(cost),
 		slopes: h.ends, multipliers, status, message: STATUS[status],
 	};
 }
@@ -549,7 +548,7 @@ function converged(dual, { xi, cost, gradient }) {
 function nothing(status, message) {
 	const at = () => null;
 	return {
-		at, derivative: at, curvature: at, units: at, cost: null, gap: null, residual: null, iterations: 0, penalties: null,
+		at, derivative: at, curvature: at, units: at, cost: null, gap: null, residual: null, penalties: null,
 		slopes: null, multipliers: null, status, message,
 	};
 }

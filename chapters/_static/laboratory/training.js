@@ -378,11 +378,9 @@ function integrationOf(options, infinite) {
 /**
  * Train all parameters of a network by mirror flow, from output weights and bias 0.
  *
- * @param {object} options  x, y, slope, potential as in `solve`; scaled; inputWeight and inputBias of the
- *   units; lossTarget, a mean squared error; times at which to keep the network; maxTime; rtol, the
- *   largest error of a step relative to all that is to be learned.
- * @returns at(t), the trained network at a number or an array; its parameters; loss; time; steps;
- *   snapshots, one for each of the times that the flow reached; status and message.
+ * @param {object} options  x, y, slope, potential as in `solve`; scaled; inputWeight and inputBias;
+ *   lossTarget; times to keep; maxTime; rtol, the largest error of a step relative to all that is learned.
+ * @returns at(t), the network; its parameters; loss; time; steps; snapshots at the times reached; status; message.
  */
 function train(options) {
 	return unlessRefused(() => trained(integrationOf(options, false), options.times ?? []), (message) => (
