@@ -194,6 +194,14 @@ def test_a_module_is_copied():
     assert repr(sigma) == repr(torch.nn.PReLU())
 
 
+def test_a_module_is_taken_in_the_mode_of_evaluation():
+    """There RReLU has the mean of its slopes, and in training one by chance."""
+    module = torch.nn.RReLU(0.1, 0.3)
+    sigma = activations.of(torch.nn.Sequential(torch.nn.Dropout(0.5), module))
+    np.testing.assert_allclose(sigma(POINTS), np.where(POINTS < 0, 0.2, 1) * POINTS, rtol=1e-7)
+    assert module.training
+
+
 def test_a_constant_has_slope_zero():
     assert activations.of(torch.ones_like).derivative(POINTS).tolist() == [0.0] * len(POINTS)
 
@@ -297,3 +305,19 @@ def test_repr(sigma, text):
 def test_bad_activations(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(1.0005, True), (1.01, False), (0.99, False)])
+def test_a_derivative_that_is_a_hundredth_off_is_refused(factor, fits):
+    class Wrong(activations.Activation):
+        def __call__(self, u):
+            return np.sinh(u)
+
+        def derivative(self, u):
+            return factor * np.cosh(u)
+
+    if fits:
+        activations.check_activation(Wrong())
+    else:
+        with pytest.raises(ValueError, match="mend `derivative`"):
+            activations.check_activation(Wrong())

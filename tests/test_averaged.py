@@ -195,12 +195,24 @@ def test_it_compares_prints_and_travels_by_its_parameters():
     first, second = (Averaged(QUARTIC, stats.halfnorm(scale=0.5)) for _ in range(2))
     assert first == second and hash(first) == hash(second)
     assert first != Averaged(QUARTIC, stats.halfnorm(scale=0.6)) and first != QUARTIC
+    assert first != Averaged(Quadratic(), stats.halfnorm(scale=0.5))
     assert repr(first) == "Averaged(Regularized(Power(4), 0.7), halfnorm(scale=0.5))"
     assert pickle.loads(pickle.dumps(first)) == first
     sample = [stats.rv_discrete(values=([1, 3], [0.25, 0.75]))() for _ in range(2)]
     assert Averaged(QUARTIC, sample[0]) == Averaged(QUARTIC, sample[1])
     own = stats.rv_histogram(([1, 2], [0.5, 1.0, 2.0]), density=False)()
     assert Averaged(QUARTIC, own) == Averaged(QUARTIC, own)
+
+
+def test_potentials_of_different_weights_or_parts_share_no_table():
+    """x^2 over E[rho^2], which is 3 or 7 for the same two sizes; and that of an averaged one."""
+    for share, second in ((0.25, 7.0), (0.75, 3.0)):
+        law = stats.rv_discrete(values=([1, 3], [share, 1 - share]))()
+        for c in (1.0, 2.0):
+            part = Averaged(Quadratic().at_scale(c), law)
+            assert float(part.value(2.0)) == pytest.approx(4 / (c**2 * second), rel=1e-12)
+            twice = Averaged(part, LAWS["rayleigh"])  # E[rho^2] = 2
+            assert float(twice.value(2.0)) == pytest.approx(2 / (c**2 * second), rel=1e-9)
 
 
 def test_what_is_out_of_range_is_zero_infinite_or_nan():

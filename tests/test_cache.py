@@ -105,6 +105,12 @@ def test_version_names_and_function_count_and_the_order_does_not():
     assert _cache.key(one, "1", {"b": 2, "a": 1}) == keys[0]
 
 
+def test_functions_of_one_name_in_two_modules_are_two(monkeypatch):
+    before = _cache.key(one, "1", {"a": 1})
+    monkeypatch.setattr(one, "__module__", "elsewhere")
+    assert _cache.key(one, "1", {"a": 1}) != before
+
+
 def test_nothing_else_counts():
     def scoped(source, **scope):
         exec(compile(source, "<cell>", "exec"), scope := {"__name__": "__main__", **scope})

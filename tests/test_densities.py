@@ -137,6 +137,7 @@ def test_a_density_by_its_pdf(name):
     assert p.median() == p.ppf(0.5)
     assert p.support() == pytest.approx(ends)
     np.testing.assert_array_equal(p.ppf([0.0, 1.0]), p.support())
+    np.testing.assert_array_equal(p.isf([1.0, 0.0]), p.support())
     np.testing.assert_array_equal([p.cdf(-1e200), p.sf(-1e200)], [0.0, p.sf(ends[0])])
     assert np.isnan(p.ppf([-0.1, 1.1])).all()
     draws = p.rvs(size=(2000, 2), random_state=5)

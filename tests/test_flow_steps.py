@@ -1,5 +1,7 @@
 """One step of the flow against autograd, a stiff solver and the law of its error."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ import torch
 import mflib
 from mflib import experiments
 from mflib.flow import _parameters, _steps
+from mflib.flow._linearization import MirrorFlow
+from mflib.potentials import Quadratic
 from tests.flows import (
     CURVED,
     every_place,
@@ -110,3 +114,14 @@ def test_blocks_of_units_add_up(monkeypatch, place):
     for name in ("theta", "residual", "kernel"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=0)
     torch.testing.assert_close(part_forces, forces, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("units", "rounding"), [(3.9, True), (4.1, False)])
+def test_rounding_is_four_units_of_the_terms(units, rounding):
+    """Of a network that is zero the only terms are the targets."""
+    y = torch.tensor([0.3, -1.2], dtype=torch.float64)
+    x = torch.tensor([[0.1], [0.7]], dtype=torch.float64)
+    place = {"potential": Quadratic(), "scaled": False, "center": "initialization", "rate": 1.0}
+    flow = MirrorFlow(mflib.ShallowNetwork(20), x, y, **place)
+    at = dataclasses.replace(flow.start, residual=units * np.finfo(float).eps * y)
+    assert flow.is_rounding(at) is rounding

@@ -295,3 +295,20 @@ def test_a_density_that_the_nodes_miss_is_refused():
     model = {"potential": Quadratic(), "density": stats.t(2.02)}
     with pytest.raises(ValueError, match="density's mass, mean or second moment is missed by"):
         functionals.relu_cost(Smooth(0.4, -0.8), [-1.0, 1.0], **model)
+
+
+@pytest.mark.parametrize("shift", [2e-9, -2e-9, 5e-10, -5e-10])
+def test_moments_may_be_missed_by_a_billionth(shift):
+    class Shifted:
+        def __getattr__(self, name):
+            return getattr(stats.norm(), name)
+
+        def mean(self):
+            return shift
+
+    h, potential = Smooth(0.4, -0.8), Quadratic()
+    if abs(shift) < 1e-9:
+        functionals.relu_cost(h, [-1.0, 1.0], potential=potential, density=Shifted())
+    else:
+        with pytest.raises(ValueError, match="second moment is missed by 2.0e-09"):
+            functionals.relu_cost(h, [-1.0, 1.0], potential=potential, density=Shifted())

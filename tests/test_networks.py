@@ -97,7 +97,8 @@ def test_the_initial_function_is_zero():
 
 def test_seeds_decide_everything_and_nothing_else_does():
     def build(seed):
-        return weights(mflib.ShallowNetwork(30, input_dim=2, output_scale=1.0, seed=seed))
+        options = {"input_weight": stats.halfnorm(), "output_scale": 1.0, "seed": seed}
+        return weights(mflib.ShallowNetwork(30, input_dim=2, **options))
 
     first = build(11)
     np.random.default_rng(0).normal()
@@ -155,6 +156,15 @@ def test_seeds_give_the_same_network_whatever_the_number_of_threads():
     for name, value in networks[0].items():
         for other in networks[1:]:
             np.testing.assert_array_equal(value, other[name])
+
+
+def test_the_output_can_be_derived_by_the_inputs():
+    net = mflib.ShallowNetwork(9, input_dim=2, activation="tanh", output_scale=1.0, seed=2)
+    x = torch.tensor([[0.3, -0.2], [0.1, 0.7]], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(net(x).sum(), x)
+    w, b, a = (weights(net)[key] for key in ("input_weight", "input_bias", "output_weight"))
+    expected = (a / np.cosh(x.detach().numpy() @ w.T - b) ** 2) @ w
+    np.testing.assert_allclose(gradient, expected, rtol=1e-12)
 
 
 def test_an_activation_of_ones_own():

@@ -369,11 +369,13 @@ def test_weight_decay_is_decoupled():
 
 
 def test_weight_decay_is_that_of_adamw():
-    """Without a gradient, nothing but the decay is left of either."""
-    first, second = (parameter(gradient=[0.0] * 3) for _ in range(2))
-    mflib.MirrorDescent([first], 0.1, center="origin", weight_decay=0.3).step()
-    torch.optim.AdamW([second], 0.1, weight_decay=0.3).step()
-    torch.testing.assert_close(first, second, rtol=1e-15, atol=0)
+    """Without a gradient, nothing but the decay is left of either, whichever way they go."""
+    for maximize in (False, True):
+        options = {"weight_decay": 0.3, "maximize": maximize}
+        first, second = (parameter(gradient=[0.0] * 3) for _ in range(2))
+        mflib.MirrorDescent([first], 0.1, center="origin", **options).step()
+        torch.optim.AdamW([second], 0.1, **options).step()
+        torch.testing.assert_close(first, second, rtol=1e-15, atol=0)
 
 
 @every_potential

@@ -95,6 +95,13 @@ def test_names_of_curves_do_not_overlap_and_stand_at_their_ends(at):
     assert box.x0 > here[0] if at is None else box.x0 < here[0] < box.x1
 
 
+def test_a_name_stands_on_a_curve_whichever_way_it_runs():
+    fig, ax = plotting.figure()
+    ax.plot([1.0, 0.4, 0.0], [3.0, 1.2, 0.0], label="from the right")
+    plotting.label_curves(ax, at=0.25)
+    assert ax.texts[0].xy == pytest.approx((0.25, 0.75))
+
+
 def test_names_follow_what_is_seen_of_a_curve():
     fig, ax = plotting.figure()
     ax.plot([0, 1, 2], [0, 1, 9], label="leaves")

@@ -265,6 +265,27 @@ def test_cross_validation_against_that_of_scikit_learn():
     assert same.amount_ == pytest.approx(chosen)
 
 
+def test_cross_validation_weighs_what_it_leaves_out():
+    """Half of the data say little, and are far off."""
+    rng = np.random.default_rng(5)
+    x, w = np.sort(rng.uniform(-1, 1, 24)), np.tile([1.0, 1e-3], 12)
+    y = np.sin(5 * x) + rng.normal(size=24) * 0.1 / np.sqrt(w)
+    splits = list(KFold(3, shuffle=True, random_state=0).split(x))
+    chosen = MirrorFlowRegressor(amount="cv", cv=3).fit(x, y, w).amount_
+
+    def score(amount, shares):
+        total = 0.0
+        for train, test in splits:
+            part = MirrorFlowRegressor(amount=amount).fit(x[train], y[train], w[train])
+            total += (part.predict(x[test]) - y[test]) ** 2 @ shares[test]
+        return total
+
+    others = chosen * 10.0 ** np.array([-3, -1, -0.25, 0.25, 1, 3])
+    least, plain = (min(score(amount, s) for amount in others) for s in (w, np.ones(24)))
+    assert score(chosen, w) <= least * (1 + 1e-9)
+    assert score(chosen, np.ones(24)) > plain  # which would choose another
+
+
 @pytest.mark.parametrize("amount", ["gcv", "cv"])
 def test_time_is_chosen_as_well(amount):
     x = np.linspace(0, 6, 24)

@@ -8,7 +8,7 @@ from scipy import integrate, linalg, stats
 import mflib
 from mflib import _collocation, activations, datasets, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from mflib.representation import TrajectoryStatus, _trajectory
+from mflib.representation import TrajectoryStatus, _measures, _trajectory
 from tests.problems import DENSITIES, SCALED, UNIFORM, UNSCALED, X, Y
 
 QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
@@ -372,3 +372,14 @@ def test_hypentropy_far_out_overflows_in_silence():
     path = representation.trajectory(X, 1e3 * Y, [1.0, 1e6], rtol=1e-5, **model)
     assert path.status is TrajectoryStatus.COMPLETED
     np.testing.assert_allclose(path.values[1], 1e3 * Y, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("share", "status"),
+    [(0.9e-10, TrajectoryStatus.COMPLETED), (1.1e-10, TrajectoryStatus.STALLED)],
+)
+def test_a_tail_may_hold_so_much(monkeypatch, share, status):
+    most = share * np.abs(Y).max()
+    monkeypatch.setattr(_measures.Biases, "tail", lambda *_: np.array(most))
+    path = representation.trajectory(X, Y, [1.0], potential=POWER_4, rtol=1e-5)
+    assert path.status is status

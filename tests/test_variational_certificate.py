@@ -414,6 +414,18 @@ def test_the_residual_may_be_as_large_as_the_tolerance(monkeypatch, factor, stat
     assert variational.solve(X, Y, **problem).status is status
 
 
+def test_the_certificate_is_that_of_a_finer_level():
+    x = np.linspace(-0.9, 0.9, 7)
+    sol = variational.solve(
+        x, np.cos(9 * x), potential=Regularized(Power(3), 0.01), density=stats.norm(0, 0.5)
+    )
+    dual, xi = sol._dual, sol._point.at.xi
+    fine = dual.evaluate(xi, LEVELS[LEVELS.index(sol._level) + 1])
+    assert fine.cost != dual.evaluate(xi, sol._level).cost
+    assert sol.cost == fine.cost
+    assert sol.residual == np.abs(dual.separate(fine.gradient)).max()
+
+
 def test_results_compare_by_identity_and_print_briefly():
     one, same = variational.solve(X, Y), variational.solve(X, Y)
     assert one == one and one != same

@@ -84,6 +84,23 @@ def test_gap_bounds_the_error(potential, together):
         assert problem.keeps_promise(point, gap) == (bound <= 1e-8 * np.sqrt(np.sum(y**2 / ridge)))
 
 
+def test_errors_of_zero_are_no_promise():
+    """Multipliers made to fit coefficients that are no optimum leave nothing but the gap."""
+    rng = np.random.default_rng(2)
+    x, y, ridge = np.sort(rng.uniform(-1, 1, 9)), rng.standard_normal(9), rng.uniform(0.1, 1, 9)
+    problem = Ridged(DiscreteDual(x, y, 0.0, Quadratic(), UNIFORM), ridge)
+    best, kept = smooth(problem)[0], []
+    for size in 10.0 ** np.arange(-10, -2):
+        xi = best.at.xi + size * rng.standard_normal(9)
+        values = problem.at(xi, best.multipliers, LEVELS[4]).values
+        point = problem.at(xi, (y - values) / ridge, LEVELS[4])
+        gap = problem.gap(point)
+        kept.append(problem.keeps_promise(point, gap))
+        assert point.size < 1e-14
+        assert kept[-1] == (np.sqrt(2 * gap) <= 1e-8 * np.sqrt(np.sum(y**2 / ridge)))
+    assert kept[0] and not kept[-1]
+
+
 @pytest.mark.parametrize("potential", [Quadratic(), Regularized(Power(4), 1)])
 @pytest.mark.parametrize("ridge", [1e-9, 1e-4, 1e-1, 1e4])
 def test_many_random_points(potential, ridge):

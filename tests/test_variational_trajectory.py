@@ -150,6 +150,8 @@ def test_probes_agree_with_the_exact_trace_up_to_their_error():
     assert (off < 5 * drawn.degrees_of_freedom_error + 1e-6).all()
     assert (exact.degrees_of_freedom_error < 1e-3).all()
     assert (off > 0).all() and (off < 0.05).all()
+    again = variational.trajectory(x, y, [10.0, 100.0], probes=8, **model)
+    np.testing.assert_array_equal(again.degrees_of_freedom, drawn.degrees_of_freedom)
 
 
 def test_gcv_smooths_and_does_not_interpolate():
