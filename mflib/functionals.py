@@ -38,6 +38,7 @@ _MOST_ROUGH = 4  # panels at once, for each at the beginning
 _MOMENTS = 1e-9  # by which the nodes' moments may differ from those of the distribution
 _MAX_ITERATIONS = 100
 _MAX_CHECKS = 3
+_ROUNDING = 1e-9  # of the cost, at most
 _MAX_VALUES = 150  # on the way to a tilt: where the integrals are rounding, it would go to and fro
 
 
@@ -311,6 +312,11 @@ class _Moments:
         with np.errstate(over="ignore", invalid="ignore"):  # a tilt too far: not a number
             return float(0.5 * (C * self.s - S * self.c) + self.weight @ self.integrand(C, S)[0])
 
+    def rounding(self, C: float, S: float) -> float:
+        """Bound what rounding does to the value, whose terms may be larger than their sum."""
+        terms = 0.5 * (abs(C * self.s) + abs(S * self.c)) + self.weight @ self.integrand(C, S)[1]
+        return float(np.finfo(float).eps * terms)
+
     def maximise(self, C: float, S: float) -> tuple[float, float]:
         """Newton's method with a line search, from a tilt to the one that maximises the value."""
         tilt, value, left = np.array([C, S]), self.value(C, S), _MAX_VALUES
@@ -325,6 +331,8 @@ class _Moments:
                 break
             if gain <= 1e-12 * abs(value):  # quadratic convergence: one more step is enough
                 C, S = map(float, tilt + step)
+                if self.rounding(C, S) > _ROUNDING * abs(value):
+                    break
                 return C, S
             for length in 0.25 ** np.arange(min(30, left)):
                 left -= 1

@@ -113,4 +113,5 @@ def test_what_the_cell_does(monkeypatch, capsys, on_colab):
     result = shell.run_cell(sources.colab_cell(url).source)
     assert result.success and result.result is None
     assert capsys.readouterr() == ("", "")
-    assert calls == ([f"install --quiet git+{url}"] if on_colab else [])
+    wanted = ["csaps python-flint scikit-learn", f"git+{url}"]
+    assert calls == ([f"install --quiet {what}" for what in wanted] if on_colab else [])

@@ -100,13 +100,19 @@ def reasons_to_execute(
     reasons = [f"{names} changed"] if names else []
     if edited(twin, keys):
         reasons.append("its outputs were edited")
-    if [cell.source for cell in code_cells(source)] != [cell.source for cell in code_cells(twin)]:
+    if what_runs(source) != what_runs(twin):
         reasons.insert(0, "its code changed")
     elif any(unexecuted(twin)):
         reasons.insert(0, "its stored run is not complete and in order")
     elif any(pictures.bare(cell.outputs) for cell in code_cells(twin)):
         reasons.append("its figures do not say what they draw")
     return reasons
+
+
+def what_runs(notebook: NotebookNode) -> list[str]:
+    """Return the code of the cells; Colab's does nothing here."""
+    cells = code_cells(notebook)
+    return ["" if "colab" in cell.metadata.get("tags", ()) else cell.source for cell in cells]
 
 
 # Refresh

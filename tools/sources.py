@@ -29,7 +29,8 @@ COLAB = """\
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet "mflib[certify,sklearn] @ git+{url}" csaps"""
+    %pip install --quiet csaps python-flint scikit-learn
+    %pip install --quiet git+{url}"""
 COLAB_TAGS = ["colab", "remove-cell"]
 READS_FILES = re.compile(r"[\"']\.\./|Path\(")
 VERSION = re.compile(r"^    jupytext_version: .*\n", re.MULTILINE)
