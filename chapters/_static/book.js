@@ -38,7 +38,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 
 // Formulas, code and tables that are wider than their place. A phone shrinks formulas as far as they
 // can be read; what still is too wide scrolls, and fades where there is more (reading.css). Only
-// then is a formula a stop of the tab key.
+// then is a formula or a table a stop of the tab key.
 addEventListener("DOMContentLoaded", () => {
   const SMALLEST = 0.6; // letters of 12 pixels
   const FORMULAS = '.math, mjx-container[display="true"]';
@@ -68,7 +68,7 @@ addEventListener("DOMContentLoaded", () => {
     boxes.forEach((box, i) => {
       if (wide[i]) fade(box);
       else box.classList.remove("more-before", "more-after");
-      if (box.matches(FORMULAS))
+      if (box.matches(`${FORMULAS}, .pst-scrollable-table-container`))
         if (wide[i]) box.tabIndex = 0;
         else box.removeAttribute("tabindex");
     });
