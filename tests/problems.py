@@ -54,6 +54,19 @@ class Lopsided(potentials.Potential):
         return 0.5 * (x + abs(x))
 
 
+class Cosh(potentials.Potential):
+    """A user's own, the example of Potential's docstring: steep, and no inverse gradient."""
+
+    def value(self, x):
+        return np.cosh(x)
+
+    def gradient(self, x):
+        return np.sinh(x)
+
+    def hessian(self, x):
+        return np.cosh(x)
+
+
 UNIFORM = stats.uniform(-1, 2)
 UNSCALED = {
     "x^2": Quadratic(),

@@ -6,24 +6,12 @@ import pytest
 from scipy import stats
 
 from mflib import _collocation, densities, functionals, representation, variational
-from mflib.potentials import Hypentropy, Potential, Power, Regularized
+from mflib.potentials import Hypentropy, Power, Regularized
 from mflib.variational import _panels
 from mflib.variational._primal_dual import _scale
+from tests.problems import Cosh
 
 B = mp.mpf(4.443)
-
-
-class Cosh(Potential):
-    """A user's own, without an inverse."""
-
-    def value(self, x):
-        return np.cosh(x)
-
-    def gradient(self, x):
-        return np.sinh(x)
-
-    def hessian(self, x):
-        return np.cosh(x)
 
 
 @pytest.mark.parametrize("octave", [-700.5, -3.5, -0.5, 0.5, 5.5, 800.5])

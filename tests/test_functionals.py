@@ -8,8 +8,7 @@ from scipy import optimize, stats
 
 from mflib import functionals, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
-from tests import hostile
-from tests.problems import DENSITIES, SCALED, UNIFORM, X, Y
+from tests.problems import DENSITIES, SCALED, UNIFORM, Cosh, X, Y
 
 
 def kappa(u, tau, right, left, potential, alpha_right):
@@ -73,8 +72,8 @@ def test_no_curvature_is_shared_with_a_warning(u, tau):
 def test_a_curvature_at_which_the_gradient_overflows_is_refused():
     message = r"bend / \(right \+ left\) reaches 1000, where the gradient of .* is no number"
     with pytest.raises(ValueError, match=message):
-        functionals.share_curvature([1.0, 30.0], [0.1], [0.01], [0.02], Steep())
-    right, left = functionals.share_curvature([12.0], [0.1], [0.01], [0.02], Steep())
+        functionals.share_curvature([1.0, 30.0], [0.1], [0.01], [0.02], Cosh())
+    right, left = functionals.share_curvature([12.0], [0.1], [0.01], [0.02], Cosh())
     assert 0.01 * right + 0.02 * left == pytest.approx(12.0, rel=1e-9)
     # sinh(right) - sinh(left) = 0.1, by the addition theorem
     assert right - left == pytest.approx(0.1 / np.cosh(400.0), rel=1e-6, abs=1e-12)
@@ -89,17 +88,6 @@ def test_a_side_with_hardly_any_density_takes_no_digits(power, swapped):
     right, left = functionals.share_curvature(0.05, tau, *sides, phi)
     assert sides[0] * right + sides[1] * left == pytest.approx(0.05, rel=1e-12)
     assert phi.gradient(right) - phi.gradient(left) == pytest.approx(tau, rel=1e-12)
-
-
-class Steep(hostile.Own):
-    def value(self, x):
-        return np.cosh(x)
-
-    def gradient(self, x):
-        return np.sinh(x)
-
-    def hessian(self, x):
-        return np.cosh(x)
 
 
 class Smooth:

@@ -15,7 +15,7 @@ from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._panels import Tail, smooth_panels
 from mflib.variational._quadrature import LEVELS
-from tests.problems import UNIFORM, X, Y, mirrored
+from tests.problems import UNIFORM, Cosh, X, Y, mirrored
 
 ONE = {"activation": "abs", "potential": Quadratic()}
 
@@ -307,19 +307,6 @@ def test_an_odd_solution_has_a_bounded_field_and_a_minimiser():
 
 
 # A potential that grows faster than a square.
-
-
-class Cosh(Potential):
-    """The example of Potential's own docstring."""
-
-    def value(self, x):
-        return np.cosh(x)
-
-    def gradient(self, x):
-        return np.sinh(x)
-
-    def hessian(self, x):
-        return np.cosh(x)
 
 
 @pytest.mark.parametrize("size", [0.1, 1.0, 10.0])
