@@ -27,7 +27,7 @@ import numpy as np
 from array_api_compat import is_torch_array
 from scipy import special
 
-from mflib._validation import array_namespace, as_array, function, number
+from mflib._validation import array_namespace, as_array, elementwise, function, number
 
 __all__ = [
     "Activation",
@@ -470,10 +470,5 @@ def check_activation(activation: Activation, xp: Any = np) -> None:
 
 
 def _probe(activation: Activation, what: str, u: np.ndarray, xp: Any) -> np.ndarray:
-    result = (activation if what == "value" else activation.derivative)(xp.asarray(u))
-    if getattr(result, "shape", None) != u.shape:
-        raise TypeError(
-            f"activation {activation!r}: its {what} must act elementwise, but for an array of "
-            f"shape {u.shape} it is {result!r}."
-        )
-    return np.asarray(result)
+    f = activation if what == "value" else activation.derivative
+    return np.asarray(elementwise(f"activation {activation!r}: its {what}", f, xp.asarray(u)))

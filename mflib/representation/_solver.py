@@ -337,6 +337,7 @@ def _solve(measure: Measure, rows: np.ndarray, root: np.ndarray) -> _Part:
         total += iterations
         if not measure.adapt(multipliers):
             break
+    measure.check_potential(multipliers.T)
     h = measure.integrate(multipliers.T, measure.points).T
     errors = rows - h - (multipliers @ root.T) @ root
     size, cost = np.abs(rows).max(axis=1), measure.cost(multipliers.T)
