@@ -864,10 +864,16 @@ def _of_ones_own(potential: Potential, x: np.ndarray) -> Iterator[tuple[Potentia
 
 
 def _handful(x: np.ndarray) -> np.ndarray:
-    """A few of some numbers: the largest of both signs, and others down to a thirtieth of them."""
+    """Of numbers, for both signs, the largest and others that fall by steps of about a half.
+
+    Down to a hundredth, where `check_potential` has been, or to a part of the largest.
+    """
     size = np.where(np.isfinite(x), np.abs(x), 0.0)
-    x = x[size > 0.03 * size.max(initial=0.0)]
-    return np.unique(np.quantile(x, _SHARES, method="nearest")) if x.size else x
+    x = np.sort(x[size > 0.03 * min(size.max(initial=0.0), 0.3)])
+    if not x.size:
+        return x
+    places = np.outer([x[0], x[-1]], _LADDER).ravel()
+    return np.unique(x[np.searchsorted(x, places).clip(max=len(x) - 1)])
 
 
 def _compare(
@@ -932,8 +938,8 @@ _FURTHER = np.array([-100.0, -10.0, 10.0, 100.0])
 _PLACES = np.array([0.0, *_NODES, 1.0])  # in an interval
 _BESIDE = 1 + np.outer([-1e-7, 1e-7, -1e-5, 1e-5, -1e-3, 1e-3, -0.03, 0.03], _PLACES)
 _FIT = 1e-4  # by which a method may differ from the slope of another
-_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # quantiles of arguments at which methods are tried
-_SIZES = (0.1, 0.5, 0.9)  # and of weights
+_LADDER = 0.6 ** np.arange(40)  # of arguments at which methods are tried
+_SIZES = (0.1, 0.5, 0.9)  # quantiles of weights at which they are
 
 
 def _probes(low: float, high: float) -> tuple[float, np.ndarray]:
