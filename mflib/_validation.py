@@ -174,13 +174,15 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
-def elementwise(what: str, f: Callable, x: Any) -> Any:
+def elementwise_values(
+    what: str, f: Callable, x: Any, *, functions: str = "functions of array_namespace(x)"
+) -> Any:
     """Return what somebody's function makes of an array or tensor, of its kind and shape, or raise.
 
     NumPy's functions take tensors, but only in part, and with a warning at each call.
     """
     given = f"{'a tensor' if is_torch_array(x) else 'an array'} of shape {tuple(x.shape)}"
-    cure = "write it elementwise, with operators or with functions of array_namespace(x)"
+    cure = f"write it elementwise, with operators or {functions}"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="__array_wrap__")

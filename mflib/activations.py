@@ -27,7 +27,7 @@ import numpy as np
 from array_api_compat import is_torch_array
 from scipy import special
 
-from mflib._validation import array_namespace, as_array, elementwise, function, number
+from mflib._validation import array_namespace, as_array, elementwise_values, function, number
 
 __all__ = [
     "Activation",
@@ -471,4 +471,4 @@ def check_activation(activation: Activation, xp: Any = np) -> None:
 
 def _probe(activation: Activation, what: str, u: np.ndarray, xp: Any) -> np.ndarray:
     f = activation if what == "value" else activation.derivative
-    return np.asarray(elementwise(f"activation {activation!r}: its {what}", f, xp.asarray(u)))
+    return np.asarray(elementwise_values(f"activation {activation!r}: its {what}", f, xp.asarray(u)))

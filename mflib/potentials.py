@@ -29,7 +29,7 @@ from mflib._validation import (
     array_namespace,
     as_array,
     as_arrays,
-    elementwise,
+    elementwise_values,
     number,
     real_array,
 )
@@ -955,7 +955,7 @@ def _probes(low: float, high: float) -> tuple[float, np.ndarray]:
 
 def _probe(potential: Potential, name: str, x: Array) -> np.ndarray:
     what = f"potential {potential!r}: its {name}"
-    return real_array(what, elementwise(what, getattr(potential, name), x))
+    return real_array(what, elementwise_values(what, getattr(potential, name), x))
 
 
 def _refute(potential: Potential, fault: str, where: np.ndarray) -> None:

@@ -185,7 +185,7 @@ def _mine(*_, **__):
 
 
 OWN = (RuntimeError, "^my own")
-OF_ARRAYS = (TypeError, "functions of array_namespace.* RuntimeError: my own")
+OF_ARRAYS = (TypeError, "elementwise, with operators or functions of .* RuntimeError: my own")
 # What a function of points may return instead of one number for each.
 NO_VALUES = {
     "a column": (
@@ -221,7 +221,7 @@ DENSITIES = {
     "without pdf": (Density(pdf=None), (TypeError, "density must be a distribution")),
     "nan pdf": (Density(pdf=lambda t: t * np.nan), (ValueError, "density.pdf must be finite")),
     "negative pdf": (Density(pdf=lambda t: t - 9), (ValueError, "density.pdf .*not negative")),
-    "pdf that raises": (Density(pdf=_mine), OWN),
+    "pdf that raises": (Density(pdf=_mine), OF_ARRAYS),
     "not frozen": (stats.gamma, (TypeError, "density must be a frozen distribution with its")),
     "discrete": (stats.poisson(3), (TypeError, "density must be a distribution")),
     "kernels in the plane": (
