@@ -175,25 +175,28 @@ def function(name: str, value: Any) -> Any:
 
 
 def elementwise_values(
-    what: str, f: Callable, x: Any, *, functions: str = "functions of array_namespace(x)"
+    what: str, f: Callable, *arrays: Any, functions: str = "functions of array_namespace(x)"
 ) -> Any:
     """Return what somebody's function makes of an array or tensor, of its kind and shape, or raise.
 
-    NumPy's functions take tensors, but only in part, and with a warning at each call.
+    Arrays after the first broadcast with it. NumPy's functions take tensors, but only in part, and
+    with a warning at each call.
     """
+    x = arrays[0]
     given = f"{'a tensor' if is_torch_array(x) else 'an array'} of shape {tuple(x.shape)}"
     cure = f"write it elementwise, with operators or {functions}"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="__array_wrap__")
-            result = f(x)
+            result = f(*arrays)
     except Exception as error:
-        raise TypeError(
-            f"{what} fails for {given}: {cure}. It says {type(error).__name__}: {error}"
-        ) from error
+        said = f"{type(error).__name__}: {error}"
+        if "__array_wrap__" in said:
+            said = "a function of NumPy"
+        raise TypeError(f"{what} fails for {given}, with {said.rstrip('.')}; {cure}.") from error
     if is_torch_array(result) != is_torch_array(x) or getattr(result, "shape", None) != x.shape:
         raise TypeError(
-            f"{what} must act elementwise, but for {given} it is {reprlib.repr(result)}: {cure}."
+            f"{what} must act elementwise, but for {given} it is {reprlib.repr(result)}; {cure}."
         )
     return result
 

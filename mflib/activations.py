@@ -463,12 +463,18 @@ def check_activation(activation: Activation, xp: Any = np) -> None:
     wrong = ~(np.abs(rise - 2 * step * slope) <= 1e-3 * np.abs(rise) + rounding)
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
+        cure = "mend `derivative`"
+        if isinstance(activation, _OfTorch):
+            cure = "autograd does not see what is detached, or done by other functions than Torch's"
         raise ValueError(
             f"activation {activation!r}: its derivative is {slope[at]:g} at u = {_PROBES[at]:g}, "
-            f"where its values rise by {rise[at] / (2 * step[at]):g}; mend `derivative`."
+            f"where its values rise by {rise[at] / (2 * step[at]):g}; {cure}."
         )
 
 
 def _probe(activation: Activation, what: str, u: np.ndarray, xp: Any) -> np.ndarray:
     f = activation if what == "value" else activation.derivative
-    return np.asarray(elementwise_values(f"activation {activation!r}: its {what}", f, xp.asarray(u)))
+    name = f"activation {activation!r}: its {what}"
+    if isinstance(activation, _OfTorch):
+        return np.asarray(elementwise_values(name, f, xp.asarray(u), functions="functions of Torch"))
+    return np.asarray(elementwise_values(name, f, xp.asarray(u)))

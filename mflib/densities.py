@@ -291,15 +291,15 @@ def _of_family(density: Any) -> Any:
 
     Where it has its mass is asked only if need be, which is slow.
     """
+    support, pdf_only = density.support(), _has_pdf_only(density.dist)
+    around = _by_scale(density) if pdf_only else np.zeros(0)
     try:
-        return _ByPdf(density, density.pdf, density.support(), np.zeros(0))
+        return _ByPdf(density, density.pdf, support, around)
     except ValueError:
-        if _has_pdf_only(density.dist):  # it knows no better
+        if pdf_only or _is_on_circle(density):  # it knows no better, or would draw another law
             raise
-    with contextlib.suppress(ValueError):
-        return _ByPdf(density, density.pdf, density.support(), density.ppf(_QUANTILES))
-    if _is_on_circle(density):  # by itself it would draw from another law
-        _ByPdf(density, density.pdf, density.support(), np.zeros(0))
+    with contextlib.suppress(Exception):  # its own methods may fail in any way
+        return _ByPdf(density, density.pdf, support, density.ppf(_QUANTILES))
     return density
 
 
@@ -309,11 +309,26 @@ def _has_pdf_only(family: stats.rv_continuous) -> bool:
     return all(getattr(type(family), m) is getattr(stats.rv_continuous, m) for m in methods)
 
 
+def _by_scale(density: Any) -> np.ndarray:
+    """Places about the location of a frozen distribution, in units of its scale."""
+    _, loc, scale = density.dist._parse_args(*density.args, **density.kwds)
+    return loc + scale * np.array([-1.0, 0.0, 1.0])
+
+
 def _narrow(density: Any) -> np.ndarray:
-    """Places that leave no part of a mixture between them, however narrow it is."""
-    parts = getattr(density, "components", ())
-    q = np.concatenate([_FAR, _QUANTILES])
-    return np.concatenate([np.zeros(0), *(f(q) for p in parts for f in (p.icdf, p.iccdf))])
+    """Places about those parts of a mixture that panels for the whole could miss."""
+    places = [np.zeros(0)]
+    for part in getattr(density, "components", ()):
+        width, mean = float(part.standard_deviation()), float(part.mean())
+        if width < 0.1 * density.standard_deviation():
+            if not np.spacing(abs(mean)) <= 1e-11 * width:
+                raise ValueError(
+                    f"density is a mixture with a part of width {width:g} at {mean:g}, where "
+                    "rounding blurs it; give that part more width."
+                )
+            q = np.concatenate([_FAR, _QUANTILES])
+            places += [part.icdf(q), part.iccdf(q)]
+    return np.unique(np.concatenate(places))
 
 
 def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:
@@ -323,6 +338,11 @@ def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:
     reach = 39 * width  # beyond, exp underflows
     around = np.quantile(points, np.linspace(0, 1, 33))
     return _ByPdf(kde, kde.pdf, (points.min() - reach, points.max() + reach), around)
+
+
+def with_narrow(edges: np.ndarray, density: Any) -> np.ndarray:
+    """Increasing edges of panels, with those that narrow parts of a density need."""
+    return np.union1d(edges, getattr(density, "narrow", ()))
 
 
 class _ByPdf:
@@ -342,7 +362,7 @@ class _ByPdf:
         around: ArrayLike,
         narrow: ArrayLike = (),
     ) -> None:
-        self.given, self._pdf = given, pdf
+        self.given, self._pdf, self.narrow = given, pdf, np.asarray(narrow, dtype=float)
         low, high = (float(end) for end in np.asarray(support))
         self._low, self._high = low, high
         inner = np.asarray(around, dtype=float)
@@ -356,7 +376,7 @@ class _ByPdf:
                 f"density {given!r} lies {abs(self._center) / self._scale:.1g} times its width "
                 "from zero, where rounding blurs it; shift the inputs and the density."
             )
-        breaks = np.unique(np.concatenate([self._u(inner), self._u(np.asarray(narrow)), [0.0]]))
+        breaks = np.unique(np.concatenate([self._u(inner), self._u(self.narrow), [0.0]]))
         inside = np.clip(self._u(np.array([low, high])), -0.9, 0.9) @ [_THIRDS, _THIRDS[::-1]]
         with np.errstate(all="ignore"):
             _tried(given, pdf, self._at(inside)[0])

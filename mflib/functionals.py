@@ -264,6 +264,7 @@ class _Moments:
         with np.errstate(all="ignore"):
             self.mean, self.std = float(density.mean()), float(density.std())
         ends = np.concatenate([_reach(density, self.std, sign) for sign in (-1, 1)])
+        ends = densities.with_narrow(ends, density)
         reach = np.abs(ends).max()
         corners = np.concatenate([ends, -ends, knots, [0.0]])  # c has |t|
         corners = np.unique(corners[np.abs(corners) <= reach])

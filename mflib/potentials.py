@@ -821,6 +821,7 @@ def check_potential(potential: Any, xp: Any = np, *, everywhere: bool = True) ->
     """Raise unless a potential is one at a few points, where most mistakes of one's own show."""
     if not isinstance(potential, Potential):
         raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    _check_domain(potential)
     if everywhere:
         _refuse_domain("potential", potential)
     for own, _ in _of_ones_own(potential, np.zeros(1)):
@@ -911,6 +912,12 @@ def _compare(
             rounding = 1e-14 * np.abs(f[:, 0]) + 4 * noise
             wrong = ~(np.abs(rise - area) <= _FIT * np.abs(area) + rounding)
             _refute(potential, fault, x[wrong.all(axis=0) & known])
+        if type(potential).bregman is not Potential.bregman and tuple(potential.domain) == _REALS:
+            points = [xp.asarray(points, device="cpu") for points in (u, np.zeros(1))]
+            own, by_definition = _probe(potential, "bregman", *points), _bregman(potential, *points)
+            wrong = ~(np.abs(own - by_definition) <= _FIT * by_definition + 1e-12 * np.abs(value))
+            fault = "bregman is not value(x) - value(y) - gradient(y) (x - y), for y = 0,"
+            _refute(potential, fault, x[wrong.all(axis=(0, 1)) & known])
         if type(potential).inverse_gradient is Potential.inverse_gradient:
             if finite:  # it raises if the gradient is bounded within
                 potential.inverse_gradient(xp.asarray(gradient[0, 0, known], device="cpu"))
@@ -921,6 +928,15 @@ def _compare(
         apart = np.abs(back - gradient) / np.abs(gradient).max(axis=(0, 1), initial=1e-300)
         wrong = (~(apart <= 1e-6) & ~flat).any(axis=(0, 1))
         _refute(potential, "inverse_gradient does not invert gradient", x[wrong & known])
+
+
+def _check_domain(potential: Potential) -> None:
+    ends = real_array(f"domain of potential {potential!r}", potential.domain)
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ValueError(
+            f"domain of potential {potential!r} must be a pair (low, high) with low < high, got "
+            f"{potential.domain!r}."
+        )
 
 
 def _refuse_domain(name: str, potential: Potential) -> None:
@@ -953,9 +969,13 @@ def _probes(low: float, high: float) -> tuple[float, np.ndarray]:
     return 0.0, _PROBES
 
 
-def _probe(potential: Potential, name: str, x: Array) -> np.ndarray:
+def _probe(potential: Potential, name: str, *arrays: Array) -> np.ndarray:
     what = f"potential {potential!r}: its {name}"
-    return real_array(what, elementwise_values(what, getattr(potential, name), x))
+    return real_array(what, elementwise_values(what, getattr(potential, name), *arrays))
+
+
+def _bregman(potential: Potential, x: Array, y: Array) -> np.ndarray:
+    return np.asarray(Potential.bregman(potential, x, y))
 
 
 def _refute(potential: Potential, fault: str, where: np.ndarray) -> None:

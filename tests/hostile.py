@@ -185,7 +185,7 @@ def _mine(*_, **__):
 
 
 OWN = (RuntimeError, "^my own")
-OF_ARRAYS = (TypeError, "elementwise, with operators or functions of .* RuntimeError: my own")
+OF_ARRAYS = (TypeError, "with RuntimeError: my own; write it elementwise, with .*functions of")
 # What a function of points may return instead of one number for each.
 NO_VALUES = {
     "a column": (
