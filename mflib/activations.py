@@ -476,5 +476,7 @@ def _probe(activation: Activation, what: str, u: np.ndarray, xp: Any) -> np.ndar
     f = activation if what == "value" else activation.derivative
     name = f"activation {activation!r}: its {what}"
     if isinstance(activation, _OfTorch):
-        return np.asarray(elementwise_values(name, f, xp.asarray(u), functions="functions of Torch"))
+        return np.asarray(
+            elementwise_values(name, f, xp.asarray(u), functions="functions of Torch")
+        )
     return np.asarray(elementwise_values(name, f, xp.asarray(u)))

@@ -159,7 +159,9 @@ def _tried(given: Any, pdf: Callable, t: np.ndarray) -> np.ndarray:
         result = np.asarray(pdf(t))
         return result if result.ndim else np.full(t.shape, result)
 
-    return elementwise_values(f"density.pdf of {given!r}", values, t, functions="functions of NumPy")
+    return elementwise_values(
+        f"density.pdf of {given!r}", values, t, functions="functions of NumPy"
+    )
 
 
 _QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])

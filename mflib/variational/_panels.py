@@ -77,7 +77,7 @@ def _smooth_panels(given: Defined, far: bool) -> Panels:
             ends[i], tail = _cut(density, centre, spread, side, far)
             tails.append(tail)
             steep[i] = far
-    start = with_narrow(_graded(ends, centre, spread), density).clip(*ends)
+    start = with_narrow(_graded(ends, centre, spread), density).clip(ends[0], ends[1])
     edges = _bisect(density, np.unique(start), centre, spread, steep)
     _check_bounded(density, edges, spread)
     moments = _moments(density, np.stack([edges[:-1], edges[1:]], axis=1), centre, spread)
