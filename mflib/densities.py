@@ -344,7 +344,7 @@ def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:
 
 def with_narrow(edges: np.ndarray, density: Any) -> np.ndarray:
     """Increasing edges of panels, with those that narrow parts of a density need."""
-    return np.union1d(edges, getattr(density, "narrow", ()))
+    return np.union1d(edges, density.narrow if isinstance(density, _ByPdf) else ())
 
 
 class _ByPdf:

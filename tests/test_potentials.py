@@ -1033,3 +1033,13 @@ def test_functions_of_numpy_are_for_arrays_only(f):
     check_potential(phi)
     with pytest.raises(TypeError, match="its value .* tensor .*; write it elementwise, with .*arr"):
         mflib.mirror_flow(mflib.ShallowNetwork(5), [0.1], [1.0], potential=phi)
+
+
+def test_built_in_potentials_are_not_asked_again():
+    for phi in (Quadratic(), Regularized(Power(4), 1.0), Hypentropy(0.1).at_scale(2.0)):
+        check_where_used(phi, lambda: pytest.fail("it costs nothing"))
+
+
+@pytest.mark.parametrize("x", [[], [0.0], [np.nan, np.inf]])
+def test_where_nothing_was_used_there_is_nothing_to_compare(x):
+    check_where_used(Bumpy(), lambda: [(Bumpy(), np.array(x))])
