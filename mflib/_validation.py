@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+import warnings
 from collections.abc import Callable
 from typing import Any, SupportsFloat
 
@@ -171,6 +172,33 @@ def function(name: str, value: Any) -> Any:
     if not callable(value):
         raise TypeError(f"{name} must be a function, got {reprlib.repr(value)}.")
     return value
+
+
+def elementwise_values(
+    what: str, f: Callable, *arrays: Any, functions: str = "functions of array_namespace(x)"
+) -> Any:
+    """Return what somebody's function makes of an array or tensor, of its kind and shape, or raise.
+
+    Arrays after the first broadcast with it. NumPy's functions take tensors, but only in part, and
+    with a warning at each call.
+    """
+    x = arrays[0]
+    given = f"{'a tensor' if is_torch_array(x) else 'an array'} of shape {tuple(x.shape)}"
+    cure = f"write it elementwise, with operators or {functions}"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="__array_wrap__")
+            result = f(*arrays)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        if "__array_wrap__" in said:
+            said = "a function of NumPy"
+        raise TypeError(f"{what} fails for {given}, with {said.rstrip('.')}; {cure}.") from error
+    if is_torch_array(result) != is_torch_array(x) or getattr(result, "shape", None) != x.shape:
+        raise TypeError(
+            f"{what} must act elementwise, but for {given} it is {reprlib.repr(result)}; {cure}."
+        )
+    return result
 
 
 def values_at(name: str, f: Callable, points: np.ndarray) -> np.ndarray:

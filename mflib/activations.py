@@ -27,7 +27,7 @@ import numpy as np
 from array_api_compat import is_torch_array
 from scipy import special
 
-from mflib._validation import array_namespace, as_array, function, number
+from mflib._validation import array_namespace, as_array, elementwise_values, function, number
 
 __all__ = [
     "Activation",
@@ -463,17 +463,20 @@ def check_activation(activation: Activation, xp: Any = np) -> None:
     wrong = ~(np.abs(rise - 2 * step * slope) <= 1e-3 * np.abs(rise) + rounding)
     if wrong.any():
         at = np.flatnonzero(wrong)[0]
+        cure = "mend `derivative`"
+        if isinstance(activation, _OfTorch):
+            cure = "autograd does not see what is detached, or done by other functions than Torch's"
         raise ValueError(
             f"activation {activation!r}: its derivative is {slope[at]:g} at u = {_PROBES[at]:g}, "
-            f"where its values rise by {rise[at] / (2 * step[at]):g}; mend `derivative`."
+            f"where its values rise by {rise[at] / (2 * step[at]):g}; {cure}."
         )
 
 
 def _probe(activation: Activation, what: str, u: np.ndarray, xp: Any) -> np.ndarray:
-    result = (activation if what == "value" else activation.derivative)(xp.asarray(u))
-    if getattr(result, "shape", None) != u.shape:
-        raise TypeError(
-            f"activation {activation!r}: its {what} must act elementwise, but for an array of "
-            f"shape {u.shape} it is {result!r}."
+    f = activation if what == "value" else activation.derivative
+    name = f"activation {activation!r}: its {what}"
+    if isinstance(activation, _OfTorch):
+        return np.asarray(
+            elementwise_values(name, f, xp.asarray(u), functions="functions of Torch")
         )
-    return np.asarray(result)
+    return np.asarray(elementwise_values(name, f, xp.asarray(u)))

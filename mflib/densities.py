@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy import integrate, stats
 from scipy.optimize import elementwise
 
-from mflib._validation import dataset, number, real_array
+from mflib._validation import dataset, elementwise_values, number, real_array
 
 __all__ = ["bend", "linear_layer", "normal_layer", "of"]
 
@@ -103,12 +103,16 @@ def of(density: Any = None, *, support: ArrayLike | None = None) -> Any:
         )
     if isinstance(density, type):
         raise TypeError(f"density is the class {density.__name__}: give it its parameters.")
+    if isinstance(density, stats.rv_continuous) and support is None:
+        density = _with_parameters(density)
     if support is not None or not callable(getattr(density, "pdf", None)):
         density = _of_function(density, support)
     elif isinstance(density, stats.gaussian_kde):
         density = _of_kernels(density)
     elif hasattr(density, "icdf"):  # SciPy's newer distributions
-        density = _ByPdf(density, density.pdf, density.support(), density.icdf(_QUANTILES))
+        density = _ByPdf(
+            density, density.pdf, density.support(), density.icdf(_QUANTILES), _narrow(density)
+        )
     elif _is_ones_own(density) or _is_on_circle(density):
         density = _of_family(density)
     return _checked(density)
@@ -129,7 +133,7 @@ def _checked(density: Any) -> Any:
                 "density must be a frozen distribution with its parameters, such as "
                 f"stats.norm(0, 1); got {density!r}."
             ) from None
-        inside = np.asarray(density.pdf(middle + spread * np.array([-0.7, 0.1, 0.6])))
+        inside = _tried(density, density.pdf, middle + spread * np.array([-0.7, 0.1, 0.6]))
     if not (math.isfinite(spread) and spread > 0):
         raise ValueError(
             f"density must have a finite positive variance, but its standard deviation is "
@@ -148,7 +152,21 @@ def _checked(density: Any) -> Any:
     return density
 
 
+def _tried(given: Any, pdf: Callable, t: np.ndarray) -> np.ndarray:
+    """Return a pdf at some places, where it may be a number, or raise if it takes no arrays."""
+
+    def values(t: np.ndarray) -> np.ndarray:
+        result = np.asarray(pdf(t))
+        return result if result.ndim else np.full(t.shape, result)
+
+    return elementwise_values(
+        f"density.pdf of {given!r}", values, t, functions="functions of NumPy"
+    )
+
+
 _QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+_THIRDS = np.array([0.25, 0.5, 0.75])
+_FAR = np.array([1e-13, 1e-6, 1e-3])
 
 
 def of_sizes(name: str, law: Any) -> Any:
@@ -212,6 +230,19 @@ def defined(distribution: Any) -> Defined:
     return Defined(definition, distribution)
 
 
+def _with_parameters(family: stats.rv_continuous) -> Any:
+    """Freeze a family that has no parameters but location and scale; SciPy's are fast as they are.
+
+    At their defaults, as SciPy does.
+    """
+    if family.numargs:
+        raise TypeError(
+            f"density must be a frozen distribution with its parameters: call {family.name} with "
+            f"its {family.shapes}."
+        )
+    return family if type(family).__module__.startswith("scipy.") else family()
+
+
 def _is_ones_own(density: Any) -> bool:
     """Whether a frozen distribution is of a family that is not SciPy's.
 
@@ -235,9 +266,16 @@ def _is_on_circle(density: Any) -> bool:
 
 def _of_function(pdf: Any, support: ArrayLike | None) -> _ByPdf:
     if not callable(pdf) or hasattr(pdf, "pdf") or hasattr(pdf, "support"):
+        cure = "" if support is None else " and a support"
+        if hasattr(pdf, "__len__") and not isinstance(pdf, str):
+            cure = "; of a sample make one by stats.gaussian_kde"
+        elif isinstance(pdf, stats.rv_discrete) or hasattr(pdf, "pmf"):
+            cure = ", which is discrete; kinks need a pdf"
+        elif hasattr(pdf, "log_prob"):
+            cure = ", which is not of SciPy; use its counterpart there"
         raise TypeError(
             "density must be a distribution such as stats.norm(0, 1), or a function with its "
-            f"support, got {pdf!r}{'' if support is None else ' and a support'}."
+            f"support, got {reprlib.repr(pdf)}{cure}."
         )
     if support is None:
         raise TypeError(
@@ -255,12 +293,44 @@ def _of_family(density: Any) -> Any:
 
     Where it has its mass is asked only if need be, which is slow.
     """
-    for ask in (lambda: np.zeros(0), lambda: density.ppf(_QUANTILES)):
-        with contextlib.suppress(ValueError):
-            return _ByPdf(density, density.pdf, density.support(), ask())
-    if _is_on_circle(density):  # by itself it would draw from another law
-        _ByPdf(density, density.pdf, density.support(), np.zeros(0))
+    support, pdf_only = density.support(), _has_pdf_only(density.dist)
+    around = _by_scale(density) if pdf_only else np.zeros(0)
+    try:
+        return _ByPdf(density, density.pdf, support, around)
+    except ValueError:
+        if pdf_only or _is_on_circle(density):  # it knows no better, or would draw another law
+            raise
+    with contextlib.suppress(Exception):  # its own methods may fail in any way
+        return _ByPdf(density, density.pdf, support, density.ppf(_QUANTILES))
     return density
+
+
+def _has_pdf_only(family: stats.rv_continuous) -> bool:
+    """Whether SciPy would integrate the pdf, point by point, for all else."""
+    methods = ("_cdf", "_ppf")
+    return all(getattr(type(family), m) is getattr(stats.rv_continuous, m) for m in methods)
+
+
+def _by_scale(density: Any) -> np.ndarray:
+    """Places about the location of a frozen distribution, in units of its scale."""
+    _, loc, scale = density.dist._parse_args(*density.args, **density.kwds)
+    return loc + scale * np.array([-1.0, 0.0, 1.0])
+
+
+def _narrow(density: Any) -> np.ndarray:
+    """Places about those parts of a mixture that panels for the whole could miss."""
+    places = [np.zeros(0)]
+    for part in getattr(density, "components", ()):
+        width, mean = float(part.standard_deviation()), float(part.mean())
+        if width < 0.1 * density.standard_deviation():
+            if not np.spacing(abs(mean)) <= 1e-11 * width:
+                raise ValueError(
+                    f"density is a mixture with a part of width {width:g} at {mean:g}, where "
+                    "rounding blurs it; give that part more width."
+                )
+            q = np.concatenate([_FAR, _QUANTILES])
+            places += [part.icdf(q), part.iccdf(q)]
+    return np.unique(np.concatenate(places))
 
 
 def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:
@@ -272,17 +342,29 @@ def _of_kernels(kde: stats.gaussian_kde) -> _ByPdf:
     return _ByPdf(kde, kde.pdf, (points.min() - reach, points.max() + reach), around)
 
 
+def with_narrow(edges: np.ndarray, density: Any) -> np.ndarray:
+    """Increasing edges of panels, with those that narrow parts of a density need."""
+    return np.union1d(edges, density.narrow if isinstance(density, _ByPdf) else ())
+
+
 class _ByPdf:
     """A distribution known by its pdf, as panels on which Gauss nodes integrate it.
 
     The variable of integration is u in (-1, 1), with t = c + s u / (1 - |u|), which brings infinite
     ends to a finite place.
 
-    given : what to call it by; around : places where the pdf may be rough or narrow.
+    given : what to call it by; around : places where the mass is; narrow : where the pdf may be.
     """
 
-    def __init__(self, given: Any, pdf: Callable, support: ArrayLike, around: ArrayLike) -> None:
-        self.given, self._pdf = given, pdf
+    def __init__(
+        self,
+        given: Any,
+        pdf: Callable,
+        support: ArrayLike,
+        around: ArrayLike,
+        narrow: ArrayLike = (),
+    ) -> None:
+        self.given, self._pdf, self.narrow = given, pdf, np.asarray(narrow, dtype=float)
         low, high = (float(end) for end in np.asarray(support))
         self._low, self._high = low, high
         inner = np.asarray(around, dtype=float)
@@ -296,7 +378,10 @@ class _ByPdf:
                 f"density {given!r} lies {abs(self._center) / self._scale:.1g} times its width "
                 "from zero, where rounding blurs it; shift the inputs and the density."
             )
-        breaks = np.union1d(self._u(inner), 0.0)
+        breaks = np.unique(np.concatenate([self._u(inner), self._u(self.narrow), [0.0]]))
+        inside = np.clip(self._u(np.array([low, high])), -0.9, 0.9) @ [_THIRDS, _THIRDS[::-1]]
+        with np.errstate(all="ignore"):
+            _tried(given, pdf, self._at(inside)[0])
         self._edges = self._panels(breaks)
         t, self._mass = self._nodes(self._edges[:-1], self._edges[1:])
         if not (np.isfinite(self._mass).all() and (self._mass >= 0).all()):

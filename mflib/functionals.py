@@ -29,7 +29,7 @@ from scipy.optimize import elementwise
 
 from mflib import densities
 from mflib._validation import finite_array
-from mflib.potentials import Potential, check_potential
+from mflib.potentials import Potential, check_potential, check_where_used
 
 __all__ = ["ReluCost", "relu_cost", "share_curvature"]
 
@@ -115,6 +115,13 @@ def share_curvature(
     named = {"bend": bend, "tilt": tilt, "right": right, "left": left}
     u, tau, p_right, p_left = np.broadcast_arrays(*(finite_array(*pair) for pair in named.items()))
     check_potential(potential)
+    alphas = _shared(u, tau, p_right, p_left, potential)
+    check_where_used(potential, lambda: ((potential, alpha) for alpha in alphas))
+    return alphas
+
+
+def _shared(u, tau, p_right, p_left, potential: Potential) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients, for arrays that are finite and a potential that has been tried."""
     total = p_right + p_left
     if not ((total > 0) & (p_right >= 0) & (p_left >= 0)).all():
         raise ValueError(
@@ -232,6 +239,8 @@ def relu_cost(
     while rough:
         C, S = problem.maximise(C, S) if tilt is None else (C, S)
         rough = problem.refine(C, S)
+    alphas = problem.coefficients(C, S)
+    check_where_used(potential, lambda: ((potential, alpha) for alpha in alphas))
     return ReluCost(problem.value(C, S), C, S)
 
 
@@ -255,6 +264,7 @@ class _Moments:
         with np.errstate(all="ignore"):
             self.mean, self.std = float(density.mean()), float(density.std())
         ends = np.concatenate([_reach(density, self.std, sign) for sign in (-1, 1)])
+        ends = densities.with_narrow(ends, density)
         reach = np.abs(ends).max()
         corners = np.concatenate([ends, -ends, knots, [0.0]])  # c has |t|
         corners = np.unique(corners[np.abs(corners) <= reach])
@@ -295,7 +305,7 @@ class _Moments:
         )
 
     def coefficients(self, C: float, S: float) -> tuple[np.ndarray, np.ndarray]:
-        return share_curvature(self.bend, C - S * self.t, self.right, self.left, self.potential)
+        return _shared(self.bend, C - S * self.t, self.right, self.left, self.potential)
 
     def integrand(self, C: float, S: float) -> tuple[np.ndarray, np.ndarray]:
         r"""The pointwise cost kappa at the nodes, and the size of the terms that it sums."""

@@ -18,14 +18,21 @@ import functools
 import math
 import numbers
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from mflib import densities
 from mflib._averages import Average
-from mflib._validation import array_namespace, as_array, as_arrays, number
+from mflib._validation import (
+    array_namespace,
+    as_array,
+    as_arrays,
+    elementwise_values,
+    number,
+    real_array,
+)
 
 __all__ = [
     "Potential",
@@ -814,33 +821,122 @@ def check_potential(potential: Any, xp: Any = np, *, everywhere: bool = True) ->
     """Raise unless a potential is one at a few points, where most mistakes of one's own show."""
     if not isinstance(potential, Potential):
         raise TypeError(f"potential must be a Potential, got {potential!r}; use e.g. Quadratic().")
+    _check_domain(potential)
     if everywhere:
         _refuse_domain("potential", potential)
-    if type(potential) is Regularized:
-        return check_potential(potential.psi, xp)
-    if type(potential) is Rescaled:
-        return check_potential(potential.phi, xp, everywhere=everywhere)
-    if type(potential) is Averaged:  # phi has been tried
-        return None
-    if type(potential) in (Quadratic, Power, Hypentropy, Entropy):
-        return None
-    probes, step = _probes(*potential.domain)
-    x = np.stack([probes - step, probes, probes + step])
+    for own, _ in _of_ones_own(potential, np.zeros(1)):
+        middle, offset = _probes(*own.domain)
+        _compare(own, xp, middle, offset, finite=True)
+        if tuple(own.domain) == _REALS:
+            _compare(own, xp, 0.0, _FURTHER)
+
+
+def check_where_used(potential: Potential, places: Callable[[], Iterable], xp: Any = np) -> None:
+    """Raise unless the methods of a potential fit each other where an answer rests on them.
+
+    places : gives pairs of a potential and its arguments, and is not called without need.
+    """
+    if not any(_of_ones_own(potential, np.zeros(1))):
+        return
     with np.errstate(all="ignore"):
-        value, gradient, hessian = (
-            _probe(potential, name, xp.asarray(x, device="cpu"))
+        for outer, x in places():
+            for own, argument in _of_ones_own(outer, x):
+                middle, _ = _probes(*own.domain)
+                chosen = _handful(np.ravel(argument) - middle)
+                if chosen.size:
+                    _compare(own, xp, middle, chosen)
+
+
+def _of_ones_own(potential: Potential, x: np.ndarray) -> Iterator[tuple[Potential, np.ndarray]]:
+    """The potential within a potential that is not ours, if there is one, and its argument."""
+    if type(potential) is Regularized:
+        yield from _of_ones_own(potential.psi, x)
+    elif type(potential) is Rescaled:
+        yield from _of_ones_own(potential.phi, x / potential.c)
+    elif type(potential) is Local:
+        yield from _of_ones_own(potential.phi, potential.tau * x)
+    elif type(potential) is Averaged:
+        if any(_of_ones_own(potential.phi, np.zeros(1))):
+            rho = np.asarray(potential.law.ppf(_SIZES))[:, None]
+            fields = rho * potential.gradient(_handful(np.ravel(x)))
+            yield from _of_ones_own(potential.phi, potential.phi.inverse_mirror(fields))
+    elif type(potential) not in (Quadratic, Power, Hypentropy, Entropy):
+        yield potential, x
+
+
+def _handful(x: np.ndarray) -> np.ndarray:
+    """Of numbers, for both signs, the largest and others that fall by steps of about a half.
+
+    Down to a hundredth, where `check_potential` has been, or to a part of the largest.
+    """
+    size = np.where(np.isfinite(x), np.abs(x), 0.0)
+    x = np.sort(x[size > 0.03 * min(size.max(initial=0.0), 0.3)])
+    if not x.size:
+        return x
+    places = np.outer([x[0], x[-1]], _LADDER).ravel()
+    return np.unique(x[np.searchsorted(x, places).clip(max=len(x) - 1)])
+
+
+def _compare(
+    potential: Potential, xp: Any, middle: float, offset: np.ndarray, *, finite: bool = False
+) -> None:
+    """Compare each method with the integral of the next, over intervals that begin at some points.
+
+    A fault shows in all of them, on both sides and of all lengths: one may hold a corner; long ones
+    are no place for what is steep or bends to and fro, and in short ones rounding is large. Where a
+    method overflows there is nothing to compare, unless it must be finite.
+    """
+    x, u = middle + offset, middle + offset * _BESIDE[:, :, None]
+    length = offset * (_BESIDE[:, -1] - 1)[:, None]
+    with np.errstate(all="ignore"):
+        value, gradient, hessian = each = [
+            _probe(potential, name, xp.asarray(u, device="cpu"))
             for name in ("value", "gradient", "hessian")
+        ]
+        known = np.all([np.isfinite(f).all(axis=(0, 1)) for f in each], axis=0)
+        if finite:
+            here = np.array([f[0, 0] for f in each])
+            fine = np.isfinite(here) | np.isposinf(np.abs(here)).all(axis=0)  # all of it overflows
+            _refute(potential, "value is not finite", x[~fine[0]])
+            _refute(potential, "gradient is not finite", x[~fine[1]])
+        negative = ~(hessian[0, 0] >= 0) & (known | finite)
+        _refute(potential, "hessian is negative or not a number", x[negative])
+        for f, slope, fault in (
+            (value, gradient, "gradient is not the slope of value"),
+            (gradient, hessian, "hessian is not the slope of gradient"),
+        ):
+            rise, area = f[:, -1] - f[:, 0], length * (slope[:, 1:-1].swapaxes(1, 2) @ _WEIGHTS)
+            # what a shorter interval shows beside a line is noise, or does not matter in this one
+            noise = np.abs(f - f[:, :1] - _PLACES[:, None] * rise[:, None]).max(axis=1)
+            noise = np.concatenate([np.zeros_like(noise[:2]), noise[:-2]])
+            rounding = 1e-14 * np.abs(f[:, 0]) + 4 * noise
+            wrong = ~(np.abs(rise - area) <= _FIT * np.abs(area) + rounding)
+            _refute(potential, fault, x[wrong.all(axis=0) & known])
+        if type(potential).bregman is not Potential.bregman and tuple(potential.domain) == _REALS:
+            points = [xp.asarray(points, device="cpu") for points in (u, np.zeros(1))]
+            own, by_definition = _probe(potential, "bregman", *points), _bregman(potential, *points)
+            wrong = ~(np.abs(own - by_definition) <= _FIT * by_definition + 1e-12 * np.abs(value))
+            fault = "bregman is not value(x) - value(y) - gradient(y) (x - y), for y = 0,"
+            _refute(potential, fault, x[wrong.all(axis=(0, 1)) & known])
+        if type(potential).inverse_gradient is Potential.inverse_gradient:
+            if finite:  # it raises if the gradient is bounded within
+                potential.inverse_gradient(xp.asarray(gradient[0, 0, known], device="cpu"))
+            return
+        inverse = _probe(potential, "inverse_gradient", xp.asarray(gradient, device="cpu"))
+        back = _probe(potential, "gradient", xp.asarray(inverse, device="cpu"))
+        flat = hessian * np.abs(u - middle) <= 1e-9 * np.abs(gradient)  # it has lost its argument
+        apart = np.abs(back - gradient) / np.abs(gradient).max(axis=(0, 1), initial=1e-300)
+        wrong = (~(apart <= 1e-6) & ~flat).any(axis=(0, 1))
+        _refute(potential, "inverse_gradient does not invert gradient", x[wrong & known])
+
+
+def _check_domain(potential: Potential) -> None:
+    ends = real_array(f"domain of potential {potential!r}", potential.domain)
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ValueError(
+            f"domain of potential {potential!r} must be a pair (low, high) with low < high, got "
+            f"{potential.domain!r}."
         )
-        slope, curvature = 2 * step * gradient[1], 2 * step * hessian[1]
-        _refute(potential, "value is not finite", ~np.isfinite(value[1]))
-        _refute(potential, "gradient is not finite", ~np.isfinite(gradient[1]))
-        _refute(potential, "hessian is negative or not a number", ~(hessian[1] >= 0))
-        _refute(potential, "gradient is not the slope of value", _differ(value, slope))
-        _refute(potential, "hessian is not the slope of gradient", _differ(gradient, curvature))
-        back = potential.gradient(potential.inverse_gradient(xp.asarray(gradient[1], device="cpu")))
-        apart = np.abs(np.asarray(back) - gradient[1])
-        wrong = ~(apart <= 1e-6 * np.abs(gradient).max())
-        _refute(potential, "inverse_gradient does not invert gradient", wrong)
 
 
 def _refuse_domain(name: str, potential: Potential) -> None:
@@ -854,40 +950,37 @@ def _refuse_domain(name: str, potential: Potential) -> None:
 
 
 _PROBES = np.array([-0.91, -0.37, -0.052, 0.0013, 0.067, 0.41, 0.88])
+_FURTHER = np.array([-100.0, -10.0, 10.0, 100.0])
+_PLACES = np.array([0.0, *_NODES, 1.0])  # in an interval
+_BESIDE = 1 + np.outer([-1e-7, 1e-7, -1e-5, 1e-5, -1e-3, 1e-3, -0.03, 0.03], _PLACES)
+_FIT = 1e-4  # by which a method may differ from the slope of another
+_LADDER = 0.6 ** np.arange(40)  # of arguments at which methods are tried
+_SIZES = (0.1, 0.5, 0.9)  # quantiles of weights at which they are
 
 
-def _probes(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a domain, and small steps from them that stay in it."""
+def _probes(low: float, high: float) -> tuple[float, np.ndarray]:
+    """A place of a domain, and points about it that stay in it, with some distance to its ends."""
     if math.isfinite(low) and math.isfinite(high):
-        middle, offset = 0.5 * (low + high), 0.5 * (high - low) * _PROBES
-    elif math.isfinite(low):
-        middle, offset = low, np.sort(np.abs(_PROBES))
-    elif math.isfinite(high):
-        middle, offset = high, -np.sort(np.abs(_PROBES))
-    else:
-        middle, offset = 0.0, _PROBES
-    return middle + offset, 1e-5 * np.abs(offset)
+        return 0.5 * (low + high), 0.5 * (high - low) * _PROBES
+    if math.isfinite(low):
+        return low, np.sort(np.abs(_PROBES))
+    if math.isfinite(high):
+        return high, -np.sort(np.abs(_PROBES))
+    return 0.0, _PROBES
 
 
-def _probe(potential: Potential, name: str, x: Array) -> np.ndarray:
-    result = getattr(potential, name)(x)
-    if getattr(result, "shape", None) != x.shape:
-        raise TypeError(
-            f"potential {potential!r}: its {name} must act elementwise, but for an array of shape "
-            f"{tuple(x.shape)} it is {result!r}."
-        )
-    return np.asarray(result)
+def _probe(potential: Potential, name: str, *arrays: Array) -> np.ndarray:
+    what = f"potential {potential!r}: its {name}"
+    return real_array(what, elementwise_values(what, getattr(potential, name), *arrays))
 
 
-def _differ(f: np.ndarray, rise: np.ndarray) -> np.ndarray:
-    rounding = 1e-14 * np.abs(f[1])
-    return ~(np.abs(f[2] - f[0] - rise) <= 1e-3 * np.abs(rise) + rounding)
+def _bregman(potential: Potential, x: Array, y: Array) -> np.ndarray:
+    return np.asarray(Potential.bregman(potential, x, y))
 
 
 def _refute(potential: Potential, fault: str, where: np.ndarray) -> None:
-    if where.any():
-        first = _probes(*potential.domain)[0][where][0]
+    if where.size:
         raise ValueError(
-            f"potential {potential!r}: its {fault} at x = {first:g}; it must be smooth "
+            f"potential {potential!r}: its {fault} at x = {where[0]:g}; it must be smooth "
             "and strictly convex, and its methods must fit each other."
         )

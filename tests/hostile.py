@@ -185,6 +185,7 @@ def _mine(*_, **__):
 
 
 OWN = (RuntimeError, "^my own")
+OF_ARRAYS = (TypeError, "with RuntimeError: my own; write it elementwise, with .*functions of")
 # What a function of points may return instead of one number for each.
 NO_VALUES = {
     "a column": (
@@ -208,7 +209,7 @@ POTENTIALS = {
     "wrong inverse": (WrongInverse(), (ValueError, "inverse_gradient does not invert")),
     "not a number": (NotANumber(), (ValueError, "gradient is not finite")),
     "not elementwise": (NotElementwise(), (TypeError, "gradient must act elementwise")),
-    "raises": (Raises(), OWN),
+    "raises": (Raises(), OF_ARRAYS),
 }
 FROM_ZERO = {
     "no Hessian at 0": (Power(3), (ValueError, "Hessian")),
@@ -220,7 +221,7 @@ DENSITIES = {
     "without pdf": (Density(pdf=None), (TypeError, "density must be a distribution")),
     "nan pdf": (Density(pdf=lambda t: t * np.nan), (ValueError, "density.pdf must be finite")),
     "negative pdf": (Density(pdf=lambda t: t - 9), (ValueError, "density.pdf .*not negative")),
-    "pdf that raises": (Density(pdf=_mine), OWN),
+    "pdf that raises": (Density(pdf=_mine), OF_ARRAYS),
     "not frozen": (stats.gamma, (TypeError, "density must be a frozen distribution with its")),
     "discrete": (stats.poisson(3), (TypeError, "density must be a distribution")),
     "kernels in the plane": (

@@ -206,6 +206,22 @@ def test_a_constant_has_slope_zero():
     assert activations.of(torch.ones_like).derivative(POINTS).tolist() == [0.0] * len(POINTS)
 
 
+@pytest.mark.parametrize(
+    ("f", "kind", "words"),
+    [
+        (np.tanh, TypeError, "with a function of NumPy; write it .*functions of Torch"),
+        (math.tanh, TypeError, "fails for a tensor .*; write it .*functions of Torch"),
+        (lambda u: u if u > 0 else 0 * u, TypeError, "ambiguous; write it .*functions of Torch"),
+        (lambda u: np.where(u > 0, u, 0), TypeError, "must act elementwise.*functions of Torch"),
+        (lambda u: 1.0, TypeError, "must act elementwise, but .* it is 1.0"),
+        (lambda u: torch.tensor(np.tanh(u.detach().numpy())), ValueError, "autograd does not see"),
+    ],
+)
+def test_what_is_not_of_torch_is_named(f, kind, words):
+    with pytest.raises(kind, match=f"activation .*{words}"):
+        activations.of(f)
+
+
 # One's own.
 
 

@@ -1,16 +1,19 @@
 """Densities against their definition."""
 
 import copy
+import math
 import pickle
 
 import cloudpickle
 import numpy as np
 import pytest
+import torch
 from scipy import integrate, stats
 
 import mflib
-from mflib import densities, experiments, representation, variational
-from mflib.potentials import Power, Regularized
+from mflib import densities, experiments, functionals, representation, variational
+from mflib.potentials import Power, Quadratic, Regularized
+from tests import hostile
 from tests.problems import X, Y
 
 SAMPLES = np.random.default_rng(3).uniform(-2, 5, 9)  # in no order
@@ -238,3 +241,106 @@ def test_a_normal_of_scipy_is_pickled_as_what_it_is():
 
 def test_a_density_without_a_name_is_shown_as_it_is():
     assert "Named" in repr(densities.Defined("Named", "Named"))
+
+
+# What users bring.
+
+
+class Hump(stats.rv_continuous):
+    def _pdf(self, x):
+        return 0.75 * (1 - x**2)
+
+
+class Twice(stats.rv_continuous):
+    def _pdf(self, x):
+        return 1.5 * (1 - x**2)
+
+
+class Scalar(stats.rv_continuous):
+    def _pdf(self, x):
+        return 0.5 if x > 0 else 0.5
+
+
+class Shaped(stats.rv_continuous):
+    def _pdf(self, x, c):
+        return c + 0 * x
+
+
+def test_a_family_without_parameters_is_frozen():
+    """Unfrozen, SciPy integrated its pdf for each value of its distribution function."""
+    with hostile.at_most(10):
+        own = densities.of(Hump(a=-1, b=1))
+        assert (own.std(), own.mean()) == pytest.approx((np.sqrt(0.2), 0.0), rel=1e-12, abs=1e-14)
+        h = variational.solve([-0.4, 0.1, 0.5], [0.3, -0.2, 0.4], density=Hump(a=-1, b=1))
+    assert h.status.name == "CONVERGED"
+    assert densities.of(stats.norm) is stats.norm  # SciPy's knows its moments
+
+
+SAMPLE = np.random.default_rng(0).normal(size=99)
+BROUGHT = {
+    "t": (stats.t, TypeError, "with its parameters: call t with its df"),
+    "own with a shape": (Shaped(name="own"), TypeError, "call own with its c"),
+    "own class": (Hump, TypeError, "density is the class Hump: give it"),
+    "SciPy's class": (type(stats.norm), TypeError, "density is the class norm_gen"),
+    "twice": (Twice(a=-1, b=1), ValueError, "integrates to 2 over its support"),
+    "if": (Scalar(a=-1, b=1), TypeError, "fails for .*; write it elementwise, .*of NumPy"),
+    "sample": (SAMPLE, TypeError, "of a sample make one by stats.gaussian_kde"),
+    "list": (SAMPLE.tolist(), TypeError, "of a sample make one by stats.gaussian_kde"),
+    "tensor": (torch.tensor(SAMPLE), TypeError, "of a sample make one by stats.gaussian_kde"),
+    "discrete": (stats.poisson, TypeError, "is discrete; kinks need a pdf"),
+    "discrete, frozen": (stats.poisson(3), TypeError, "is discrete; kinks need a pdf"),
+    "Torch": (torch.distributions.Normal(0.0, 1.0), TypeError, "use its counterpart there"),
+    "blurred": (
+        stats.Mixture([stats.Normal(), stats.Normal(mu=0.3, sigma=1e-9)]),
+        ValueError,
+        "part of width 1e-09 at 0.3, where rounding blurs it; give that part more width",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_what_is_no_density_yet_is_refused_at_once_with_the_cure(name):
+    given, kind, words = BROUGHT[name]
+    with hostile.at_most(2), pytest.raises(kind, match=words):
+        densities.of(given)
+
+
+@pytest.mark.parametrize(
+    ("pdf", "words"),
+    [
+        (lambda t: 0.5 if t > 0 else 0.5, "with ValueError: .* ambiguous"),
+        (lambda t: math.exp(-t), "with TypeError: "),
+        (lambda t: 0.5 + 0 * t[:, None], "must act elementwise"),
+    ],
+)
+def test_a_function_takes_arrays(pdf, words):
+    with pytest.raises(TypeError, match=f"density.pdf of .*{words}.*; write it elementwise"):
+        densities.of(pdf, support=(-1, 1))
+    assert densities.of(lambda t: 0.5, support=(-1, 1)).std() == pytest.approx(np.sqrt(1 / 3))
+
+
+def spiked(*spikes, weights=None):
+    return stats.Mixture([stats.Normal(mu=m, sigma=s) for m, s in spikes], weights=weights)
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        spiked((0.123, 1e-4), (0.5, 0.3), weights=[0.01, 0.99]),
+        spiked((-3.0, 1e-4), (0.5, 0.3)),
+        spiked((-0.3, 1e-5), (0.0, 1.0), weights=[0.001, 0.999]),
+        spiked((-0.5, 1e-4), (0.1, 1e-4), (0.6, 1e-4)),
+    ],
+)
+def test_a_narrow_part_of_a_mixture_is_found(mixture):
+    """By its moments, and by three solvers that put their panels without each other."""
+    p, data = densities.of(mixture), ([-0.4, 0.05, 0.5], [0.3, -0.2, 0.4])
+    exact = mixture.mean(), mixture.variance()
+    assert (p.mean(), p.var()) == pytest.approx(exact, rel=1e-10, abs=1e-13)
+    found = [solver.solve(*data, density=p, ridge=0.1) for solver in (variational, representation)]
+    assert [h.status.name for h in found] == ["CONVERGED"] * 2
+    assert found[1].cost == pytest.approx(found[0].cost, rel=1e-10)
+    if mixture.weights[0] != 1 / 3:  # where kinks of only one direction turn there is no tilt
+        model = {"potential": Quadratic(), "density": p}
+        cost = functionals.relu_cost(found[0], data[0], **model).cost
+        assert cost == pytest.approx(found[0].cost, rel=1e-9)

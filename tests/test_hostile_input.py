@@ -235,7 +235,7 @@ PARTICULAR = [
         for f in ("representation.solve", "representation.trajectory", "representation.kernel")
     ),
     *(
-        (f, "activation", hostile.SigmaOf(RuntimeError("my own")), OWN)
+        (f, "activation", hostile.SigmaOf(RuntimeError("my own")), hostile.OF_ARRAYS)
         for f in ("representation.solve", "representation.trajectory", "representation.kernel")
     ),
     ("experiments.trial", "activation", hostile.SigmaOf(), (ValueError, "activation SigmaOf")),

@@ -11,7 +11,7 @@ import torch
 from scipy import integrate
 
 import mflib
-from mflib import functionals, representation, variational
+from mflib import densities, functionals, representation, variational
 from mflib.potentials import (
     Entropy,
     Hypentropy,
@@ -22,6 +22,7 @@ from mflib.potentials import (
     Rescaled,
     check_at_zero,
     check_potential,
+    check_where_used,
 )
 from tests import hostile
 from tests.problems import Lopsided
@@ -816,3 +817,229 @@ def test_inverting_an_exponential_takes_few_evaluations(scale):
     phi, z = Counted(), np.concatenate([-np.geomspace(1e-3, 1e80, 99), np.geomspace(1e-9, 1e3, 9)])
     np.testing.assert_allclose(phi.inverse_gradient(z), scale * np.arcsinh(scale * z), rtol=1e-13)
     assert phi.count < 40  # 90 by Newton's method on sinh itself
+
+
+# Methods that fit each other in part.
+
+
+def made(name: str, value, gradient, hessian, **more) -> Potential:
+    """A potential of functions."""
+    functions = {"value": value, "gradient": gradient, "hessian": hessian} | more
+    methods = {key: lambda self, *x, f=f: f(*x) for key, f in functions.items()}
+    return type(name, (hostile.Own,), methods)()
+
+
+SOUND = [
+    made("Eight", lambda x: x**2 + x**8, lambda x: 2 * x + 8 * x**7, lambda x: 2 + 56 * x**6),
+    made("Cosh", np.cosh, np.sinh, np.cosh),
+    made("Invertible", np.cosh, np.sinh, np.cosh, inverse_gradient=np.arcsinh),
+    made(
+        "WithBregman",
+        *(np.cosh, np.sinh, np.cosh),
+        bregman=lambda x, y: 2 * np.sinh((x - y) / 2) * np.sinh((x + y) / 2) - np.sinh(y) * (x - y),
+    ),
+    made(
+        "Steep",
+        lambda x: np.cosh(1e3 * x),
+        lambda x: 1e3 * np.sinh(1e3 * x),
+        lambda x: 1e6 * np.cosh(1e3 * x),
+    ),
+    made(
+        "Gauss",
+        lambda x: np.exp(x**2),
+        lambda x: 2 * x * np.exp(x**2),
+        lambda x: (2 + 4 * x**2) * np.exp(x**2),
+    ),
+    made(
+        "Exp",
+        lambda x: np.exp(x) - x + x**2,
+        lambda x: np.expm1(x) + 2 * x,
+        lambda x: np.exp(x) + 2,
+    ),
+    made(
+        "HuberAndSquare",
+        lambda x: np.where(abs(x) < 1, x**2, abs(x) - 0.5 + 0.5 * x**2),
+        lambda x: np.clip(x, -1, 1) + x,
+        lambda x: 1.0 + (abs(x) < 1),
+    ),
+    made(
+        "TwoHalves",
+        lambda x: np.where(x > 0, x**2, 2 * x**2),
+        lambda x: np.where(x > 0, 2 * x, 4 * x),
+        lambda x: np.where(x > 0, 2.0, 4.0),
+    ),
+    made(
+        "Root",
+        lambda x: abs(x) ** 1.5,
+        lambda x: 1.5 * np.sign(x) * abs(x) ** 0.5,
+        lambda x: 0.75 / abs(x) ** 0.5,
+    ),
+    made("LogOfCosh", lambda x: np.log(np.cosh(x)), np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    made(
+        "LogCoshInvertible",
+        lambda x: np.logaddexp(x, -x),
+        np.tanh,
+        lambda x: 1 - np.tanh(x) ** 2,
+        inverse_gradient=np.arctanh,
+    ),
+    made(
+        "Pseudohuber",
+        lambda x: np.sqrt(1 + x**2) - 1,
+        lambda x: x / np.sqrt(1 + x**2),
+        lambda x: (1 + x**2) ** -1.5,
+    ),
+    made(
+        "Waves",
+        lambda x: x**2 + 5e-5 * np.cos(100 * x),
+        lambda x: 2 * x - 5e-3 * np.sin(100 * x),
+        lambda x: 2 - 0.5 * np.cos(100 * x),
+    ),
+    made(
+        "Elsewhere",
+        lambda x: 1e6 + (x - 0.41) ** 2 + (x - 0.41) ** 4,
+        lambda x: 2 * (x - 0.41) + 4 * (x - 0.41) ** 3,
+        lambda x: 2 + 12 * (x - 0.41) ** 2,
+    ),
+]
+
+
+@pytest.mark.parametrize("phi", SOUND, ids=repr)
+def test_methods_that_fit_are_believed_at_any_size(phi):
+    check_potential(phi)
+    for size in np.geomspace(1e-3, 1e3, 13):
+        for x in (size, -size, size * np.random.default_rng(0).normal(size=99)):
+            check_where_used(phi, lambda x=x: [(phi, np.atleast_1d(x))])
+            check_where_used(phi.at_scale(30.0), lambda x=x: [(phi.at_scale(30.0), np.array(x))])
+
+
+def beyond(low, high, f, g):
+    """What is f, but g in a ring."""
+    return lambda x: np.where((low < abs(x)) & (abs(x) < high), g(x), f(x))
+
+
+SQUARE = (lambda x: x**2, lambda x: 2 * x, lambda x: 2 + 0 * x)
+WRONG = {
+    "seven for eight": made(
+        "Seven",
+        lambda x: x**2 + 1e-4 * x**8,
+        lambda x: 2 * x + 7e-4 * x**7,
+        lambda x: 2 + 49e-4 * x**6,
+    ),
+    "hessian of another": made(
+        "Other",
+        lambda x: x**2 + 1e-6 * x**8,
+        lambda x: 2 * x + 8e-6 * x**7,
+        lambda x: 2 + 48e-6 * x**6,
+    ),
+    "value": made("Value", beyond(2, 8, SQUARE[0], lambda x: x**2 + abs(x) - 2), *SQUARE[1:]),
+    "value far out": made("Far", beyond(3, 1e9, SQUARE[0], lambda x: 9 + abs(x)), *SQUARE[1:]),
+    "hessian": made("Hess", *SQUARE[:2], beyond(2, 8, SQUARE[2], lambda x: 3 + 0 * x)),
+    "negative": made("Negative", *SQUARE[:2], beyond(2, 8, SQUARE[2], lambda x: -1 + 0 * x)),
+    "gradient": made(
+        "Gradient", np.cosh, beyond(2, 8, np.sinh, lambda x: 0.9 * np.sinh(x)), np.cosh
+    ),
+    "inverse that ends": made("Ends", *SQUARE, inverse_gradient=lambda z: np.clip(z / 2, -5, 5)),
+    "inverse": made("Inverse", *SQUARE, inverse_gradient=beyond(4, 16, lambda z: z / 2, np.sqrt)),
+    "bregman": made("Bregman", *SQUARE, bregman=lambda x, y: (x - y) ** 2 + (abs(x) > 2)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_methods_that_do_not_fit_where_they_are_used_are_refused(name):
+    phi, x = WRONG[name], np.array([-0.2, 0.1, 5.0])
+    for used, scale in ((phi, 1.0), (Regularized(phi, 1.0), 1.0), (phi.at_scale(2.0), 2.0)):
+        with pytest.raises(ValueError, match=f"{phi!r}: its .* at x = 5; "):
+            check_where_used(used, lambda used=used, scale=scale: [(used, scale * x)])
+
+
+@pytest.mark.parametrize("name", ["seven for eight", "value far out", "inverse that ends"])
+def test_faults_far_from_zero_are_seen_before_anything_is_solved(name):
+    with pytest.raises(ValueError, match=r"its .* at x = (-100|-0\.91); "):
+        check_potential(WRONG[name])
+
+
+FEW = np.array([-0.6, -0.1, 0.5]), np.array([0.3, -0.2, 0.4])
+TWO = FEW[0], np.stack([FEW[1], 2 * FEW[1]], axis=1)
+NOISY = (
+    np.linspace(-0.9, 0.9, 12),
+    np.sin(3 * np.linspace(-0.9, 0.9, 12)) + 0.1 * np.sin(np.arange(12.0) ** 2),
+)
+NEURONS = np.sign(np.arange(40) - 19.5), np.linspace(-1, 1, 40)
+USES = {
+    "interpolation": lambda phi: variational.solve(*FEW, potential=phi),
+    "ridge": lambda phi: variational.solve(*FEW, potential=phi, ridge=1e-4),
+    "gcv": lambda phi: variational.solve(*NOISY, potential=phi, ridge="gcv"),
+    "several": lambda phi: variational.solve(*TWO, potential=phi),
+    "path": lambda phi: variational.trajectory(*FEW, [1e4], potential=phi),
+    "layer": lambda phi: variational.solve(*FEW, potential=phi, density=densities.normal_layer()),
+    "dual": lambda phi: representation.solve(*FEW, potential=phi),
+    "dual, several": lambda phi: representation.solve(*TWO, potential=phi),
+    "neurons": lambda phi: representation.solve(*FEW, potential=phi, neurons=NEURONS),
+    "dual path": lambda phi: representation.trajectory(*FEW, [1e4], potential=phi),
+    "flow": lambda phi: mflib.mirror_flow(
+        mflib.ShallowNetwork(50), FEW[0], 3 * FEW[1], potential=phi, scaled=True
+    ),
+    "cost": lambda phi: functionals.relu_cost(
+        variational.solve(*FEW), FEW[0], potential=phi, density=densities.of()
+    ),
+    "shares": lambda phi: functionals.share_curvature([1.5], [0.8], [0.25], [0.25], phi),
+}
+
+
+class Bumpy(hostile.Own):
+    """Its value is right near zero, and from 8 on."""
+
+    def value(self, x):
+        return x**2 + (abs(x) > 2) * (abs(x) < 8) * (abs(x) - 2)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_no_answer_rests_on_methods_that_do_not_fit(use):
+    check_potential(Bumpy())
+    with pytest.raises(ValueError, match="Bumpy: its gradient is not the slope of value at x = "):
+        USES[use](Bumpy())
+    USES[use](hostile.Own())
+
+
+UNFIT = {
+    "if": ({"value": lambda self, x: x**2 if x > 0 else x**2}, "fails for .*; write it elementw"),
+    "math": ({"gradient": lambda self, x: math.sinh(x)}, "fails for .*; write it elementwise"),
+    "inverse": ({"inverse_gradient": lambda self, z: z / 2 if z > 0 else 0}, "inverse_gradient fa"),
+    "bregman": ({"bregman": lambda self, x, y: max(x, y)}, "bregman fails for .*; write it elem"),
+    "number": ({"hessian": lambda self, x: 2.0}, "must act elementwise, but for .* it is 2.0; wr"),
+    "shape": ({"hessian": lambda self, x: 2 + 0 * x[:1]}, "must act elementwise, but for .*; wri"),
+    "complex": ({"gradient": lambda self, x: 2 * x + 0j}, "must be an array of real numbers"),
+    "domain": ({"domain": "all"}, " must be an array of real numbers"),
+}
+
+
+@pytest.mark.parametrize("xp", [np, torch], ids=["numpy", "torch"])
+@pytest.mark.parametrize("name", UNFIT)
+def test_methods_that_take_no_arrays_are_named(name, xp):
+    methods, said = UNFIT[name]
+    with pytest.raises(TypeError, match=f"potential Altered.*{said}") as caught:
+        check_potential(altered(**methods), xp)
+    assert ("fails" in str(caught.value)) == (caught.value.__cause__ is not None)
+
+
+def test_a_domain_has_two_ends():
+    with pytest.raises(ValueError, match=r"domain of potential .* must be a pair \(low, high\)"):
+        check_potential(altered(domain=(1.0, 1.0)))
+
+
+@pytest.mark.parametrize("f", [np.square, lambda x: np.where(x > 0, x, -x) ** 2])
+def test_functions_of_numpy_are_for_arrays_only(f):
+    phi = altered(value=lambda self, x: f(x))
+    check_potential(phi)
+    with pytest.raises(TypeError, match="its value .* tensor .*; write it elementwise, with .*arr"):
+        mflib.mirror_flow(mflib.ShallowNetwork(5), [0.1], [1.0], potential=phi)
+
+
+def test_built_in_potentials_are_not_asked_again():
+    for phi in (Quadratic(), Regularized(Power(4), 1.0), Hypentropy(0.1).at_scale(2.0)):
+        check_where_used(phi, lambda: pytest.fail("it costs nothing"))
+
+
+@pytest.mark.parametrize("x", [[], [0.0], [np.nan, np.inf]])
+def test_where_nothing_was_used_there_is_nothing_to_compare(x):
+    check_where_used(Bumpy(), lambda: [(Bumpy(), np.array(x))])

@@ -465,7 +465,9 @@ BAD = [
     ({"amount": np.nan}, {}, "amount must be finite .*got nan"),
     ({"amount": "aic"}, {}, "amount must be 'gcv', 'cv' or a number, got 'aic'"),
     ({"amount": "cv", "cv": 1}, {}, "cv must be at least 2, got 1"),
-    ({"activation": "tanh"}, {}, "activation tanh is not served"),
+    ({"activation": "tanh"}, {}, "activation must be 'relu', 'abs' or a leaky ReLU, got 'tanh'"),
+    ({"activation": "tanh"}, {"y": 0 * Y}, "activation must be 'relu', .* got 'tanh'"),
+    ({"potential": Power(4)}, {"y": 0 * Y}, "Hessian 0 at 0"),
     ({"potential": Power(4)}, {}, "Hessian 0 at 0"),
     ({"density": stats.t(2)}, {}, "density must have a finite positive variance"),
 ]

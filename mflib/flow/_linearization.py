@@ -16,7 +16,7 @@ from mflib._torch import torch
 from mflib.flow._parameters import Layout
 from mflib.mirror_maps import MirrorMap, mirror_map
 from mflib.networks import ShallowNetwork
-from mflib.potentials import Potential
+from mflib.potentials import Potential, check_where_used
 
 __all__ = ["Decay", "Kinks", "Linearization", "MirrorFlow", "Tolerance", "kernel_of"]
 
@@ -200,6 +200,11 @@ class MirrorFlow:
         kernel = self.start.kernel
         moved = torch.linalg.norm(at.kernel - kernel) / torch.linalg.norm(kernel)
         return float((at.theta - self.start.theta).abs().max()), float(moved)
+
+    def check_potential(self, at: Linearization) -> None:
+        """Raise if the methods of the potential do not fit each other where the parameters are."""
+        phi, argument = self.mirror.potential, self.mirror._moved(at.theta)
+        check_where_used(phi, lambda: [(phi, argument.cpu().numpy())], torch)
 
     def network(self, at: Linearization) -> ShallowNetwork:
         """Return a network with the parameters of a state."""

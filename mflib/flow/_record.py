@@ -135,6 +135,7 @@ class Record:
 
     def result(self, at: Linearization, status: FlowStatus) -> Flow:
         """Return the record of a run that ended so, with the state added last."""
+        self.flow.check_potential(at)
         names = "time", "loss", "parameter_change", "kernel_change"
         columns = dict(zip(names, np.array(self.rows).T, strict=True))
         return Flow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mflib import activations
 from mflib._validation import finite_array
-from mflib.potentials import Local, Potential, check_at_zero, under
+from mflib.potentials import Local, Potential, check_at_zero, check_where_used, under
 from mflib.representation._panels import (
     ENDS,
     MAX_REFINEMENTS,
@@ -94,6 +94,16 @@ class Measure:
         if places is not None and values.ndim > 1:
             places = places[:, None]
         return self.potential_at(places)
+
+    def check_potential(self, multipliers: np.ndarray) -> None:
+        """Raise if the methods of the potential do not fit each other at the coefficients."""
+
+        def places() -> Iterator[tuple]:
+            nodes = self.nodes()
+            alpha = self.alpha(nodes, multipliers)
+            yield self._potential_of(nodes, alpha), alpha
+
+        check_where_used(self.potential, places)
 
     # Several functions at once have multipliers of shape (m, k), one in each column.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial.legendre import leggauss, legvander
 
+from mflib.densities import with_narrow
 from mflib.representation._tails import thirds
 
 NODES, WEIGHTS = leggauss(10)
@@ -125,7 +126,7 @@ def _grid_of(density, std: float) -> Grid:
         outermost.append(
             median + sign * thirds(np.append(inner, outer)[-1] if infinite else np.nan)
         )
-    resolved, moments = _resolve(density, np.unique(np.concatenate(edges)), mean, std)
+    resolved, moments = _resolve(density, with_narrow(np.concatenate(edges), density), mean, std)
     _check(density, moments)
     further = np.unique(np.concatenate(beyond))
     return Grid(resolved, further, np.array(is_open), np.array(outermost))

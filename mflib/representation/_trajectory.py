@@ -206,6 +206,7 @@ class _Model:
         """Evaluate the path at a state, with the nodes of a measure."""
         _, gradient = dual.evaluate(xi)
         multipliers = dual.from_basis @ xi
+        measure.check_potential(multipliers)
         residual = self.unreachable + (dual.sizes * gradient) @ dual.rows
         loss, cost = float((residual**2).mean()), float(measure.cost(multipliers))
         return _Row(measure, multipliers, self.y - residual, loss, cost)

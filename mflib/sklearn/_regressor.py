@@ -12,8 +12,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mflib import densities
+from mflib import activations, densities
 from mflib._validation import count, finite_array, flag, number
+from mflib.potentials import check_at_zero
 from mflib.sklearn._scaled import Scaled
 from mflib.sklearn._smoothing import FEW, SMOOTHERS, Interpolation, by_gcv, least
 
@@ -208,6 +209,13 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
 
     def _checked_smoothing(self) -> tuple[Any, Any]:
         """Return what smooths, and by how much: a number, "gcv", "cv" or None."""
+        if not isinstance(activations.get(self.activation), activations.PiecewiseLinear):
+            raise ValueError(
+                f"activation must be 'relu', 'abs' or a leaky ReLU, got {self.activation!r}: the "
+                "curve is that of units with kinks; others are served by representation.solve."
+            )
+        if self.potential is not None:
+            check_at_zero(self.potential)
         model = {
             "activation": self.activation,
             "potential": self.potential,

@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-from mflib.potentials import Potential, Quadratic
+from mflib.potentials import Potential, Quadratic, check_where_used
 from mflib.variational._banded import Arrow
 from mflib.variational._finite_elements import Assembly, Orientation
 from mflib.variational._panels import smooth_panels
@@ -211,6 +211,12 @@ class DiscreteDual:
             # -Hessian of g: the mass matrix with weight 1/phi''(alpha)
             mass_matrices.append(assembly.mass_matrix(1 / phi.hessian(alpha)))
         return Evaluation(xi, cost, self.targets - load, load, mass_matrices)
+
+    def check_potential(self, xi: np.ndarray, level: Level) -> None:
+        """Raise if the methods of the potential do not fit each other at the coefficients."""
+        check_where_used(
+            self.potential, lambda: (pair for _, _, *pair in self._assembled(xi, level))
+        )
 
     def loads(self, xis: np.ndarray, level: Level) -> np.ndarray:
         """The loads at several points, one in a row; together where data are few and calls dear."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.polynomial.legendre import legvander
 from scipy import integrate
 
-from mflib.densities import Defined, defined
+from mflib.densities import Defined, defined, with_narrow
 from mflib.variational._quadrature import gauss
 
 _NODES, _WEIGHTS = gauss(16)
@@ -77,7 +77,8 @@ def _smooth_panels(given: Defined, far: bool) -> Panels:
             ends[i], tail = _cut(density, centre, spread, side, far)
             tails.append(tail)
             steep[i] = far
-    edges = _bisect(density, _graded(ends, centre, spread), centre, spread, steep)
+    start = with_narrow(_graded(ends, centre, spread), density).clip(ends[0], ends[1])
+    edges = _bisect(density, np.unique(start), centre, spread, steep)
     _check_bounded(density, edges, spread)
     moments = _moments(density, np.stack([edges[:-1], edges[1:]], axis=1), centre, spread)
     mean = (float(density.moment(1)) - centre) / spread

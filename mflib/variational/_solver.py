@@ -192,6 +192,7 @@ def _smoothed(data: Data, dual: DiscreteDual, model: tuple) -> Solution:
 
 
 def _solution(data: Data, dual, point: Point, level, iterations, *, gap, sure: bool) -> Solution:
+    dual.check_potential(point.at.xi, level)
     converged = sure and math.isfinite(point.at.cost)
     return Solution(
         cost=float(point.at.cost),

@@ -351,6 +351,7 @@ def _trajectory(data: Data, stops, clock, path, states: list[tuple], probes) -> 
 
 def _row(model: Model, at: Evaluation, multipliers: np.ndarray, level: Level) -> Solution:
     """The function at one time: it solves no problem of its own, but is evaluated like one."""
+    model.dual.check_potential(at.xi, level)
     h = model.values(at)
     errors = model.means - h
     largest = float(np.abs(errors).max())
