@@ -1,4 +1,21 @@
-"""mflib: the implicit bias of mirror flow for wide shallow networks.
+"""The implicit bias of mirror flow for wide shallow networks.
+
+What is trained:
+
+- ``ShallowNetwork``, and its ``activations``; ``mirror_flow``, which follows the flow,
+- ``MirrorDescent``, an optimizer of Torch for any model,
+- ``potentials`` and ``mirror_maps``, the geometries of both.
+
+What that learns as the width grows:
+
+- ``variational``: one input, in function space; ``representation``: any activation, any neurons,
+- ``densities`` of the kinks, which both take,
+- ``functionals``, what a function costs; ``ridges``, for several inputs.
+
+Around it: ``datasets``, ``experiments`` over widths and seeds, ``plotting``, and
+``mflib.sklearn``, a regressor of scikit-learn.
+
+Each has a page of its own, such as ``help(mflib.variational.solve)``.
 
 All numbers are double precision and without units. Each module says which of its quantities go with
 the unit of the inputs x, which with that of the targets y, and what time means.

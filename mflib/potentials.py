@@ -539,7 +539,8 @@ class Regularized(Potential):
             return xp.minimum(xp.abs(alone), xp.abs(part) / (2 * self.omega))
 
         try:
-            return smaller(0.5 * total), smaller(total)
+            # where one term is all there is, x is at an end: Newton's steps may pass it by a little
+            return smaller(0.5 * total) / 1.05, smaller(total) * 1.05
         except ValueError:  # the gradient of psi is bounded, that of the whole is not
             return super().bracket(slope)
 

@@ -1,7 +1,8 @@
 """A pytest plugin: how nbval starts its kernels, and compares figures.
 
 Kernels talk to nbval through files instead of ports. Two processes that start kernels at once may
-choose the same port, since each looks for a free one before its kernel takes it.
+choose the same port, since each looks for a free one before its kernel takes it. They import mflib
+from this repository.
 
 Figures are compared by what they draw, up to a tolerance (see tools.pictures).
 """
@@ -16,6 +17,7 @@ from jupyter_client.manager import KernelManager
 from nbval.plugin import IPyNbCell
 
 from tools import pictures
+from tools.chapters import ROOT, kernel_environment
 
 NUMBERS = itertools.count()
 
@@ -30,6 +32,7 @@ class Manager(KernelManager):
         super().__init__(transport="ipc", ip=f"{folder().name}/{next(NUMBERS)}", **options)
 
     def start_kernel(self, **options) -> None:
+        options = {"env": kernel_environment(ROOT), **options}
         super().start_kernel(extra_arguments=pictures.KERNEL_OPTIONS, **options)
 
 

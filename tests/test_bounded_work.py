@@ -6,9 +6,12 @@ import pytest
 from scipy import stats
 
 from mflib import _collocation, densities, functionals, representation, variational
-from mflib.potentials import Hypentropy, Power, Regularized
-from mflib.variational import _panels
+from mflib.activations import leaky_relu
+from mflib.potentials import Hypentropy, Potential, Power, Regularized
+from mflib.variational import _panels, _smoothing
+from mflib.variational._dual import DiscreteDual
 from mflib.variational._primal_dual import _scale
+from mflib.variational._quadrature import LEVELS
 from tests.problems import Cosh
 
 B = mp.mpf(4.443)
@@ -177,3 +180,86 @@ def test_a_cost_whose_integrals_are_rounding_is_refused_soon():
     h = variational.solve(x, y, **model)
     with pytest.raises(ValueError, match="no tilt"):
         functionals.relu_cost(h, x, **model)
+
+
+@pytest.fixture
+def evaluations(monkeypatch):
+    """The levels at which duals in function space are evaluated."""
+    levels, evaluate = [], DiscreteDual.evaluate
+
+    def spy(self, xi, level):
+        levels.append(level)
+        return evaluate(self, xi, level)
+
+    monkeypatch.setattr(DiscreteDual, "evaluate", spy)
+    return levels
+
+
+def test_newtons_method_ends_where_rounding_takes_its_steps_back(evaluations):
+    """It tried fourteen lengths a step, and took thirty steps that left every digit as it was."""
+    h = variational.solve(
+        [-300.0026031337767, -299.9685171057233, -300.0112178973632, -300.00403035025056],
+        [892.068468733221, 891.945468733221, 890.272468733221, 892.674468733221],
+        activation=leaky_relu(-0.132),
+        potential=Regularized(Power(7.31), 1.574e-4),
+        density=stats.tukeylambda(2.269, -300.0, 0.07982),
+    )
+    assert h.status is variational.Status.STALLED
+    assert len(evaluations) <= 150  # of more than five hundred
+
+
+class Exponential(Potential):
+    """Its gradient is bounded on one side: some problems have no solution."""
+
+    def value(self, x):
+        return np.exp(x)
+
+    gradient = hessian = value
+
+
+@pytest.mark.parametrize(("ridge", "most"), [(0.0, 140), (1e-6, 140), ("gcv", 1000)])
+def test_lengths_are_counted_over_all_steps(ridge, most, evaluations):
+    """Each step is a little shorter than the last, and there were sixty; GCV searched on and on."""
+    h = variational.solve(
+        [-0.87, 0.33, 0.45, 0.72, 1.03],
+        [211.2, 173.6, 197.0, -128.6, 147.6],
+        activation=leaky_relu(-0.592),
+        potential=Exponential(),
+        density=stats.t(21.59),
+        ridge=ridge,
+    )
+    assert h.status is variational.Status.STALLED
+    assert len(evaluations) <= most  # of more than 2,600, and 7,500
+
+
+def test_a_step_too_far_at_any_length_ends_a_search(monkeypatch):
+    x, y = np.array([-0.5, 0.1, 0.6]), np.array([0.0, 1.0, 0.0])
+    dual = DiscreteDual(x, y, 0.0, Regularized(Power(4), 1), stats.uniform(-1, 2))
+    problem = _smoothing.Ridged(dual, np.full(3, 0.1))
+    point = problem.at(np.ones(3), np.ones(3), LEVELS[0])
+
+    def too_far(*_):
+        raise ValueError
+
+    monkeypatch.setattr(problem, "at", too_far)
+    same, steps, tries = _smoothing.reach(problem, point, LEVELS[0], 1e-14)
+    assert same is point and steps == 1 and tries < 60  # lost in rounding
+    assert _smoothing.reach(problem, point, LEVELS[0], 1e-14, 60, 5)[2] == 5
+
+
+def test_evaluations_are_counted_in_parameter_space(monkeypatch):
+    seen = []
+
+    def length(self, xi, step, initial):
+        """A search that takes long, and finds next to nothing."""
+        for _ in range(50):
+            self.evaluate(xi)
+        seen.append(self.evaluations)
+        return 1e-9
+
+    monkeypatch.setattr(representation._dual.Dual, "length", length)
+    found = representation.solve(
+        [-0.5, 0.1, 0.6], [0.0, 1.0, 0.0], potential=Regularized(Power(4), 1)
+    )
+    assert found.status is representation.Status.STALLED
+    assert max(seen) <= 350

@@ -77,6 +77,32 @@ def test_the_worst_entry_is_shown():
     assert repr(evidence).splitlines()[-1].split()[:2] == ["a", "0.900"]
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-13, -1e-13])
+@pytest.mark.parametrize(
+    ("observed", "options", "shown"),
+    [
+        # errors that are rounding: the largest theory, and of equal ones the first
+        ([0.0, -4.0, 3.0], {"theory": [0.0, -4.0, 3.0], "atol": 1e-12}, [-4, -4]),
+        ([2.0, 4.0, -4.0], {"theory": [2.0, 4.0, -4.0], "rtol": 1e-9}, [4, 4]),
+        # an error that nobody would see beside what is allowed, and one that is larger
+        ([1.0 + 5e-5, 4.0, 3.0], {"theory": [1.0, 4.0, 3.0], "atol": 0.1}, [4, 4]),
+        ([1.0 + 5e-4, 4.0, 3.0], {"theory": [1.0, 4.0, 3.0], "atol": 0.1}, [1, 1]),
+        ([1e6, 1.05e-3, 3.0], {"theory": [1e6, 1e-3, 3.0], "rtol": 0.1}, [1e-3, 1.05e-3]),
+        # errors that are one up to rounding, and one that is larger
+        ([1.5, -1.5, 0.2], {"theory": [1.0, -1.0, 0.0], "atol": 0.6}, [1, 1.5]),
+        ([1.5, 9.0, -1.6], {"theory": [1.0, 9.0, -1.0], "rtol": 0.7}, [-1, -1.6]),
+        # to both bounds alike
+        ([0.5, 0.9, 0.1], {"above": 0.0, "below": 1.0}, [0.9]),
+        ([0.1, 0.9, 0.05], {"above": 0.0, "below": 1.0}, [0.05]),
+    ],
+)
+def test_rounding_does_not_choose_what_is_shown(observed, options, shown, noise):
+    for signs in ([1, 1, 1], [1, -1, 1], [-1, 1, 0], [0, 0, 1]):
+        values = np.array(observed) + noise * np.array(signs)
+        cells = repr(Evidence(SOLVER).claim("a", values, **options)).splitlines()[-1].split()
+        assert [float(cell) for cell in cells[1 : 1 + len(shown)]] == shown
+
+
 def test_rounding_is_not_shown():
     evidence = Evidence(IDENTITY).claim("a", 3.1e-14, below=1e-9, digits=0)
     evidence.claim("b", 4.035 + 1e-13, 4.035, rtol=1e-10, digits=0)

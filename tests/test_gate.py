@@ -36,6 +36,8 @@ def test_nbval_fails_where_outputs_differ(tmp_path):
         "warns": ("import warnings\nwarnings.warn('careful')", None),
     }
     notebook(tmp_path / "good.ipynb", "print(0.123)", "0.123\n")
+    ours = f"{[str(ROOT / 'mflib')]}\n"
+    notebook(tmp_path / "ours.ipynb", "import mflib\nprint(mflib.__path__)", ours)
     for name, (source, shown) in tampered.items():
         notebook(tmp_path / f"{name}.ipynb", source, shown)
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
@@ -51,7 +53,8 @@ def test_nbval_fails_where_outputs_differ(tmp_path):
     assert run.returncode == 1, run.stdout
     for name in tampered:
         assert re.search(rf"FAILED \S*/{name}.ipynb::Cell 0", run.stdout), run.stdout
-    assert re.search(r"PASSED \S*/good.ipynb::Cell 0", run.stdout)
+    for name in ("good", "ours"):
+        assert re.search(rf"PASSED \S*/{name}.ipynb::Cell 0", run.stdout), run.stdout
     assert "0.124" in run.stdout
 
 

@@ -135,7 +135,7 @@ def without_data(twin):
 @pytest.mark.xdist_group("kernels")
 def test_refresh_stores_what_nbval_compares(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    lay_out(tmp_path, {"chapters/a.md": SOURCE})
+    lay_out(tmp_path, {"chapters/a.md": SOURCE, "mflib/__init__.py": ""})
     assert notebooks.main(["refresh"], tmp_path) == 0
     twin = nbformat.read(tmp_path / "chapters/a.ipynb", as_version=4)
     figure = twin.cells[1].outputs[0]

@@ -31,6 +31,11 @@ def test_figures_have_panels_of_a_height():
     assert axes.shape == (2, 3)
     assert fig.get_size_inches()[1] == pytest.approx(5.0)
     assert fig.get_size_inches()[0] < 10, "wider than the page"
+    fig, _ = plotting.figure(2, figsize=(5, 4))
+    assert fig.get_size_inches().tolist() == [5, 4]
+    for theirs, ours in (("ncols", "columns"), ("nrows", "rows")):
+        with pytest.raises(TypeError, match=f"{theirs} is called {ours} here, got {theirs}=2"):
+            plotting.figure(**{theirs: 2})
 
 
 def test_notebooks_store_svg_unless_the_reader_chose_otherwise(monkeypatch):

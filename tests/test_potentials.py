@@ -136,12 +136,19 @@ def test_the_bracket_holds_the_inverse(phi, formula):
 
 
 @pytest.mark.parametrize(
-    "phi", [Lopsided(), Regularized(Power(8), 0.03), Regularized(Power(2.5), 1e-3)], ids=repr
+    ("phi", "largest"),
+    [
+        (Lopsided(), 3),
+        (Regularized(Power(8), 0.03), 16),  # where the power is all there is
+        (Regularized(Power(2.5), 1e-3), 16),
+        (Regularized(Hypentropy(2.0), 1.0), 16),
+    ],
+    ids=repr,
 )
-def test_newtons_method_inverts_in_few_steps(phi, monkeypatch):
+def test_newtons_method_inverts_in_few_steps(phi, largest, monkeypatch):
     calls, hessian = [], type(phi).hessian
     monkeypatch.setattr(type(phi), "hessian", lambda self, x: calls.append(x) or hessian(self, x))
-    phi.inverse_gradient(np.outer([-1, 1], 10.0 ** np.arange(-8, 4)))
+    phi.inverse_gradient(np.outer([-1, 1], 10.0 ** np.arange(-8, largest + 1)))
     assert len(calls) <= 10  # bisection alone would take fifty
 
 

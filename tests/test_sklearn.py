@@ -184,6 +184,15 @@ def test_a_weight_of_two_is_worth_two_data(smoothing):
     np.testing.assert_allclose(weighted, repeated, rtol=1e-7)
 
 
+def test_two_equal_data_tell_of_less_noise_than_one_of_weight_two():
+    """As the docstring of `fit` says: GCV is about the data as they came."""
+    x, y = X[FEW], Y[FEW]
+    weighted = MirrorFlowRegressor().fit(x, y, np.full(12, 2.0))
+    repeated = MirrorFlowRegressor().fit(np.repeat(x, 2), np.repeat(y, 2))
+    assert repeated.amount_ < 0.1 * weighted.amount_
+    assert repeated.noise_ < 0.5 * weighted.noise_
+
+
 @pytest.mark.parametrize("amount", ["gcv", "cv"])
 def test_the_unit_of_weights_does_not_matter(amount):
     x, y, w = X[FEW], Y[FEW], W[FEW]

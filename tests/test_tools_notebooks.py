@@ -68,7 +68,8 @@ FIGURE = "cell 4 ('from IPython.display import Image')"
 def executed(tmp_path_factory) -> dict[str, str]:
     """Return a chapter that was executed once: the text of each file by its name."""
     root = tmp_path_factory.mktemp("book")
-    lay_out(root, {"chapters/a.md": SOURCE, "mflib/m.py": "A = 1\n", "mflib/n.py": "B = 1\n"})
+    modules = {"mflib/__init__.py": "", "mflib/m.py": "A = 1\n", "mflib/n.py": "B = 1\n"}
+    lay_out(root, {"chapters/a.md": SOURCE, **modules})
     assert notebooks.main(["refresh"], root) == 0
     return {str(p.relative_to(root)): p.read_text("utf-8") for p in root.rglob("*") if p.is_file()}
 
@@ -559,6 +560,22 @@ def test_a_failing_cell_is_named_and_the_old_notebook_stays(book, capsys, execut
     assert (book / "chapters/a.ipynb").read_text("utf-8") == executed["chapters/a.ipynb"]
 
 
+def test_a_chapter_runs_with_the_mflib_beside_it_or_not_at_all(book, capsys):
+    """Whichever is installed; where a kernel finds yet another one, nothing is stored."""
+    edit(book / "chapters/a.md", 'print("two")', "import mflib.m\nprint(mflib.m.A)")
+    assert "executed" in report(book, capsys, "refresh")
+    twin = (book / "chapters/a.ipynb").read_text("utf-8")
+    assert json.loads(twin)["cells"][1]["outputs"][0]["text"] == ["one\n", "1\n"]
+    (book / "mflib/__init__.py").rename(book / "mflib/init.py")  # no longer a package
+    lay_out(book, {"chapters/mflib/__init__.py": "", "chapters/mflib/m.py": "A = 3\n"})
+    assert notebooks.main(["refresh", "--all"], book) == 1
+    assert capsys.readouterr().out.strip() == (
+        "chapters/a.ipynb: not refreshed, the old one stays. In a.md: its kernel finds mflib at "
+        f"{book / 'chapters/mflib'}, not at {book / 'mflib'}"
+    )
+    assert (book / "chapters/a.ipynb").read_text("utf-8") == twin
+
+
 def test_an_unknown_name_lists_the_chapters(book):
     with pytest.raises(SystemExit, match="no chapter named b; there are: a"):
         notebooks.main(["check", "b"], book)
@@ -590,7 +607,7 @@ NEIGHBOURS = ("mflib/m.py", "mflib/n.py")  # no other module comes between them
 def test_branches_that_touch_different_modules_merge_without_a_conflict(tmp_path, capsys):
     """Every chapter uses both modules; one branch brings a new chapter as well."""
     source = SOURCE.replace("import mflib.m", "import mflib.m, mflib.n")
-    modules = dict.fromkeys(NEIGHBOURS, "A = 1\n")
+    modules = dict.fromkeys(("mflib/__init__.py", *NEIGHBOURS), "A = 1\n")
     lay_out(tmp_path, {"chapters/a.md": source, "chapters/c.md": source, **modules})
     assert notebooks.main(["refresh"], tmp_path) == 0
     git(tmp_path, "init", "-q", "-b", "main")

@@ -85,13 +85,15 @@ class Lines:
     def error(self, combined):
         return np.abs(combined).max(axis=-1)
 
-    def steps(self, *lengths):
+    def steps(self, *lengths, most=60):
         at = self.evaluate(np.zeros((len(lengths), 2)), LEVELS[0])
         for seen in self.seen:
             seen.clear()
         step = np.array([[length, 0.0] for length in lengths])
         close = np.zeros(len(lengths), dtype=bool)
-        found, moved = _newton._damped(self, at, step, LEVELS[0], close)
+        found, moved, self.tries = _newton._damped(
+            self, at, step, LEVELS[0], close, np.full(len(lengths), most)
+        )
         for t, seen, done in zip(found.xi[:, 0], self.seen, moved, strict=True):
             assert t == (seen[-1] if done else 0.0)  # no step at all, where no length serves
         return self.seen
@@ -150,13 +152,13 @@ def test_a_step_too_far_for_an_inverse_is_shortened_alone():
     seen = lines.steps(4.0, 4.0, 4.0)
     assert seen[0] == [4.0, 4.0]  # together, and then by itself
     assert seen[1][-1] == 4.0 * 0.4
-    assert len(seen[2]) >= _newton._MAX_TRIES
+    assert lines.tries.tolist() == [1, 2, 60]
 
 
-def test_steps_are_shortened_so_many_times_at_most(monkeypatch):
-    monkeypatch.setattr(_newton, "_MAX_TRIES", 3)
-    (seen,) = Lines(falling(4, 4)).steps(30.0)
-    assert len(seen) == 3
+def test_steps_are_shortened_so_many_times_at_most():
+    lines = Lines(falling(4, 4), falling(4, 1))
+    assert [len(seen) for seen in lines.steps(30.0, 1.0, most=3)] == [3, 1]
+    assert lines.tries.tolist() == [3, 1]
 
 
 SLOPES = [
@@ -256,9 +258,9 @@ def levels(monkeypatch):
     """The levels on which Newton's method runs."""
     seen, newton = [], _newton._newton
 
-    def spy(dual, at, level, budget):
+    def spy(dual, at, level, *most):
         seen.append(level)
-        return newton(dual, at, level, budget)
+        return newton(dual, at, level, *most)
 
     monkeypatch.setattr(_newton, "_newton", spy)
     return seen

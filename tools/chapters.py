@@ -1,5 +1,6 @@
 """Sources and twins: where they are, how they are read, and the form in which a twin is stored."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,6 +50,15 @@ def read_twin(path: Path) -> NotebookNode | None:
 
 def serialise(notebook: NotebookNode) -> str:
     return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def kernel_environment(root: Path) -> dict[str, str]:
+    """Return the environment of kernels that import mflib from a repository.
+
+    A kernel runs in another folder, and would otherwise import the one that is installed.
+    """
+    before = [found] if (found := os.environ.get("PYTHONPATH")) else []
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(root.resolve()), *before])}
 
 
 # Normal form: the same cells and outputs always give the same bytes

@@ -9,6 +9,7 @@ nbval re-executes it, so the twin must be complete, reproducible and honest.
 """
 
 import argparse
+import ast
 import contextlib
 import json
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
@@ -28,6 +30,7 @@ from tools import pictures
 from tools.chapters import (
     ROOT,
     chapter_sources,
+    kernel_environment,
     normalise,
     read_source,
     read_twin,
@@ -146,6 +149,9 @@ def refresh(path: Path, repository: Repository, execute_anyway: bool) -> str:
 def execute(notebook: NotebookNode, path: Path) -> None:
     """Fill in the outputs, in a fresh kernel that runs in the chapter's folder."""
     with fresh_kernel(notebook, path.parent) as client:
+        expected, found = (path.parents[1] / "mflib").resolve(), home_of_mflib(client)
+        if found != str(expected):
+            raise ChapterError(f"{path.name}: its kernel finds mflib at {found}, not at {expected}")
         for index, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, index)
@@ -174,8 +180,18 @@ def fresh_kernel(notebook: NotebookNode, folder: Path) -> Iterator[NotebookClien
             record_timing=False,
             resources={"metadata": {"path": str(folder)}},
         )
-        with client.setup_kernel():
+        with client.setup_kernel(env=kernel_environment(folder.parent)):
             yield client
+
+
+def home_of_mflib(client: NotebookClient) -> str:
+    """Return from where a kernel would import mflib; nothing is counted as executed."""
+    ask = '__import__("importlib.util").util.find_spec("mflib").submodule_search_locations[0]'
+    channel: Any = client.kc
+    asked = channel.execute("", silent=True, user_expressions={"home": ask})
+    told: Any = client.wait_for_reply(asked)
+    home = told["content"]["user_expressions"]["home"]
+    return ast.literal_eval(home["data"]["text/plain"]) if home["status"] == "ok" else "no place"
 
 
 def keep_outputs(source: NotebookNode, twin: NotebookNode) -> None:

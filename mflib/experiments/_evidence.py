@@ -17,6 +17,8 @@ from mflib._validation import count, number, real_array
 
 #: Each kind of evidence with its sign.
 KINDS = {"network against theory": "≈", "solver against solver": "⇄", "identity": "≡"}
+_UNSEEN = 1e-3, 1e-6  # of what is allowed, of the theory: errors that are none to a reader
+_ROUNDING = 1e-6  # relative: what differs by less is equal
 STRICT = "MFLIB_CLAIMS"  # where this variable of the environment is "strict", no claim may fail
 
 
@@ -119,7 +121,11 @@ class Evidence:
         what : str
             Names the quantity, for the reader.
         observed : float or array-like
-            Of an array the entry that is worst off is shown.
+            Of an array the entry that is worst off is shown: the one that fails, or that takes the
+            largest share of what is allowed, or has the least room to a bound. An error below a
+            thousandth of what is allowed, or a millionth of the theory (the largest, with atol),
+            counts as none. Of entries that are equal but for rounding the one of the largest theory
+            is shown, and of several of these the first.
         theory : float or array-like, optional
             What observed is to be up to atol + rtol \|theory\|.
         atol, rtol : float
@@ -169,7 +175,7 @@ class Evidence:
         high = math.inf if below is None else number("below", below, cure="it is a bound")
         values = _nonempty("observed", observed).ravel()
         room = np.minimum(values - low, high - values)
-        worst = float(values[room.argmin()])  # NaN counts as the least
+        worst = float(values[_largest(-room).argmax()])
         within = " and ".join(
             f"{sign} {bound:g}" for sign, bound in ((">", low), ("<", high)) if math.isfinite(bound)
         )
@@ -191,11 +197,14 @@ class Evidence:
             raise ValueError(
                 f"observed and theory must have one shape, got {seen.shape} and {expected.shape}."
             ) from None
-        excess = np.abs(seen - expected) - (atol + rtol * np.abs(expected))
-        worst = int(excess.argmax())  # NaN counts as the largest
+        error, most = np.abs(seen - expected), atol + rtol * np.abs(expected)
+        holds = bool((error <= most).all())
+        size = np.abs(expected)
+        beside = np.full_like(size, size.max()) if atol else size
+        bad = _largest(_shares(error, most, beside) if holds else error - most)
+        worst = _largest(np.where(bad, size, -1.0)).argmax()
         allowed = [f"{atol:g}"] if atol or not rtol else []
         allowed += [f"{100 * rtol:g} %" if rtol >= 1e-3 else f"{rtol:g} of it"] if rtol else []
-        holds = bool(excess[worst] <= 0)
         left, right = (_shown(float(v), digits or 3) for v in (expected[worst], seen[worst]))
         right = right if digits or not holds else ""
         return _Row(what, left, right, f"± {' ± '.join(allowed)}", holds)
@@ -243,6 +252,22 @@ class Evidence:
             cells = "".join(f"<td>{cell}</td>" for cell in rest)
             lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
         return "\n".join([*lines, "</tbody>", "</table>"])
+
+
+def _shares(error: np.ndarray, most: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """Return errors as shares of the most that is allowed.
+
+    An error that is rounding differs from machine to machine, and so would the largest of several:
+    those that nobody would see are none. What is then left to chance is an error so near to that
+    bound, or to a millionth less than the largest, that rounding takes it across.
+    """
+    seen = error > np.maximum(_UNSEEN[0] * most, _UNSEEN[1] * beside)
+    return np.divide(error, most, out=np.zeros_like(error), where=seen)
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """Tell which entries are the largest but for rounding; NaN counts as the largest."""
+    return np.isclose(values, values.max(), rtol=_ROUNDING, atol=0.0, equal_nan=True)
 
 
 def _nonempty(name: str, value: Any) -> np.ndarray:

@@ -74,8 +74,8 @@ def plane_slider(
     >>> square = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
     >>> page = plane_slider({"cube": [square, 2 * square]}, ["r = 1", "r = 2"], name="balls",
     ...                     label="radius", description="A square doubles.").data
-    >>> 'id="balls-range"' in page, len(page) < 4000
-    (True, True)
+    >>> 'id="balls-range"' in page, page.count('<path class="moving"'), len(page) < 4000
+    (True, 1, True)
     """
     from IPython.display import HTML  # there wherever a notebook runs, and needed nowhere else
 

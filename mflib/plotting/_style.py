@@ -52,12 +52,17 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     height : float
         Height of a panel in inches; the width of the figure is that of the page.
     **options
-        Passed on to ``plt.subplots``.
+        Passed on to ``plt.subplots``; ``figsize`` is taken in place of the page's width and height.
 
     Returns
     -------
     fig : Figure
     axes : Axes, or ndarray of Axes of shape (rows, columns) less the sides of length 1
+
+    Raises
+    ------
+    TypeError
+        If columns or rows are given by the names that Matplotlib has for them.
 
     References
     ----------
@@ -73,7 +78,10 @@ def figure(columns: int = 1, rows: int = 1, *, height: float = 3.0, **options):
     height = number("height", height, above=0.0, cure="it is in inches")
     # so that type has 11 pixels or more on a page of 680 pixels, and one panel on a phone
     width = 4.5 if columns == 1 else min(3.4 * columns, 9.4)
-    made = plt.subplots(rows, columns, figsize=(width, height * rows), **options)
+    for theirs, ours in (("ncols", "columns"), ("nrows", "rows")):
+        if theirs in options:
+            raise TypeError(f"{theirs} is called {ours} here, got {theirs}={options[theirs]!r}.")
+    made = plt.subplots(rows, columns, **{"figsize": (width, height * rows), **options})
     store_vectors()
     return made
 

@@ -25,6 +25,7 @@ class Dual:
         self.sizes, self.rows = sizes[kept], rows[kept]
         self.from_basis = (self.rows / self.sizes[:, None]).T
         self.right, self.root = y @ self.from_basis, root @ self.from_basis
+        self.evaluations = 0
         self.discretize(measure)
 
     def discretize(self, measure: Measure) -> Dual:
@@ -39,6 +40,7 @@ class Dual:
 
     def evaluate(self, xi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return alpha at the nodes and the gradient of the dual; xi may have several rows."""
+        self.evaluations += 1
         alpha = self.potential.inverse_mirror(xi @ self.basis.T)
         return alpha, self.right - (alpha * self.mass) @ self.basis - (xi @ self.root.T) @ self.root
 

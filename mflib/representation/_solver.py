@@ -20,6 +20,7 @@ from mflib.representation._measures import Measure, measure_on, out_of_reach
 from mflib.representation._panels import MAX_REFINEMENTS
 
 _MAX_ITERATIONS = 100
+_MAX_EVALUATIONS = 300  # on the same nodes; the hardest that converge take 90
 
 
 class Status(enum.Enum):
@@ -384,7 +385,7 @@ def _newton(dual: Dual, multipliers: np.ndarray) -> tuple[np.ndarray, int]:
         alpha, gradient = dual.evaluate(xi)
     error, small = np.linalg.norm(gradient), 1e-8 * np.linalg.norm(dual.right)
     steps = 0
-    while steps < _MAX_ITERATIONS and error > 1e-7 * small:
+    while steps < _MAX_ITERATIONS and dual.evaluations < _MAX_EVALUATIONS and error > 1e-7 * small:
         step = dual.step(alpha, gradient)
         length = 1.0 if error <= small else dual.length(xi, step, gradient @ step)
         if length == 0:

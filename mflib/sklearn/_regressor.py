@@ -119,7 +119,11 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         y : array-like, shape (m,)
             Targets.
         sample_weight : array-like, shape (m,), optional
-            Weights, not negative; a datum of weight 2 is worth two of weight 1.
+            Precisions, not negative: inverse variances of the noise, where the amount is chosen up
+            to a factor. With a given amount, a datum of weight 2 makes the same curve as two equal
+            ones of weight 1. But cross-validation and the estimate of the noise are about the data
+            as they came: two equal ones say that there is hardly any noise, and one of twice the
+            precision does not. Repeat only what was measured again.
 
         Returns
         -------
@@ -159,7 +163,9 @@ class MirrorFlowRegressor(RegressorMixin, BaseEstimator):
         return_std : bool
             Whether to return the standard error of the curve as well,
             :math:`\hat\sigma \lVert \partial h(x) / \partial y \rVert` with
-            :math:`\hat\sigma` = `noise_`. It knows of noise, not of the bias of smoothing.
+            :math:`\hat\sigma` = `noise_`. It knows of noise, not of the bias of smoothing. After a
+            search such as ``GridSearchCV``, whose own ``predict`` takes no such option, ask
+            ``search.best_estimator_.predict(X, return_std=True)``.
 
         Returns
         -------

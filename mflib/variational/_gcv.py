@@ -15,6 +15,7 @@ _MOST = 0.9  # degrees of freedom for each datum: beyond, h all but interpolates
 _MOST_STEPS = 60
 _RESOLUTION = 0.02  # of the logarithm; the criterion is flat where it is least
 _ACCURACY = 1e-7  # of h, on the way
+_USELESS = 1e-3  # errors of h: what is measured there says nothing
 
 
 class Criterion:
@@ -46,6 +47,8 @@ class Criterion:
             multipliers = system.solve(self.dual.y)[1]
         else:
             point = self._solve(problem, log_ridge)
+            if not point.size <= _USELESS:
+                return np.inf, np.nan
             system, multipliers = problem.system(point.at.mass_matrices), point.multipliers
         many, rest = len(self.data.targets), problem.ridge * system.inverse_diagonal()
         freedom = float(len(rest) - rest.sum())
@@ -68,8 +71,8 @@ class Criterion:
 def choose(data: Data, dual: DiscreteDual) -> float:
     """Return the factor of the data's ridge for which generalized cross-validation is least.
 
-    From where h is all but zero to where it all but interpolates, by decades; then the minimum
-    between the neighbours of the best.
+    From where h is all but zero to where it all but interpolates, or is not found, by decades; then
+    the minimum between the neighbours of the best.
     """
     criterion = Criterion(data, dual)
     curvature = float(dual.potential.hessian(np.zeros(1))[0])

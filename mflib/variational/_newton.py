@@ -15,7 +15,7 @@ from mflib.variational._primal_dual import FixedNodes, approximate
 from mflib.variational._quadrature import LEVELS, Level
 
 _MAX_ITERATIONS = 60
-_MAX_TRIES = 60
+_MAX_TRIES = 120  # of lengths, in all steps together; the hardest that converge take 50
 _ROUNDING = 4  # times its usual size is nothing that a finer quadrature would mend
 _AT_ONCE = 2**16  # values at the nodes of all targets: few enough to stay in the cache
 
@@ -43,6 +43,7 @@ def _climb(
 ) -> tuple[Evaluation, np.ndarray, np.ndarray]:
     """Go from level to level, until the next one sees no more than the one that has been solved."""
     at, levels = dual.evaluate(xi, LEVELS[0]), np.zeros(len(xi), dtype=int)
+    tries = np.zeros(len(xi), dtype=int)
     rows, last = np.arange(len(xi)), np.full(len(xi), np.inf)  # those still on their way
     for number, finer in enumerate(LEVELS[1:]):
         problem, coarse = dual[rows], at[rows]
@@ -53,9 +54,10 @@ def _climb(
         if not len(fine):
             continue
         problem, solved = problem[fine], rows[fine]
-        budget = _MAX_ITERATIONS - iterations[solved]
-        best, error, steps = _newton(problem, coarse[fine], LEVELS[number], budget)
-        iterations[solved] += steps
+        budget = _MAX_ITERATIONS - iterations[solved], _MAX_TRIES - tries[solved]
+        best, error, *spent = _newton(problem, coarse[fine], LEVELS[number], *budget)
+        iterations[solved] += spent[0]
+        tries[solved] += spent[1]
         check = problem.evaluate(best.xi, finer)
         at.put(solved, check)
         missed, promised = problem.error(check.gradient), problem.tolerance()
@@ -75,21 +77,28 @@ def _agree(dual: DiscreteDual, coarse: Evaluation, fine: Evaluation) -> np.ndarr
 
 
 def _newton(
-    dual: DiscreteDual, at: Evaluation, level: Level, budget: np.ndarray
-) -> tuple[Evaluation, np.ndarray, np.ndarray]:
-    """Iterate until residuals stop falling; returns the best points, their residuals, the steps."""
-    error, steps, scale = dual.error(at.gradient), np.zeros_like(budget), dual.size()
-    live = np.ones(len(budget), dtype=bool)
+    dual: DiscreteDual, at: Evaluation, level: Level, most_steps: np.ndarray, most_tries: np.ndarray
+) -> tuple[Evaluation, np.ndarray, np.ndarray, np.ndarray]:
+    """Iterate until residuals stop falling.
+
+    Returns the best points, their residuals, the steps, and the lengths that were tried for them.
+    """
+    error, scale = dual.error(at.gradient), dual.size()
+    steps, tries = np.zeros_like(most_steps), np.zeros_like(most_tries)
+    live = np.ones(len(steps), dtype=bool)
     while True:
-        live &= (steps < budget) & (error > 2e-14 * scale)  # rounding; far more is promised
+        live &= (steps < most_steps) & (tries < most_tries)
+        live &= error > 2e-14 * scale  # rounding; far more is promised
         rows = np.flatnonzero(live)
         if not len(rows):
-            return at, error, steps
+            return at, error, steps, tries
         problem, here, last = dual[rows], at[rows], error[rows]
         steps[rows] += 1
         step = problem.solve(here.mass_matrices, here.gradient)
         close = last <= 1e-6 * scale[rows]  # full steps, until rounding leaves nothing to gain
-        new, moved = _damped(problem, here, step, level, close)
+        left = most_tries[rows] - tries[rows]
+        new, moved, tried = _damped(problem, here, step, level, close, left)
+        tries[rows] += tried
         error_new = problem.error(new.gradient)
         better = moved & ((error_new < last) | ~close)
         at.put(rows[better], new[better])
@@ -99,25 +108,35 @@ def _newton(
 
 
 def _damped(
-    dual: DiscreteDual, at: Evaluation, step: np.ndarray, level: Level, close: np.ndarray
-) -> tuple[Evaluation, np.ndarray]:
+    dual: DiscreteDual,
+    at: Evaluation,
+    step: np.ndarray,
+    level: Level,
+    close: np.ndarray,
+    most: np.ndarray,
+) -> tuple[Evaluation, np.ndarray, np.ndarray]:
     """Shorten Newton steps until the dual, along each, falls less steeply than half its rise.
 
     Slopes are compared, not values, which no longer differ near the optimum. Where a few large
-    terms cancel in the slope, rounding hides the others: then the residual has to fall. Where no
-    length of several serves, the step is not taken; which are is the second result. Close to the
-    optimum all of them are, in full.
+    terms cancel in the slope, rounding hides the others: then the residual has to fall. A step is
+    not taken where no length serves, of as many as are allowed, before it is too short to move xi.
+    Close to the optimum all are, in full. Returns the points, which have moved, and how many
+    lengths were tried.
     """
     initial, t = np.sum(at.gradient * step, axis=-1), np.ones(len(step))
     size = np.sum(np.abs(dual.targets) * np.abs(step), axis=-1)
     clear = initial > 1e3 * np.finfo(float).eps * size
     residual, moved = dual.error(at.gradient), np.zeros(len(step), dtype=bool)
-    rows, new = np.flatnonzero(np.isfinite(step).all(axis=-1)), at[np.arange(len(step))]
-    for _ in range(_MAX_TRIES):
+    tries, new = np.zeros(len(step), dtype=int), at[np.arange(len(step))]
+    rows = np.flatnonzero(np.isfinite(step).all(axis=-1))
+    while True:
+        short = t[rows, None] * step[rows]
+        rows = rows[(at.xi[rows] + short != at.xi[rows]).any(axis=-1) & (tries[rows] < most[rows])]
         if not len(rows):
-            break
+            return new, moved, tries
         problem, along, length = dual[rows], step[rows], t[rows]
         trial = _try(problem, at[rows], length[:, None] * along, level)
+        tries[rows] += 1
         flat = np.sum(trial.gradient * along, axis=-1) >= -0.5 * initial[rows]
         fall = problem.error(trial.gradient) / residual[rows]
         serves = (clear[rows] & flat) | (fall < np.where(clear[rows], 0.25, 1 - 0.25 * length))
@@ -126,7 +145,6 @@ def _damped(
         moved[rows[serves]] = True
         rows = rows[~serves]
         t[rows] *= 0.4
-    return new, moved
 
 
 def _try(dual: DiscreteDual, at: Evaluation, step: np.ndarray, level: Level) -> Evaluation:

@@ -26,6 +26,7 @@ from mflib.variational._primal_dual import FixedNodes, approximate, best_multipl
 from mflib.variational._quadrature import LEVELS, Level
 
 _MAX_ITERATIONS = 60
+_MAX_TRIES = 120  # of lengths, in all steps together; the hardest that converge take 20
 PROMISE = 1e-8  # of the targets, in the norm of the inverse ridge
 
 
@@ -110,14 +111,15 @@ class Point:
 
 def smooth(problem: Ridged) -> tuple[Point, Level, int]:
     """Maximise the dual; returns the optimum as a finer level sees it, the level, the steps."""
-    point, iterations = start(problem, LEVELS[0])
+    (point, iterations), tries = start(problem, LEVELS[0]), 0
     *coarse, finest = itertools.pairwise(LEVELS)
     for level, finer in (*coarse, finest):
         check = problem.at(point.at.xi, point.multipliers, finer)
         difference = problem.size(check.errors - point.errors)
         if (level, finer) == finest or difference <= max(1e-11, 0.1 * check.size):
-            point, steps = reach(problem, point, level, 1e-14, _MAX_ITERATIONS - iterations)
-            iterations += steps
+            budget = _MAX_ITERATIONS - iterations, _MAX_TRIES - tries
+            point, steps, tried = reach(problem, point, level, 1e-14, *budget)
+            iterations, tries = iterations + steps, tries + tried
             if steps:
                 check = problem.at(point.at.xi, point.multipliers, finer)
             if check.size <= max(1e-4 * PROMISE, 4 * point.size):
@@ -135,11 +137,19 @@ def start(problem: Ridged, level: Level) -> tuple[Point, int]:
 
 
 def reach(
-    problem: Ridged, point: Point, level: Level, accuracy: float, budget: int = _MAX_ITERATIONS
-) -> tuple[Point, int]:
-    """Iterate to an accuracy, or until errors stop falling; returns the best point, the steps."""
-    steps, system = 0, None
-    while steps < budget and point.size > accuracy:
+    problem: Ridged,
+    point: Point,
+    level: Level,
+    accuracy: float,
+    most_steps: int = _MAX_ITERATIONS,
+    most_tries: int = _MAX_TRIES,
+) -> tuple[Point, int, int]:
+    """Iterate to an accuracy, or until errors stop falling.
+
+    Returns the best point, the steps, and the lengths that were tried for them.
+    """
+    steps, tries, system = 0, 0, None
+    while steps < most_steps and tries < most_tries and point.size > accuracy:
         if system is None or not problem.dual.is_quadratic:
             system = problem.system(point.at.mass_matrices)
         step = system.solve(point.errors)
@@ -147,34 +157,57 @@ def reach(
         if not all(np.isfinite(part).all() for part in step):
             break
         close = point.size <= 1e-6  # full steps, until rounding leaves nothing to gain
-        new = _damped(problem, point, step, level, tries=1 if close else 60)
+        if close:
+            new, tried = _try(problem, point, step, level), 1
+        else:
+            new, tried = _damped(problem, point, step, level, most_tries - tries)
+        tries += tried
+        if new is None:  # where nothing has moved, nothing ever would
+            break
         last = point.size
         if new.size < last or not close:
             point = new
         if close and not new.size <= 0.5 * last:
             break
-    return point, steps
+    return point, steps, tries
 
 
-def _damped(problem: Ridged, point: Point, step, level: Level, tries: int) -> Point:
-    """Shorten the step until the dual, along it, falls less steeply than half its first rise."""
+def _damped(
+    problem: Ridged, point: Point, step, level: Level, most: int
+) -> tuple[Point | None, int]:
+    """Shorten the step until the dual, along it, falls less steeply than half its first rise.
+
+    None where no length serves, of as many as are allowed, before it is too short to move anything.
+    Also returns how many lengths were tried.
+    """
     xi, multipliers = step
     initial, t = point.errors @ multipliers, 1.0
     clear = initial > 1e3 * np.finfo(float).eps * (np.abs(problem.dual.y) @ np.abs(multipliers))
-    trial = point
-    for _ in range(tries):
-        moved = point.at.xi + t * xi, point.multipliers + t * multipliers
-        try:
-            trial = problem.at(*moved, level)
-        except ValueError:  # too far for a potential whose inverse has no formula
-            t *= 0.4
-            continue
-        if clear and trial.errors @ multipliers >= -0.5 * initial:
-            break
-        if trial.size <= (0.25 if clear else 1 - 0.25 * t) * point.size:
-            break
+    for tried in range(most):
+        short = t * xi, t * multipliers
+        if _is_lost(point, short):
+            return None, tried
+        trial = _try(problem, point, short, level)
+        if trial and clear and trial.errors @ multipliers >= -0.5 * initial:
+            return trial, tried + 1
+        if trial and trial.size <= (0.25 if clear else 1 - 0.25 * t) * point.size:
+            return trial, tried + 1
         t *= 0.4
-    return trial
+    return None, most
+
+
+def _try(problem: Ridged, point: Point, step, level: Level) -> Point | None:
+    """Evaluate; None if too far for a potential whose inverse has no formula."""
+    try:
+        return problem.at(point.at.xi + step[0], point.multipliers + step[1], level)
+    except ValueError:
+        return None
+
+
+def _is_lost(point: Point, step) -> bool:
+    """Whether rounding leaves a point where it is."""
+    here = point.at.xi, point.multipliers
+    return all((at + along == at).all() for at, along in zip(here, step, strict=True))
 
 
 class _Slack(FixedNodes):
