@@ -93,7 +93,10 @@ class Stages:
     def newton(self, increments: np.ndarray) -> np.ndarray:
         """Return what Newton's method adds to increments."""
         rest = self.velocity(increments)
-        rest = rest - _INVERSE @ increments[:, : rest.shape[1]] / self.step
+        return self.invert(rest - _INVERSE @ increments[:, : rest.shape[1]] / self.step)
+
+    def invert(self, rest: np.ndarray) -> np.ndarray:
+        """Return the increments Z with Z / step = A (J Z + rest)."""
         rows = zip(self.solvers, _BACK @ rest, strict=True)
         return (_VECTORS @ np.array([solve(row) for solve, row in rows])).real
 

@@ -174,6 +174,20 @@ def test_steps_grow_with_the_logarithm_of_time():
     assert counts[2] < 3 * counts[1]
 
 
+def test_a_step_begins_where_the_last_one_leads(monkeypatch):
+    """The stages are met with fewer evaluations, and met as well."""
+    (x, y), velocity, calls = noisy(20), RadauPath._velocity, []
+    monkeypatch.setattr(RadauPath, "_velocity", lambda *a: calls.append(1) or velocity(*a))
+    counts, ends = [], []
+    for predicted in (RadauPath._predicted, lambda path, _: np.zeros((7, path.n))):
+        monkeypatch.setattr(RadauPath, "_predicted", predicted)
+        calls.clear()
+        ends.append(variational.trajectory(x, y, [1e4], potential=Hypentropy(1.0)).values)
+        counts.append(len(calls))
+    assert counts[0] < 0.7 * counts[1]
+    np.testing.assert_allclose(*ends, rtol=0, atol=1e-8)
+
+
 def test_the_error_is_honest():
     x, y = noisy(10)
     model = {"activation": "abs", "potential": POWER_4}

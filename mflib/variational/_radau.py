@@ -130,18 +130,19 @@ class RadauPath(Walk):
 
     def increments(self, step: float) -> np.ndarray:
         """Solve the equations of a step, with a quadrature that its end does not see through."""
-        stages = Stages(self._velocity, step)
+        stages, xi = Stages(self._velocity, step), self._predicted(step)
         while True:
-            stages.linearize(self._resolvent(self.model.evaluate(self.xi, self.level)))
-            increments = stages.newton(np.zeros((len(POINTS), 2 * self.n)))
-            middle = self.xi + increments[len(POINTS) // 2, self.n :]
-            stages.linearize(self._resolvent(self.model.evaluate(middle, self.level)))
+            middle = self.xi + xi[len(POINTS) // 2]
+            matrix = self.model.matrix(self.model.evaluate(middle, self.level))
+            stages.linearize(self._resolvent(matrix))
+            # both kinds of unknowns from one solve: else rounding would part them for ever
+            increments = stages.invert(self._velocity(xi) + self._pull(matrix, xi))
             tolerance = 0.01 * self.rtol * self.size
             increments = stages.solve(increments, self.norm, tolerance)
             self._end = self.model.evaluate(self.xi + increments[-1, self.n :], self.level)
             if self._is_resolved():
                 return increments
-            self.level += 1
+            xi, self.level = increments[:, self.n :], self.level + 1
 
     def norm(self, rows: np.ndarray) -> np.ndarray:
         return self._size(rows[:, self.n :])
@@ -157,14 +158,26 @@ class RadauPath(Walk):
     def _size(self, xi: np.ndarray) -> np.ndarray:
         return np.sqrt(np.maximum((xi * (self.metric @ xi.T).T).sum(axis=1), 0.0))
 
+    def _predicted(self, step: float) -> np.ndarray:
+        """Increments of the coefficients if the polynomial of the last step went on, (7, n)."""
+        if not self.taken:
+            return np.zeros((len(POINTS), self.n))
+        last = self.taken[-1]
+        return between(last.increments, 1 + POINTS * (step / last.length)) - last.increments[-1]
+
     def _velocity(self, increments: np.ndarray) -> np.ndarray:
+        """That of the multipliers, at increments that end in those of the coefficients."""
         model = self.model
-        h = model.values_at(self.xi + increments[:, self.n :], self.level)
+        h = model.values_at(self.xi + increments[:, -self.n :], self.level)
         return model.counts / model.m * (model.means - h)
 
-    def _resolvent(self, at: Evaluation) -> Callable:
-        model, matrix = self.model, self.model.matrix(at)
-        to_values = model.m / model.counts
+    def _pull(self, matrix: Arrow, xi: np.ndarray) -> np.ndarray:
+        """How much a linear model slows down between the state and increments of coefficients."""
+        model = self.model
+        return model.counts / model.m * model.dual.separate(matrix @ xi.T).T
+
+    def _resolvent(self, matrix: Arrow) -> Callable:
+        model, to_values = self.model, self.model.m / self.model.counts
 
         def resolvent(shift: complex) -> Callable:
             system = model.system(matrix, shift)

@@ -228,7 +228,7 @@ def trajectory(
     steps: each time is a sum of twelve ridge solutions, exact up to rounding.
 
     For other potentials :func:`mflib.representation.trajectory` is faster where data are few:
-    about five times with five of them. They are at par near a hundred; a tight `rtol`, or a
+    about twice with five of them. They are at par near fifty; a tight `rtol`, or a
     gradient whose inverse has no formula, moves that up a little.
 
     Stopped early, the path smooths: `degrees_of_freedom` and `gcv` of the result choose the time.
