@@ -216,6 +216,12 @@ def test_the_defect_is_the_largest_of_all_steps(monkeypatch):
     assert path.defect == 5e-9
 
 
+def test_the_defect_of_the_quadratic_is_the_largest_of_all_times():
+    times = [1.0, 10.0, 1e3]
+    each = [variational.trajectory(X, Y, [time]).defect for time in times]
+    assert variational.trajectory(X, Y, times).defect == max(each)
+
+
 def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
     monkeypatch.setattr(_collocation, "_MOST_STEPS", 10)
     path = variational.trajectory(X[:3], Y[:3], [1.0, 10.0, 1e5], potential=POWER_4, rtol=1e-5)
