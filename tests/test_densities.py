@@ -238,3 +238,9 @@ def test_a_normal_of_scipy_is_pickled_as_what_it_is():
 
 def test_a_density_without_a_name_is_shown_as_it_is():
     assert "Named" in repr(densities.Defined("Named", "Named"))
+
+
+def test_a_density_too_far_from_zero_says_how_far_in_widths():
+    """From the 0.05 to the 0.95 quantile of a normal law are 3.29 deviations."""
+    with pytest.raises(ValueError, match=r"lies 3e\+08 times its width from zero"):
+        densities.of(stats.Normal(mu=1e12, sigma=1e3))
