@@ -33,6 +33,9 @@ LAWS = {
     "narrow": stats.truncnorm(-8, 8, loc=1.0, scale=1e-3),
     "discrete": ONE_AND_THREE,
     "poisson": stats.poisson(2.5),
+    "moved exponential": stats.expon(loc=0.3, scale=0.5),
+    "moved discrete": stats.rv_discrete(values=([0, 2], [0.25, 0.75]))(loc=1),
+    "moved poisson": stats.poisson(1.5, loc=1),
 }
 LAYERS = [densities.normal_layer(1.2, 0.5), densities.linear_layer(0.8, 1.1)]
 EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS, ids=repr)

@@ -12,7 +12,7 @@ from flint import arb, ctx
 from scipy import stats
 
 from mflib import _flint, activations, densities, representation, variational
-from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
+from mflib.potentials import Hypentropy, Power, Quadratic, Regularized, Rescaled
 from mflib.variational import _ball_field, _ball_potentials, _proof
 from mflib.variational._ball_densities import ball_density
 from mflib.variational._ball_potentials import ball_potential
@@ -25,6 +25,7 @@ POTENTIALS = [
     Regularized(Power(2.5), 0.4),
     Regularized(Power(3), 1),
     Regularized(Power(4), 0.3).at_scale(3.0),
+    Rescaled(Rescaled(Regularized(Power(4), 0.3), 2.0), 1.5),
     Regularized(Hypentropy(0.2), 0.7),
 ]
 DENSITIES = [
@@ -226,6 +227,16 @@ def test_a_constant_wrong_by_ten_is_caught(monkeypatch, fault):
     else:  # the distance from the data
         monkeypatch.setattr(_proof.Proof, "radius", lambda p, low, high: arb(0))
     assert one_datum() > 1
+
+
+@pytest.mark.parametrize("ends", [(-1.0, 1.0), (-0.7, 0.9), (0.15, 0.2), (-3.0, 0.0)])
+@pytest.mark.parametrize("x", [[0.1], [-0.4, 0.8], [-0.7, 0.0, 0.1, 0.9], [-0.7, 0.5, 0.6, 0.7]])
+def test_no_point_is_farther_from_the_data_than_the_radius(x, ends):
+    """Wherever the widest gap is: in the middle of the data, at their ends or beyond."""
+    proof = variational.solve(x, np.ones(len(x))).certify()._proof
+    t = np.linspace(*ends, 2001)
+    farthest = np.abs(t[:, None] - x).min(axis=1).max()
+    assert farthest <= float(proof.radius(*map(arb, ends))) + 1e-15 <= farthest + 2e-3
 
 
 def convexity_holds(given, convexity) -> bool:

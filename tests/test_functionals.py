@@ -151,6 +151,15 @@ def test_the_cost_is_the_least_over_all_coefficients(name, density):
     assert result.cost == pytest.approx(brute_force(h, potential, density), rel=1e-5)
 
 
+@pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.4, 0.0), (0.0, -0.3)])
+def test_a_tilt_that_is_given_stays_as_it_is(tilt):
+    """Also that of zero: the two fields are then equal, and each side has half of h''."""
+    h, model = Smooth(-0.9, 0.5), {"potential": Quadratic(), "density": UNIFORM}
+    found, best = (functionals.relu_cost(h, [], **model, **o) for o in ({"tilt": tilt}, {}))
+    assert found[1:] == tilt
+    assert found.cost < best.cost - 1e-3
+
+
 @pytest.mark.parametrize("name", ["quadratic", "power 4", "hypentropy"])
 def test_the_tilt_maximises(name):
     """At any other tilt the value is lower: less the more, the further away."""

@@ -100,11 +100,28 @@ def test_names_of_curves_do_not_overlap_and_stand_at_their_ends(at):
     assert box.x0 > here[0] if at is None else box.x0 < here[0] < box.x1
 
 
-def test_a_name_stands_on_a_curve_whichever_way_it_runs():
+@pytest.mark.parametrize("at", [0.25, 0.0])
+def test_a_name_stands_on_a_curve_whichever_way_it_runs(at):
     fig, ax = plotting.figure()
     ax.plot([1.0, 0.4, 0.0], [3.0, 1.2, 0.0], label="from the right")
-    plotting.label_curves(ax, at=0.25)
-    assert ax.texts[0].xy == pytest.approx((0.25, 0.75))
+    plotting.label_curves(ax, at=at)
+    assert ax.texts[0].xy == pytest.approx((at, 3 * at))
+
+
+@pytest.mark.parametrize("exponent", [-0.5, 0.0])
+@pytest.mark.parametrize(("ends", "low", "high"), [((0.0, 1.0), 0.1, 9.0), ((0.25, 0.5), 0.25, 2)])
+def test_a_power_law_is_medians_and_ranges_beside_a_slope(exponent, ends, low, high):
+    rows = {"width": [10, 1000] * 3, "error": [1.0, 0.1, 9.0, 0.4, 2.0, 0.9], "kind": "a"}
+    fig, ax = plotting.figure()
+    plotting.power_law(
+        ax, pd.DataFrame(rows), "error", by="kind", exponent=exponent, quantiles=ends
+    )
+    curve, slope = ax.lines
+    assert (curve.get_label(), [*curve.get_ydata()]) == ("a", [2.0, 0.4])
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert [heights.min(), heights.max()] == pytest.approx([low, high])
+    assert slope.get_label() == rf"slope ${exponent:g}$"
+    assert [*slope.get_ydata()] == pytest.approx([0.8 * 0.01**exponent, 0.8])
 
 
 def test_names_follow_what_is_seen_of_a_curve():

@@ -802,6 +802,9 @@ def test_a_potential_on_part_of_the_line_is_tried_inside(domain):
     check_potential(Wall(), everywhere=False)
     with pytest.raises(ValueError, match="is defined on"):
         check_potential(Wall())
+    scaled = Wall().at_scale(4.0)
+    assert scaled.domain == (4 * domain[0], 8.0)
+    check_potential(scaled, everywhere=False)
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0])

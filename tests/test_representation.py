@@ -821,3 +821,20 @@ def test_between_data_far_apart_smooth_units_are_seen_to_turn():
         )
 
     np.testing.assert_allclose(rep(query), [h(t) for t in query], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([998.5, 1000.0, 1000.5], "x contains 998.5, where no unit responds"),
+        (
+            [1000.0, 1002.0, 1003.0, 1004.5],
+            "x contains 1002, 1003, 1004.5 on one side of all kinks, which lie between -1001 and "
+            "1001:",
+        ),
+    ],
+)
+def test_places_far_from_zero_are_named_as_they_were_given(x, message):
+    """Inside they are measured from an origin among the data."""
+    with pytest.raises(ValueError, match=message):
+        representation.solve(x, np.cos(x), density=stats.uniform(999, 2))

@@ -83,6 +83,11 @@ def test_cubic_kernel_scales_with_its_unit(unit):
     np.testing.assert_allclose(kernel / unit**2, ridges.cubic_kernel(X, X[:2], reach=1.5), 1e-13)
 
 
+def test_cubic_kernel_names_the_length_of_a_point_that_is_too_far():
+    with pytest.raises(ValueError, match=r"length 5, beyond the reach 2 "):
+        ridges.cubic_kernel([[3.0, 4.0]], [[0.1, 0.0]], reach=2.0)
+
+
 def test_cubic_kernel_asks_what_an_activation_is_and_not_its_name():
     class Relu(activations.Activation):
         def __call__(self, u):

@@ -25,6 +25,20 @@ def test_awkward_potentials_and_magnitudes(potential, size):
     certify(sol, size * Y)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+@pytest.mark.parametrize("size", [1e-90, 1e-60, 1e60, 1e90])
+def test_a_scale_that_is_its_own_changes_nothing(size, ridge):
+    """(|x|^3 + s x^2)/(1 + s) at s x: fields of size s^2, of which products underflow."""
+
+    def solved(s):
+        weight = ridge * (1 + s) / (2 * s)
+        return variational.solve(X, s * Y, potential=Regularized(Power(3), s), ridge=weight)
+
+    h, one = solved(size), solved(1.0)
+    assert h.status is Status.CONVERGED
+    np.testing.assert_allclose(h(QUERY) / size, one(QUERY), rtol=1e-9)
+
+
 @pytest.mark.parametrize("activation", ["relu", "abs", "leaky_relu"])
 @pytest.mark.parametrize(
     "potential",

@@ -15,6 +15,7 @@ from mflib.variational._certificate import Tails, beyond, moments_agree
 from mflib.variational._dual import DiscreteDual, Evaluation
 from mflib.variational._panels import Tail, smooth_panels
 from mflib.variational._quadrature import LEVELS
+from mflib.variational._smoothing import Ridged
 from tests.problems import UNIFORM, Cosh, X, Y, mirrored
 
 ONE = {"activation": "abs", "potential": Quadratic()}
@@ -103,6 +104,22 @@ class Given:
         if name in ("dist", "frozen"):
             raise AttributeError(name)
         return getattr(self.frozen, name)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3, 1.0])
+def test_the_residual_is_that_of_a_finer_quadrature(ridge):
+    """Of the next level, and several times that of the level that found the solution."""
+    h = variational.solve(
+        [-0.5, 0.1, 0.6], [0.0, 1.0, 0.0], potential=Hypentropy(0.05), ridge=ridge
+    )
+    problem, own = Ridged(h._dual, h._data.ridge), LEVELS.index(h._level)
+    seen, finer = (
+        problem.at(h._point.at.xi, h._point.multipliers, level) for level in LEVELS[own : own + 2]
+    )
+    assert h.residual == pytest.approx(np.abs(finer.errors).max(), rel=0.1)
+    assert h.residual > 3 * np.abs(seen.errors).max()
+    gap = problem.gap(finer) if ridge else abs(finer.multipliers @ finer.errors)
+    assert h.gap == pytest.approx(gap, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The path at O(m) a step against the dense one, exponentials, limits and finite differences."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import linalg, stats
 
 from mflib import _collocation, representation, variational
 from mflib.potentials import Hypentropy, Potential, Power, Quadratic, Regularized
-from mflib.variational import TrajectoryStatus, _dual, _response
+from mflib.variational import TrajectoryStatus, _dual, _response, _trajectory
 from mflib.variational._contour import talbot
 from mflib.variational._panels import smooth_panels
 from mflib.variational._quadrature import LEVELS
@@ -91,10 +93,11 @@ def test_the_exponential_on_the_whole_axis():
     assert 1e-8 < np.abs(coarse - np.exp(-u)).max() < 1e-6
 
 
-def test_an_unscaled_potential_is_the_quadratic_at_its_own_clock():
+@pytest.mark.parametrize("x", [X, REPEATED], ids=["distinct", "repeated"])
+def test_an_unscaled_potential_is_the_quadratic_at_its_own_clock(x):
     """phi''(0) = 1 for (x^4 + x^2)/2: twice as fast."""
-    path = variational.trajectory(X, Y, [5.0, 70.0], potential=POWER_4, scaled=False)
-    other = representation.trajectory(X, Y, [10.0, 140.0])
+    path = variational.trajectory(x, Y, [5.0, 70.0], potential=POWER_4, scaled=False)
+    other = representation.trajectory(x, Y, [10.0, 140.0])
     np.testing.assert_allclose(path(QUERY), other(QUERY), rtol=0, atol=1e-10)
     np.testing.assert_allclose(path.multipliers, other.multipliers, rtol=1e-9)
     np.testing.assert_array_equal(path.times, [5.0, 70.0])
@@ -154,6 +157,22 @@ def test_probes_agree_with_the_exact_trace_up_to_their_error():
     np.testing.assert_array_equal(again.degrees_of_freedom, drawn.degrees_of_freedom)
 
 
+def test_the_error_of_probes_is_the_spread_of_what_they_give(monkeypatch):
+    """With few polynomials that leave much to chance."""
+    monkeypatch.setattr(_trajectory, "_SMOOTH", 2)
+    x, y = noisy(20)
+    model = {"activation": "abs", "potential": POWER_4, "rtol": 1e-4}
+    path, chance = (
+        variational.trajectory(x, y, [100.0], probes=8, **model),
+        np.random.default_rng(1),
+    )
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: chance)
+    drawn = [dataclasses.replace(path) for _ in range(24)]
+    spread = np.std([one.degrees_of_freedom[0] for one in drawn], ddof=1)
+    errors = [one.degrees_of_freedom_error[0] for one in drawn]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.5)
+
+
 def test_gcv_smooths_and_does_not_interpolate():
     x, y = noisy(1000)
     path = variational.trajectory(x, y, 10.0 ** np.arange(11))
@@ -202,6 +221,19 @@ def test_the_defect_sees_a_wrong_velocity(monkeypatch):
     path = variational.trajectory(X, Y, [1.0, 10.0], potential=POWER_4, rtol=1e-6)
     assert path.status is STALLED
     assert np.isnan(path.loss).all() and path(QUERY).shape == (2, 8)
+
+
+def test_the_defect_is_the_largest_of_all_steps(monkeypatch):
+    missed = iter([1e-9, 5e-9, *[2e-9] * 1000])
+    monkeypatch.setattr(RadauPath, "_missed", lambda *_: next(missed))
+    path = variational.trajectory(X, Y, [1.0, 100.0], potential=POWER_4, rtol=1e-6)
+    assert path.defect == 5e-9
+
+
+def test_the_defect_of_the_quadratic_is_the_largest_of_all_times():
+    times = [1.0, 10.0, 1e3]
+    each = [variational.trajectory(X, Y, [time]).defect for time in times]
+    assert variational.trajectory(X, Y, times).defect == max(each)
 
 
 def test_steps_are_limited_and_rows_from_there_on_are_nan(monkeypatch):
