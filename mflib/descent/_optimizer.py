@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import numbers
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -173,50 +174,32 @@ class MirrorDescent(torch.optim.Optimizer):
             function("closure", closure)
             with torch.enable_grad():
                 loss = closure()
-        moving = [
-            (p, group) for group in self.param_groups for p in group["params"] if p.grad is not None
+        moves = [
+            self._move(p, group)
+            for group in self.param_groups
+            for p in group["params"]
+            if p.grad is not None
         ]
-        # none is changed before all are known to be finite
-        ends = [None if _in_place(p, group) else self._end(p, group) for p, group in moving]
+        # none is changed before all are known to be finite: by a bound, or by being there
+        alone = _alone(moves)
+        ends = [None if m.p in alone and m.is_bounded() else m.end() for m in moves]
         if not _surely_finite([end for end in ends if end is not None]):
-            ends = [self._certain_end(*one, end) for one, end in zip(moving, ends, strict=True)]
-        for (p, group), end in zip(moving, ends, strict=True):
+            ends = [m.certain_end(end) for m, end in zip(moves, ends, strict=True)]
+        for m, end in zip(moves, ends, strict=True):
             if end is None:
-                p.add_(_gradient(p), alpha=-0.5 * _signed_step(group))
+                m.write(m.p)
             else:
-                p.copy_(end)
+                m.p.copy_(end)
         return loss
 
-    def _end(
-        self,
-        p: Tensor,
-        group: dict[str, Any],
-        move: Callable[[Potential, Piece], None] = _steps.fused,
-    ) -> Tensor:
-        """Return where a step leads, computed with at least 32 bits."""
-        lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
-        centre = self.state[p]["centre"] if group["center"] == "initialization" else None
-        end = torch.empty_like(p, memory_format=torch.contiguous_format)
-        size = _PIECE * torch.get_num_threads() if p.is_cpu else p.numel()
-        for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end, size=size):
-            if decay:
-                theta = theta - decay * (theta if c is None else theta - c)
-            move(group["potential"], Piece(theta, c, gradient, out, lr, _scale(group)))
-        return end
-
-    def _certain_end(self, p: Tensor, group: dict[str, Any], end: Tensor | None) -> Tensor | None:
-        """Return where a step leads by its definition, or raise if that is nowhere."""
-        if end is None:
-            return None
-        if not end.isfinite().all():
-            end = self._end(p, group, _steps.plain)
-        if not end.isfinite().all():
-            raise ValueError(
-                f"a step with lr={float(group['lr']):g} from a gradient of up to "
-                f"{float(_gradient(p).abs().max()):g} is not finite, and no parameter was "
-                "changed; lower lr or check the loss."
-            )
-        return end
+    def _move(self, p: Tensor, group: dict[str, Any]) -> _Move:
+        assert p.grad is not None
+        gradient = p.grad.to_dense() if p.grad.is_sparse else p.grad
+        plain = type(group["potential"]) is Quadratic
+        # steps of x^2 are the same around each centre
+        fixed = group["center"] == "origin" or (plain and not group["weight_decay"])
+        centre = None if fixed else self.state[p]["centre"]
+        return _Move(p, gradient, centre, (_norm if plain else _largest)(gradient), group)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, plain data that ``torch.load`` reads with ``weights_only=True``."""
@@ -261,17 +244,74 @@ def _signed_step(group: dict[str, Any]) -> float:
     return -float(group["lr"]) if group["maximize"] else float(group["lr"])
 
 
-def _in_place(p: Tensor, group: dict[str, Any]) -> bool:
-    """Whether a step is one of gradient descent that its norms keep from overflowing."""
-    if type(group["potential"]) is not Quadratic or group["weight_decay"] or not p.is_cpu:
-        return False
-    bound = sum(torch.linalg.vector_norm(_wide(x)).item() for x in (p, _gradient(p)))
-    return bound * max(1.0, float(group["lr"])) < torch.finfo(p.dtype).max
+class _Move(NamedTuple):
+    """A parameter and what its next step depends on."""
+
+    p: Tensor
+    gradient: Tensor
+    centre: Tensor | None
+    steepest: float  # no entry of the gradient is larger
+    group: dict[str, Any]
+
+    def is_bounded(self) -> bool:
+        """Whether norms show that no number of the step overflows, so that it may be in place."""
+        lr, scale = abs(float(self.group["lr"])), _scale(self.group)
+        distance = _norm(self.p) + (0.0 if self.centre is None else _norm(self.centre))
+        x = (1.0 + lr * self.group["weight_decay"]) * scale * distance
+        bound = _steps.bound(self.group["potential"], x, lr * scale * self.steepest)
+        return bound < torch.finfo(self.p.dtype).max
+
+    def end(self, step: Callable[[Potential, Piece], None] = _steps.fused) -> Tensor:
+        """Return where the step leads."""
+        end = torch.empty_like(self.p, memory_format=torch.contiguous_format)
+        self.write(end, step)
+        return end
+
+    def write(self, end: Tensor, step: Callable[[Potential, Piece], None] = _steps.fused) -> None:
+        """Write to `end`, which may be p, where the step leads, computed with at least 32 bits."""
+        p, group, potential = self.p, self.group, self.group["potential"]
+        lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
+        last = self.steepest, lr, _scale(group)
+        whole = not p.is_cpu or type(potential) is Quadratic  # nothing in between to keep in cache
+        size = p.numel() if whole else _PIECE * torch.get_num_threads()
+        for theta, c, gradient, out in _pieces(p, self.centre, self.gradient, end, size=size):
+            if decay:
+                theta = theta - decay * (theta if c is None else theta - c)
+            step(potential, Piece(theta, c, gradient, out, *last))
+
+    def certain_end(self, end: Tensor | None) -> Tensor | None:
+        """Return where the step leads by its definition, or raise if that is nowhere."""
+        if end is None:
+            return None
+        if not end.isfinite().all():
+            end = self.end(_steps.plain)
+        if not end.isfinite().all():
+            raise ValueError(
+                f"a step with lr={float(self.group['lr']):g} from a gradient of up to "
+                f"{float(self.gradient.abs().max()):g} is not finite, and no parameter was "
+                "changed; lower lr or check the loss."
+            )
+        return end
 
 
-def _gradient(p: Tensor) -> Tensor:
-    assert p.grad is not None
-    return p.grad.to_dense() if p.grad.is_sparse else p.grad
+def _alone(moves: list[_Move]) -> set[Tensor]:
+    """Return parameters on the processor, in one piece, in memory of which nothing else is read."""
+    here = [m for m in moves if m.p.is_cpu]
+    users = Counter(_memory(x) for m in here for x in (m.p, m.gradient))
+    return {m.p for m in here if m.p.is_contiguous() and users[_memory(m.p)] == 1}
+
+
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
+
+
+def _largest(x: Tensor) -> float:
+    low, high = (x if x.numel() else x.new_zeros(1)).aminmax()
+    return max(-low.item(), high.item())
+
+
+def _norm(x: Tensor) -> float:
+    return torch.linalg.vector_norm(x, dtype=torch.promote_types(x.dtype, torch.float32)).item()
 
 
 def _wide(x: Tensor) -> Tensor:
