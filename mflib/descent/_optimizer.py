@@ -21,7 +21,7 @@ __all__ = ["MirrorDescent"]
 
 Tensor = torch.Tensor
 
-_PIECE = 1 << 15  # numbers a thread; what a piece takes stays in the processor's cache
+_PIECE = 1 << 17  # numbers a thread; what a piece takes stays in the processor's cache
 
 
 class MirrorDescent(torch.optim.Optimizer):
