@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import numbers
 from collections import Counter
@@ -45,6 +46,10 @@ class MirrorDescent(torch.optim.Optimizer):
         group added later are centred where they are then; the width stays.
     lr : float or Tensor
         The step :math:`\gamma > 0`. The loss is the caller's; ``torch.nn.MSELoss`` is not halved.
+        Scaled or not, a step from the centre is :math:`-\gamma\,\nabla L / \varphi''(0)`, and a
+        :class:`~mflib.networks.ShallowNetwork` of n units needs :math:`\gamma` of the order of
+        :math:`\varphi''(0)/n`; less where :math:`\varphi''` decreases on the way, as that of
+        Hypentropy does at :math:`n\,|\theta - \hat\theta| > \beta`.
     potential : Potential, optional
         ``Quadratic()`` if not given, which is gradient descent with the step halved.
     scaled : bool
@@ -142,6 +147,7 @@ class MirrorDescent(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with the potential centred where they are now."""
         if isinstance(param_group, dict):
+            _refuse_misspelt(param_group, [*self.defaults])
             own = {name: param_group[name] for name in self.defaults if name in param_group}
             param_group = {**param_group, **_checked(own)}
         super().add_param_group(param_group)
@@ -230,6 +236,31 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     return {name: checks.get(name, lambda value: value)(value) for name, value in options.items()}
 
 
+# what flows call it, or what belongs to a potential
+_MISTAKEN = {
+    **dict.fromkeys(("learning_rate", "gamma"), "lr"),
+    **dict.fromkeys(("beta", "exponent", "omega", "psi", "phi"), "potential"),
+}
+
+
+def _refuse_misspelt(group: dict[str, Any], options: list[str]) -> None:
+    """Raise where a key looks like an option, which would keep its default in silence.
+
+    Others are let through, as by Torch: its schedulers' initial_lr, or somebody's own name.
+    """
+    known = ["params", *options]
+    for key in group:
+        if not isinstance(key, str) or key in known or key.startswith("_"):
+            continue
+        close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.8)
+        if meant := _MISTAKEN.get(key, "".join(close)):
+            raise ValueError(
+                f"a group of parameters has the key {key!r}, which is no option; use {meant!r}, "
+                "or a key that begins with an underscore if it is yours. The options are "
+                f"{', '.join(options)}."
+            )
+
+
 def _step_size(lr: Any) -> float | Tensor:
     """Return lr, a tensor as it is: who made it may change it."""
     result = number("lr", lr, above=0.0, cure="it is the step size")
@@ -289,9 +320,19 @@ class _Move(NamedTuple):
             raise ValueError(
                 f"a step with lr={float(self.group['lr']):g} from a gradient of up to "
                 f"{float(self.gradient.abs().max()):g} is not finite, and no parameter was "
-                "changed; lower lr or check the loss."
+                f"changed; lower lr or check the loss{self._usual_step()}."
             )
         return end
+
+    def _usual_step(self) -> str:
+        if not self.group["scaled"]:
+            return ""
+        width, zero = self.group["width"], torch.zeros(1, dtype=torch.float64)
+        usual = float(self.group["potential"].hessian(zero)[0]) / width
+        return (
+            f" (a scaled potential of width n = {width} takes lr of the order of "
+            f"phi''(0)/n = {usual:g}, less where phi'' decreases, as that of Hypentropy does)"
+        )
 
 
 def _alone(moves: list[_Move]) -> set[Tensor]:

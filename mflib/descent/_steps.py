@@ -75,7 +75,7 @@ def bound(potential: Potential, x: float, z: float) -> float:
     """
     exponent = _exponent(potential)
     if type(potential) is Quadratic:
-        return x + z
+        return 2.0 * (x + z)
     if type(potential) is Hypentropy:  # of x^2, x / beta, and |x + d| <= (|x| + beta) exp|z|
         beta = potential.beta
         most = (1.0 + x + beta + 1.0 / beta) * math.exp(min(z, 700.0))
