@@ -199,17 +199,17 @@ def test_a_step_to_nowhere_changes_nothing(gradient):
 
 
 def test_too_long_a_step_of_a_scaled_potential_names_the_usual_one():
-    """With it training goes well, and with that of unscaled problems it does not."""
+    """With a tenth of it, for hypentropy, training goes well."""
     options = {"potential": Hypentropy(0.5), "scaled": True}
     net = mflib.ShallowNetwork(200, activation="tanh", seed=3)
-    with pytest.raises(ValueError, match=r"n = 200 takes lr of .*phi''\(0\)/n = 0.01, less where"):
+    with pytest.raises(ValueError, match=r"n = 200 takes lr of .*phi''\(0\)/n = 0.01, or a tenth"):
         descend(net, mflib.MirrorDescent(net.parameters(), 1.0, **options), 100)
     net, losses = mflib.ShallowNetwork(200, activation="tanh", seed=3), []
-    optimizer = mflib.MirrorDescent(net.parameters(), 0.01, **options)
+    optimizer = mflib.MirrorDescent(net.parameters(), 0.001, **options)
     for _ in range(2):
-        losses.append(float(((net(X) - torch.tensor(Y)) ** 2).mean()))
-        descend(net, optimizer, 100)
-    assert losses[1] < 0.8 * losses[0]
+        losses.append(((net(X) - torch.tensor(Y)) ** 2).mean().item())
+        descend(net, optimizer, 1000)
+    assert losses[1] < 0.1 * losses[0]
 
 
 def test_a_closure_is_a_function():
@@ -358,7 +358,7 @@ def test_hypentropy_is_exact_on_both_sides_of_each_threshold(which, factor, scal
     gradient = torch.linspace(-1, 1, 101, dtype=dtype).repeat(7, 1)
     x = torch.tensor([-30.0, -1.0, -1e-4, 0.0, 0.01, 0.4, 9.0], dtype=dtype)[:, None] / scale
     d, centre = torch.empty_like(gradient), (-x).expand(gradient.shape)
-    piece = _steps.Piece(torch.zeros_like(d), centre, gradient, d, 1.0, lr, scale)
+    piece = _steps.Piece(torch.zeros_like(d), centre, gradient, d, lr, scale)
     _steps.fused(Hypentropy(beta), piece)
     x, z = (t.numpy().astype(np.longdouble) for t in (scale * x, scale * lr * gradient.double()))
     root, half = np.hypot(x, beta), np.sinh(z / 2)
@@ -418,7 +418,7 @@ def test_below_the_bound_no_step_overflows(dtype):
             theta, gradient = signs[0] * x, signs[1] * z
             for step in (_steps.plain, _steps.fused):
                 out = torch.full_like(theta, np.nan)
-                step(potential, _steps.Piece(theta, None, gradient, out, z, 1.0, 1.0))
+                step(potential, _steps.Piece(theta, None, gradient, out, 1.0, 1.0))
                 assert out.isfinite().all(), (potential, x, z, step)
     assert len(tried) >= 20
     infinite = [_steps.bound(p, np.inf, 1.0) for p in IN_PLACE]
@@ -538,5 +538,5 @@ class OnArraysOnly(Lopsided):
     ],
 )
 def test_a_potential_is_tried_on_tensors_before_anything_moves(start):
-    with pytest.raises(ValueError, match="OnArraysOnly.*gradient is not the slope of value"):
+    with pytest.raises(ValueError, match="gradient is not"):
         start(small_network(), OnArraysOnly())

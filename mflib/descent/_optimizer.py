@@ -46,10 +46,10 @@ class MirrorDescent(torch.optim.Optimizer):
         group added later are centred where they are then; the width stays.
     lr : float or Tensor
         The step :math:`\gamma > 0`. The loss is the caller's; ``torch.nn.MSELoss`` is not halved.
-        Scaled or not, a step from the centre is :math:`-\gamma\,\nabla L / \varphi''(0)`, and a
-        :class:`~mflib.networks.ShallowNetwork` of n units needs :math:`\gamma` of the order of
-        :math:`\varphi''(0)/n`; less where :math:`\varphi''` decreases on the way, as that of
-        Hypentropy does at :math:`n\,|\theta - \hat\theta| > \beta`.
+        Scaled or not, the first step is :math:`-\gamma\,\nabla L / \varphi''(0)`, and a
+        :class:`~mflib.networks.ShallowNetwork` of n units takes :math:`\gamma` of the order of
+        :math:`\varphi''(0)/n`, or a tenth of it where :math:`\varphi''` decreases from 0, as that
+        of Hypentropy does.
     potential : Potential, optional
         ``Quadratic()`` if not given, which is gradient descent with the step halved.
     scaled : bool
@@ -201,11 +201,10 @@ class MirrorDescent(torch.optim.Optimizer):
     def _move(self, p: Tensor, group: dict[str, Any]) -> _Move:
         assert p.grad is not None
         gradient = p.grad.to_dense() if p.grad.is_sparse else p.grad
-        plain = type(group["potential"]) is Quadratic
-        # steps of x^2 are the same around each centre
-        fixed = group["center"] == "origin" or (plain and not group["weight_decay"])
-        centre = None if fixed else self.state[p]["centre"]
-        return _Move(p, gradient, centre, (_norm if plain else _largest)(gradient), group)
+        # without decay, steps of x^2 are the same around each centre
+        fixed = type(group["potential"]) is Quadratic and not group["weight_decay"]
+        centred = group["center"] == "initialization" and not fixed
+        return _Move(p, gradient, self.state[p]["centre"] if centred else None, group)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, plain data that ``torch.load`` reads with ``weights_only=True``."""
@@ -280,8 +279,7 @@ class _Move(NamedTuple):
 
     p: Tensor
     gradient: Tensor
-    centre: Tensor | None
-    steepest: float  # no entry of the gradient is larger
+    centre: Tensor | None  # None where it does not matter, or is the origin
     group: dict[str, Any]
 
     def is_bounded(self) -> bool:
@@ -289,7 +287,7 @@ class _Move(NamedTuple):
         lr, scale = abs(float(self.group["lr"])), _scale(self.group)
         distance = _norm(self.p) + (0.0 if self.centre is None else _norm(self.centre))
         x = (1.0 + lr * self.group["weight_decay"]) * scale * distance
-        bound = _steps.bound(self.group["potential"], x, lr * scale * self.steepest)
+        bound = _steps.bound(self.group["potential"], x, lr * scale * _norm(self.gradient))
         return bound < torch.finfo(self.p.dtype).max
 
     def end(self, step: Callable[[Potential, Piece], None] = _steps.fused) -> Tensor:
@@ -302,13 +300,12 @@ class _Move(NamedTuple):
         """Write to `end`, which may be p, where the step leads, computed with at least 32 bits."""
         p, group, potential = self.p, self.group, self.group["potential"]
         lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
-        last = self.steepest, lr, _scale(group)
         whole = not p.is_cpu or type(potential) is Quadratic  # nothing in between to keep in cache
         size = p.numel() if whole else _PIECE * torch.get_num_threads()
         for theta, c, gradient, out in _pieces(p, self.centre, self.gradient, end, size=size):
             if decay:
                 theta = theta - decay * (theta if c is None else theta - c)
-            step(potential, Piece(theta, c, gradient, out, *last))
+            step(potential, Piece(theta, c, gradient, out, lr, _scale(group)))
 
     def certain_end(self, end: Tensor | None) -> Tensor | None:
         """Return where the step leads by its definition, or raise if that is nowhere."""
@@ -330,8 +327,8 @@ class _Move(NamedTuple):
         width, zero = self.group["width"], torch.zeros(1, dtype=torch.float64)
         usual = float(self.group["potential"].hessian(zero)[0]) / width
         return (
-            f" (a scaled potential of width n = {width} takes lr of the order of "
-            f"phi''(0)/n = {usual:g}, less where phi'' decreases, as that of Hypentropy does)"
+            f" (a scaled potential of width n = {width} takes lr of the order of phi''(0)/n = "
+            f"{usual:g}, or a tenth of it where phi'' decreases from 0, as that of Hypentropy does)"
         )
 
 
@@ -344,11 +341,6 @@ def _alone(moves: list[_Move]) -> set[Tensor]:
 
 def _memory(x: Tensor) -> int:
     return x.untyped_storage().data_ptr()
-
-
-def _largest(x: Tensor) -> float:
-    low, high = (x if x.numel() else x.new_zeros(1)).aminmax()
-    return max(-low.item(), high.item())
 
 
 def _norm(x: Tensor) -> float:

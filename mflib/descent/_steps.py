@@ -22,7 +22,6 @@ class Piece(NamedTuple):
     centre: Tensor | None  # None is the origin
     gradient: Tensor
     out: Tensor  # where theta + d / scale goes; may be theta, and is written last
-    steepest: float  # no entry of the gradient is larger
     lr: float
     scale: float
 
@@ -31,8 +30,9 @@ class Piece(NamedTuple):
         return x if self.scale == 1 else x * self.scale
 
     def longest(self) -> float:
-        """A number that no |z| exceeds."""
-        return abs(self.lr) * self.scale * self.steepest
+        """Return the largest |z|."""
+        low, high = self.gradient.aminmax()
+        return abs(self.lr) * self.scale * torch.maximum(-low, high).item()
 
     def z(self, factor: float = 1.0) -> Tensor:
         return self.gradient * (factor * self.lr * self.scale)
