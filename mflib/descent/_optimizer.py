@@ -300,6 +300,9 @@ class _Move(NamedTuple):
         """Write to `end`, which may be p, where the step leads, computed with at least 32 bits."""
         p, group, potential = self.p, self.group, self.group["potential"]
         lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
+        if end is p and type(potential) is Quadratic and not decay:  # one pass is all
+            p.add_(self.gradient, alpha=-0.5 * lr)
+            return
         whole = not p.is_cpu or type(potential) is Quadratic  # nothing in between to keep in cache
         size = p.numel() if whole else _PIECE * torch.get_num_threads()
         for theta, c, gradient, out in _pieces(p, self.centre, self.gradient, end, size=size):
