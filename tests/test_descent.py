@@ -198,6 +198,20 @@ def test_a_step_to_nowhere_changes_nothing(gradient):
     assert torch.equal(one, torch.ones(2)) and torch.equal(two, torch.ones(2))
 
 
+def test_too_long_a_step_of_a_scaled_potential_names_the_usual_one():
+    """With a tenth of it, for hypentropy, training goes well."""
+    options = {"potential": Hypentropy(0.5), "scaled": True}
+    net = mflib.ShallowNetwork(200, activation="tanh", seed=3)
+    with pytest.raises(ValueError, match=r"n = 200 takes lr of .*phi''\(0\)/n = 0.01, or a tenth"):
+        descend(net, mflib.MirrorDescent(net.parameters(), 1.0, **options), 100)
+    net, losses = mflib.ShallowNetwork(200, activation="tanh", seed=3), []
+    optimizer = mflib.MirrorDescent(net.parameters(), 0.001, **options)
+    for _ in range(2):
+        losses.append(((net(X) - torch.tensor(Y)) ** 2).mean().item())
+        descend(net, optimizer, 1000)
+    assert losses[1] < 0.1 * losses[0]
+
+
 def test_a_closure_is_a_function():
     with pytest.raises(TypeError, match="closure must be a function, got 3"):
         mflib.MirrorDescent([torch.nn.Parameter(torch.ones(1))], 0.1).step(3)
@@ -332,6 +346,121 @@ def test_what_overflows_in_the_fast_step_alone_is_computed_by_the_definition():
     np.testing.assert_allclose(theta.detach(), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("factor", [0.99, 1.01])
+@pytest.mark.parametrize("which", ["sinh z = z", "its next term", "the definition"])
+def test_hypentropy_is_exact_on_both_sides_of_each_threshold(which, factor, scale, dtype):
+    """The step d itself, without theta, to a few roundings of the dtype."""
+    eps, beta = torch.finfo(dtype).eps, 0.3
+    edges = {"sinh z = z": eps**0.5, "its next term": (6 * eps) ** (1 / 3), "the definition": 0.9}
+    lr = factor * edges[which] / scale
+    gradient = torch.linspace(-1, 1, 101, dtype=dtype).repeat(7, 1)
+    x = torch.tensor([-30.0, -1.0, -1e-4, 0.0, 0.01, 0.4, 9.0], dtype=dtype)[:, None] / scale
+    d, centre = torch.empty_like(gradient), (-x).expand(gradient.shape)
+    piece = _steps.Piece(torch.zeros_like(d), centre, gradient, d, lr, scale)
+    _steps.fused(Hypentropy(beta), piece)
+    x, z = (t.numpy().astype(np.longdouble) for t in (scale * x, scale * lr * gradient.double()))
+    root, half = np.hypot(x, beta), np.sinh(z / 2)
+    exact = (2 * x * half**2 - root * np.sinh(z)) / scale
+    size = np.abs(exact) if factor < 1 or which != "the definition" else 3 * root / scale
+    assert (np.abs(d.numpy() - exact) <= 8 * eps * size).all()
+    assert (d[gradient == 0] == 0).all()
+
+
+IN_PLACE = [Quadratic(), Hypentropy(0.3), Regularized(Power(3), 1), CURVED]
+
+
+def stepped(potential, dtype=torch.float64, **options):
+    theta = torch.nn.Parameter(torch.linspace(-1, 1, 1000, dtype=dtype))
+    theta.grad = torch.cos(7 * theta.detach())
+    optimizer = mflib.MirrorDescent([theta], potential=potential, **options)
+    optimizer.step()
+    optimizer.step()
+    return theta.detach()
+
+
+@pytest.mark.parametrize("options", [*PLACES.values(), {"weight_decay": 0.1, "maximize": True}])
+@pytest.mark.parametrize("lr", [1e-9, 1e-5, 0.05])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("potential", IN_PLACE, ids=repr)
+def test_a_step_in_place_is_that_of_a_copy(potential, dtype, lr, options, monkeypatch):
+    monkeypatch.setattr(_steps, "bound", lambda *_: 0.0)
+    monkeypatch.setattr(_optimizer._Move, "end", lambda *_: pytest.fail("a copy is made"))
+    in_place = stepped(potential, dtype, lr=lr / 1000, width=1000, **options)
+    monkeypatch.undo()
+    monkeypatch.setattr(_steps, "bound", lambda *_: np.inf)
+    assert torch.equal(in_place, stepped(potential, dtype, lr=lr / 1000, width=1000, **options))
+
+
+@pytest.mark.parametrize("options", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("potential", IN_PLACE, ids=repr)
+def test_ordinary_steps_are_in_place(potential, options, monkeypatch):
+    monkeypatch.setattr(_optimizer._Move, "end", lambda *_: pytest.fail("a copy is made"))
+    stepped(potential, torch.float32, lr=1e-3, width=1000, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_below_the_bound_no_step_overflows(dtype):
+    """By the definition or faster, for parameters and gradients of any signs."""
+    rng, most, tried = np.random.default_rng(0), torch.finfo(dtype).max, set()
+    signs = torch.tensor([[1, 1, -1, -1], [1, -1, 1, -1]], dtype=dtype)
+    for _ in range(2000):
+        widths = rng.choice([1.0, 10.0, 40.0], 3)
+        constant, x, z = (10.0 ** (widths * rng.uniform(-1, 1, 3))).tolist()
+        for potential in (
+            *(Quadratic(), Hypentropy(constant)),
+            *(Regularized(Power(p), constant) for p in (3, 4)),
+        ):
+            if not _steps.bound(potential, x, z) < most:
+                continue
+            tried.add((type(potential), x > 1, z > 1, constant > 1))
+            theta, gradient = signs[0] * x, signs[1] * z
+            for step in (_steps.plain, _steps.fused):
+                out = torch.full_like(theta, np.nan)
+                step(potential, _steps.Piece(theta, None, gradient, out, 1.0, 1.0))
+                assert out.isfinite().all(), (potential, x, z, step)
+    assert len(tried) >= 20
+    infinite = [_steps.bound(p, np.inf, 1.0) for p in IN_PLACE]
+    infinite += [_steps.bound(p, 1.0, 1e300) for p in IN_PLACE[1:]]
+    infinite += [_steps.bound(Lopsided(), 1.0, 1.0), _steps.bound(Power(3), 1.0, 1.0)]
+    assert np.isinf(infinite).all()
+    assert np.isnan([_steps.bound(p, np.nan, np.nan) for p in IN_PLACE]).all()
+
+
+SHARED = {
+    "the gradient is the parameter": lambda a: [(a[:6], a[:6])],
+    "the gradient overlaps": lambda a: [(a[:6], a[2:8])],
+    "two parameters overlap": lambda a: [(a[:6], a[8:14]), (a[3:9], a[9:15])],
+    "one's gradient is the other": lambda a: [(a[:6], a[8:14]), (a[9:15], a[1:7])],
+}
+
+
+@pytest.mark.parametrize("pairs", SHARED.values(), ids=SHARED.keys())
+@pytest.mark.parametrize("potential", IN_PLACE, ids=repr)
+def test_memory_that_is_shared_is_read_before_it_is_changed(pairs, potential):
+    def moved(array):
+        parameters = []
+        for values, gradient in pairs(array):
+            parameters.append(torch.nn.Parameter(values))
+            parameters[-1].grad = gradient
+        optimizer = mflib.MirrorDescent(parameters, 0.1, potential=potential)
+        for p in parameters:
+            optimizer.state[p]["centre"].zero_()
+        return parameters, optimizer
+
+    array = torch.linspace(-1, 1, 16, dtype=torch.float64)
+    _, optimizer = moved(array)
+    apart = []
+    for values, gradient in pairs(array.clone()):
+        apart.append(torch.nn.Parameter(values.clone()))
+        apart[-1].grad = gradient.clone()
+        alone = mflib.MirrorDescent([apart[-1]], 0.1, potential=potential, center="origin")
+        alone.step()
+    optimizer.step()
+    assert torch.equal(optimizer.param_groups[0]["params"][-1], apart[-1])
+
+
 # Entropy: exponentiated gradient
 
 
@@ -389,3 +518,25 @@ def test_entropy_needs_the_origin(place):
     theta = torch.nn.Parameter(torch.ones(2))
     with pytest.raises(ValueError, match="use center='origin'"):
         mflib.MirrorDescent([theta], 0.1, potential=Entropy(), **place)
+
+
+# A potential of one's own
+
+
+class OnArraysOnly(Lopsided):
+    """Right on NumPy's arrays, wrong on tensors."""
+
+    def gradient(self, x):
+        return super().gradient(x) + (x if isinstance(x, torch.Tensor) else 0.0)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda net, potential: mflib.MirrorDescent(net.parameters(), 0.1, potential=potential),
+        lambda net, potential: mflib.mirror_flow(net, X, Y, potential=potential),
+    ],
+)
+def test_a_potential_is_tried_on_tensors_before_anything_moves(start):
+    with pytest.raises(ValueError, match="gradient is not"):
+        start(small_network(), OnArraysOnly())

@@ -289,6 +289,42 @@ def test_an_option_of_a_group_is_that_of_an_optimizer_of_its_own(name, later):
     assert group == {"params": [first], name: OPTIONS[name]}
 
 
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        *(("potentail", "potential"), ("Potential", "potential"), ("centre", "center")),
+        *(("scale", "scaled"), ("weight-decay", "weight_decay"), ("maximise", "maximize")),
+        *(("widht", "width"), ("LR", "lr"), ("learning_rate", "lr"), ("param", "params")),
+        *(("beta", "potential"), ("omega", "potential"), ("exponent", "potential")),
+    ],
+)
+def test_a_misspelt_option_of_a_group_is_refused(key, meant, later):
+    good, bad = {"params": [parameter()]}, {"params": [parameter()], key: 1}
+    message = f"the key '{key}', which is no option; use '{meant}'.*The options are lr, potential, "
+    if not later:
+        with pytest.raises(ValueError, match=message):
+            mflib.MirrorDescent([good, bad], 0.1)
+        return
+    optimizer = mflib.MirrorDescent([good], 0.1)
+    with pytest.raises(ValueError, match=message):
+        optimizer.add_param_group(bad)
+    assert len(optimizer.param_groups) == len(optimizer.state) == 1
+
+
+def test_a_group_keeps_what_torch_and_its_users_put_there():
+    ours = "name", "tag", "layer", "lr_scale", "_potentail", 3
+    torchs = "initial_lr max_lr min_lr base_lr swa_lr base_momentum max_momentum momentum betas eps"
+    torchs += " param_names foreach fused capturable differentiable decoupled_weight_decay"
+    keys = dict.fromkeys([*ours, *torchs.split()], 0.25)
+    optimizer = mflib.MirrorDescent([{"params": [parameter()], **keys}], 0.1)
+    optimizer.add_param_group({"params": [parameter()], **keys})
+    twin = copy.deepcopy(optimizer)
+    twin.load_state_dict(optimizer.state_dict())
+    for group in (*optimizer.param_groups, *twin.param_groups):
+        assert keys.items() <= group.items()
+
+
 def test_the_width_of_a_group_is_its_own():
     first, second, alone = (parameter() for _ in range(3))
     groups = [{"params": [first], "width": 11}, {"params": [second]}]

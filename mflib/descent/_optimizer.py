@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import numbers
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +22,7 @@ __all__ = ["MirrorDescent"]
 
 Tensor = torch.Tensor
 
-_PIECE = 1 << 15  # numbers a thread; what a piece takes stays in the processor's cache
+_PIECE = 1 << 17  # numbers a thread; what a piece takes stays in the processor's cache
 
 
 class MirrorDescent(torch.optim.Optimizer):
@@ -44,6 +46,10 @@ class MirrorDescent(torch.optim.Optimizer):
         group added later are centred where they are then; the width stays.
     lr : float or Tensor
         The step :math:`\gamma > 0`. The loss is the caller's; ``torch.nn.MSELoss`` is not halved.
+        Scaled or not, the first step is :math:`-\gamma\,\nabla L / \varphi''(0)`, and a
+        :class:`~mflib.networks.ShallowNetwork` of n units takes :math:`\gamma` of the order of
+        :math:`\varphi''(0)/n`, or a tenth of it where :math:`\varphi''` decreases from 0, as that
+        of Hypentropy does.
     potential : Potential, optional
         ``Quadratic()`` if not given, which is gradient descent with the step halved.
     scaled : bool
@@ -141,6 +147,7 @@ class MirrorDescent(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with the potential centred where they are now."""
         if isinstance(param_group, dict):
+            _refuse_misspelt(param_group, [*self.defaults])
             own = {name: param_group[name] for name in self.defaults if name in param_group}
             param_group = {**param_group, **_checked(own)}
         super().add_param_group(param_group)
@@ -173,50 +180,31 @@ class MirrorDescent(torch.optim.Optimizer):
             function("closure", closure)
             with torch.enable_grad():
                 loss = closure()
-        moving = [
-            (p, group) for group in self.param_groups for p in group["params"] if p.grad is not None
+        moves = [
+            self._move(p, group)
+            for group in self.param_groups
+            for p in group["params"]
+            if p.grad is not None
         ]
-        # none is changed before all are known to be finite
-        ends = [None if _in_place(p, group) else self._end(p, group) for p, group in moving]
+        # none is changed before all are known to be finite: by a bound, or by being there
+        alone = _alone(moves)
+        ends = [None if m.p in alone and m.is_bounded() else m.end() for m in moves]
         if not _surely_finite([end for end in ends if end is not None]):
-            ends = [self._certain_end(*one, end) for one, end in zip(moving, ends, strict=True)]
-        for (p, group), end in zip(moving, ends, strict=True):
+            ends = [m.certain_end(end) for m, end in zip(moves, ends, strict=True)]
+        for m, end in zip(moves, ends, strict=True):
             if end is None:
-                p.add_(_gradient(p), alpha=-0.5 * _signed_step(group))
+                m.write(m.p)
             else:
-                p.copy_(end)
+                m.p.copy_(end)
         return loss
 
-    def _end(
-        self,
-        p: Tensor,
-        group: dict[str, Any],
-        move: Callable[[Potential, Piece], None] = _steps.fused,
-    ) -> Tensor:
-        """Return where a step leads, computed with at least 32 bits."""
-        lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
-        centre = self.state[p]["centre"] if group["center"] == "initialization" else None
-        end = torch.empty_like(p, memory_format=torch.contiguous_format)
-        size = _PIECE * torch.get_num_threads() if p.is_cpu else p.numel()
-        for theta, c, gradient, out in _pieces(p, centre, _gradient(p), end, size=size):
-            if decay:
-                theta = theta - decay * (theta if c is None else theta - c)
-            move(group["potential"], Piece(theta, c, gradient, out, lr, _scale(group)))
-        return end
-
-    def _certain_end(self, p: Tensor, group: dict[str, Any], end: Tensor | None) -> Tensor | None:
-        """Return where a step leads by its definition, or raise if that is nowhere."""
-        if end is None:
-            return None
-        if not end.isfinite().all():
-            end = self._end(p, group, _steps.plain)
-        if not end.isfinite().all():
-            raise ValueError(
-                f"a step with lr={float(group['lr']):g} from a gradient of up to "
-                f"{float(_gradient(p).abs().max()):g} is not finite, and no parameter was "
-                "changed; lower lr or check the loss."
-            )
-        return end
+    def _move(self, p: Tensor, group: dict[str, Any]) -> _Move:
+        assert p.grad is not None
+        gradient = p.grad.to_dense() if p.grad.is_sparse else p.grad
+        # without decay, steps of x^2 are the same around each centre
+        fixed = type(group["potential"]) is Quadratic and not group["weight_decay"]
+        centred = group["center"] == "initialization" and not fixed
+        return _Move(p, gradient, self.state[p]["centre"] if centred else None, group)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, plain data that ``torch.load`` reads with ``weights_only=True``."""
@@ -247,6 +235,31 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     return {name: checks.get(name, lambda value: value)(value) for name, value in options.items()}
 
 
+# what flows call it, or what belongs to a potential
+_MISTAKEN = {
+    **dict.fromkeys(("learning_rate", "gamma"), "lr"),
+    **dict.fromkeys(("beta", "exponent", "omega", "psi", "phi"), "potential"),
+}
+
+
+def _refuse_misspelt(group: dict[str, Any], options: list[str]) -> None:
+    """Raise where a key looks like an option, which would keep its default in silence.
+
+    Others are let through, as by Torch: its schedulers' initial_lr, or somebody's own name.
+    """
+    known = ["params", *options]
+    for key in group:
+        if not isinstance(key, str) or key in known or key.startswith("_"):
+            continue
+        close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.8)
+        if meant := _MISTAKEN.get(key, "".join(close)):
+            raise ValueError(
+                f"a group of parameters has the key {key!r}, which is no option; use {meant!r}, "
+                "or a key that begins with an underscore if it is yours. The options are "
+                f"{', '.join(options)}."
+            )
+
+
 def _step_size(lr: Any) -> float | Tensor:
     """Return lr, a tensor as it is: who made it may change it."""
     result = number("lr", lr, above=0.0, cure="it is the step size")
@@ -261,17 +274,80 @@ def _signed_step(group: dict[str, Any]) -> float:
     return -float(group["lr"]) if group["maximize"] else float(group["lr"])
 
 
-def _in_place(p: Tensor, group: dict[str, Any]) -> bool:
-    """Whether a step is one of gradient descent that its norms keep from overflowing."""
-    if type(group["potential"]) is not Quadratic or group["weight_decay"] or not p.is_cpu:
-        return False
-    bound = sum(torch.linalg.vector_norm(_wide(x)).item() for x in (p, _gradient(p)))
-    return bound * max(1.0, float(group["lr"])) < torch.finfo(p.dtype).max
+class _Move(NamedTuple):
+    """A parameter and what its next step depends on."""
+
+    p: Tensor
+    gradient: Tensor
+    centre: Tensor | None  # None where it does not matter, or is the origin
+    group: dict[str, Any]
+
+    def is_bounded(self) -> bool:
+        """Whether norms show that no number of the step overflows, so that it may be in place."""
+        lr, scale = abs(float(self.group["lr"])), _scale(self.group)
+        distance = _norm(self.p) + (0.0 if self.centre is None else _norm(self.centre))
+        x = (1.0 + lr * self.group["weight_decay"]) * scale * distance
+        bound = _steps.bound(self.group["potential"], x, lr * scale * _norm(self.gradient))
+        return bound < torch.finfo(self.p.dtype).max
+
+    def end(self, step: Callable[[Potential, Piece], None] = _steps.fused) -> Tensor:
+        """Return where the step leads."""
+        end = torch.empty_like(self.p, memory_format=torch.contiguous_format)
+        self.write(end, step)
+        return end
+
+    def write(self, end: Tensor, step: Callable[[Potential, Piece], None] = _steps.fused) -> None:
+        """Write to `end`, which may be p, where the step leads, computed with at least 32 bits."""
+        p, group, potential = self.p, self.group, self.group["potential"]
+        lr, decay = _signed_step(group), float(group["lr"]) * group["weight_decay"]
+        if end is p and type(potential) is Quadratic and not decay:  # one pass is all
+            p.add_(self.gradient, alpha=-0.5 * lr)
+            return
+        whole = not p.is_cpu or type(potential) is Quadratic  # nothing in between to keep in cache
+        size = p.numel() if whole else _PIECE * torch.get_num_threads()
+        for theta, c, gradient, out in _pieces(p, self.centre, self.gradient, end, size=size):
+            if decay:
+                theta = theta - decay * (theta if c is None else theta - c)
+            step(potential, Piece(theta, c, gradient, out, lr, _scale(group)))
+
+    def certain_end(self, end: Tensor | None) -> Tensor | None:
+        """Return where the step leads by its definition, or raise if that is nowhere."""
+        if end is None:
+            return None
+        if not end.isfinite().all():
+            end = self.end(_steps.plain)
+        if not end.isfinite().all():
+            raise ValueError(
+                f"a step with lr={float(self.group['lr']):g} from a gradient of up to "
+                f"{float(self.gradient.abs().max()):g} is not finite, and no parameter was "
+                f"changed; lower lr or check the loss{self._usual_step()}."
+            )
+        return end
+
+    def _usual_step(self) -> str:
+        if not self.group["scaled"]:
+            return ""
+        width, zero = self.group["width"], torch.zeros(1, dtype=torch.float64)
+        usual = float(self.group["potential"].hessian(zero)[0]) / width
+        return (
+            f" (a scaled potential of width n = {width} takes lr of the order of phi''(0)/n = "
+            f"{usual:g}, or a tenth of it where phi'' decreases from 0, as that of Hypentropy does)"
+        )
 
 
-def _gradient(p: Tensor) -> Tensor:
-    assert p.grad is not None
-    return p.grad.to_dense() if p.grad.is_sparse else p.grad
+def _alone(moves: list[_Move]) -> set[Tensor]:
+    """Return parameters on the processor, in one piece, in memory of which nothing else is read."""
+    here = [m for m in moves if m.p.is_cpu]
+    users = Counter(_memory(x) for m in here for x in (m.p, m.gradient))
+    return {m.p for m in here if m.p.is_contiguous() and users[_memory(m.p)] == 1}
+
+
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
+
+
+def _norm(x: Tensor) -> float:
+    return torch.linalg.vector_norm(x, dtype=torch.promote_types(x.dtype, torch.float32)).item()
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ find the same d in fewer passes over the memory. All make it exactly zero where 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from mflib._torch import torch
@@ -20,13 +21,18 @@ class Piece(NamedTuple):
     theta: Tensor
     centre: Tensor | None  # None is the origin
     gradient: Tensor
-    out: Tensor  # where theta + d / scale goes
+    out: Tensor  # where theta + d / scale goes; may be theta, and is written last
     lr: float
     scale: float
 
     def x(self) -> Tensor:
         x = self.theta if self.centre is None else self.theta - self.centre
         return x if self.scale == 1 else x * self.scale
+
+    def longest(self) -> float:
+        """Return the largest |z|."""
+        low, high = self.gradient.aminmax()
+        return abs(self.lr) * self.scale * torch.maximum(-low, high).item()
 
     def z(self, factor: float = 1.0) -> Tensor:
         return self.gradient * (factor * self.lr * self.scale)
@@ -62,6 +68,25 @@ def fused(potential: Potential, piece: Piece) -> None:
         _newton(potential, piece)
 
 
+def bound(potential: Potential, x: float, z: float) -> float:
+    """Bound all numbers of a step, `plain` and `fused`, by those of x and z; inf if none is known.
+
+    The bounds are generous: where they are too large a step takes a copy, and is as exact.
+    """
+    exponent = _exponent(potential)
+    if type(potential) is Quadratic:
+        return 2.0 * (x + z)
+    if type(potential) is Hypentropy:  # of x^2, x / beta, and |x + d| <= (|x| + beta) exp|z|
+        beta = potential.beta
+        most = (1.0 + x + beta + 1.0 / beta) * math.exp(min(z, 700.0))
+        return most * most
+    if isinstance(potential, Regularized) and exponent in (3, 4):  # of x^3, and |d| <= |z| / phi''
+        weight = 1.0 + potential.omega + 1.0 / potential.omega
+        most = 4.0 * weight * (1.0 + x + z)
+        return most * most * most * most
+    return math.inf
+
+
 def _exponent(potential: Potential) -> float | None:
     """Return p of a regularized power, and None of all else."""
     if type(potential) is Regularized and type(potential.psi) is Power:
@@ -70,15 +95,26 @@ def _exponent(potential: Potential) -> float | None:
 
 
 def _hypentropy(potential: Hypentropy, piece: Piece) -> None:
-    r"""By :math:`d = x(\cosh z - 1) - \sqrt{x^2 + \beta^2}\sinh z`, with t = tanh(z/2)."""
-    x, t = piece.x(), piece.z(0.5).tanh_()
-    square, beta2 = t * t, potential.beta**2
-    limits = torch.finfo(x.dtype)
+    r"""By :math:`d = x(\cosh z - 1) - \sqrt{x^2 + \beta^2}\sinh z`."""
+    beta2, longest = (potential.beta / piece.scale) ** 2, piece.longest()
+    limits = torch.finfo(piece.theta.dtype)
     # for long steps the two terms would cancel
-    if not (square.amax().item() < 0.2 and limits.tiny < beta2 < limits.max):
+    if not (longest < 0.9 and limits.tiny < beta2 < limits.max):
         return plain(potential, piece)
-    half = (x * x).add_(beta2).sqrt_().addcmul_(x, t, value=-1.0).mul_(t)
-    torch.addcdiv(piece.theta, half, square.sub_(1.0), value=2 / piece.scale, out=piece.out)
+    # the potential of theta - c itself, which is a hypentropy as well
+    piece = piece._replace(lr=piece.lr * piece.scale, scale=1.0)
+    x, z = piece.x(), piece.z()
+    d = (x * x).add_(beta2).sqrt_()
+    if longest**3 < 6.0 * limits.eps:  # cosh z - 1 = z^2/2, to rounding, and sinh z = z + z^3/6
+        if longest**2 > limits.eps:  # else sinh z = z
+            d.addcmul_(d, z * z, value=1 / 6)
+        d.addcmul_(x, z, value=-0.5)
+        torch.addcmul(piece.theta, d, z, value=-1.0, out=piece.out)
+    else:  # sinh z = e (2 + e) / (2 + 2 e) and cosh z - 1 = e^2 / (2 + 2 e) with e = exp z - 1
+        e = z.expm1_()
+        more = e + 2.0
+        d.mul_(more).addcmul_(x, e, value=-1.0).mul_(e)
+        torch.addcdiv(piece.theta, d, more.sub_(1.0), value=-0.5, out=piece.out)
     return None
 
 
