@@ -113,7 +113,8 @@ def test_rounding_is_not_shown():
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(2, "2"), (-1.997, "-2.00"), (0.98, "0.980"), (4860.2, "4860"), (3e-5, "3.00e-05")]
-    + [(1e9, "1.00e+09"), (0, "0"), (99.96, "100")],
+    + [(1e9, "1.00e+09"), (0, "0"), (99.96, "100")]
+    + [(1 + 4e-16, "1"), (3 - 1e-12, "3"), (1 + 1e-8, "1.00"), (1e-12, "1.00e-12")],
 )
 def test_three_digits(value, shown):
     row = repr(Evidence(NETWORK).claim("a", value, value)).splitlines()[-1]

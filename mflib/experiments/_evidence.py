@@ -19,6 +19,7 @@ from mflib._validation import count, number, real_array
 KINDS = {"network against theory": "≈", "solver against solver": "⇄", "identity": "≡"}
 _UNSEEN = 1e-3, 1e-6  # of what is allowed, of the theory: errors that are none to a reader
 _ROUNDING = 1e-6  # relative: what differs by less is equal
+_WHOLE = 1e-9  # relative: what is nearer to a whole number is shown as one
 STRICT = "MFLIB_CLAIMS"  # where this variable of the environment is "strict", no claim may fail
 
 
@@ -278,7 +279,9 @@ def _nonempty(name: str, value: Any) -> np.ndarray:
 
 
 def _shown(value: float, digits: int) -> str:
-    """Return a number with significant digits; whole numbers, exact or large, without a point."""
-    whole = math.isfinite(value) and (value.is_integer() or abs(value) >= 10**digits)
+    """Return a number with significant digits; whole numbers, but for rounding, without a point."""
+    whole = math.isfinite(value) and (
+        abs(value) >= 10**digits or abs(value - round(value)) <= _WHOLE * abs(value)
+    )
     shown = f"{value:.0f}" if whole and abs(value) < 1e7 else f"{value:#.{digits}g}"
     return shown.rstrip(".").replace(".e", "e")
