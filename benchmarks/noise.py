@@ -24,20 +24,18 @@ LIGHT = {
     "|x|³ + x²": Regularized(Power(3), 1.0),
     "x⁴ + x²": Regularized(Power(4), 1.0),
 }
-# Pieces of these are no polynomials: a hundred times the work, so fewer data and seeds.
-HEAVY = {
-    "|x|^2.5 + x²": Regularized(Power(2.5), 1.0),
-    "hypentropy 1": Hypentropy(1.0),
-    "hypentropy 0.1": Hypentropy(0.1),
-}
+# Pieces of these are no polynomials: many times the work, so fewer data and seeds.
+HEAVY = {"|x|^2.5 + x²": Regularized(Power(2.5), 1.0)}
+ENTROPIES = {"hypentropy 1": Hypentropy(1.0), "hypentropy 0.1": Hypentropy(0.1)}
 # Potentials, sizes, and how many seeds for random and for even inputs.
 INTERPOLATION = [
     (LIGHT, [100 * 2**k for k in range(6)], 200, 8),
-    (HEAVY, [100, 200, 400], 8, 2),
+    (HEAVY, [100 * 2**k for k in range(5)], 40, 2),
+    (ENTROPIES, [100 * 2**k for k in range(5)], 200, 4),
     (LIGHT, [100 * 2**k for k in (6, 7, 8)], 12, 2),
     (LIGHT, [102_400], 4, 2),
 ]
-SMOOTHERS = {name: (LIGHT | HEAVY)[name] for name in ("x²", "x⁴ + x²", "hypentropy 0.1")}
+SMOOTHERS = {name: (LIGHT | ENTROPIES)[name] for name in ("x²", "x⁴ + x²", "hypentropy 0.1")}
 SIZES, SEEDS = [100, 200, 400], 24
 
 

@@ -96,10 +96,11 @@ def test_errors_that_fall_are_expected_to_fall_on():
     assert predicted(3, 4, between=1.7) == pytest.approx(4 * 4 / 3)  # rejected and forgotten
 
 
+@pytest.mark.parametrize("width", [700, 768])  # 768 units fill whole blocks
 @every_place
-def test_blocks_of_units_add_up(monkeypatch, place):
+def test_blocks_of_units_add_up(monkeypatch, place, width):
     """A state taken in blocks, J recomputed where it is needed, is the state taken at once."""
-    net = mflib.ShallowNetwork(700, input_dim=2, activation="elu", output_scale=0.7, seed=3)
+    net = mflib.ShallowNetwork(width, input_dim=2, activation="elu", output_scale=0.7, seed=3)
     x, v = np.random.default_rng(5).normal(size=(5, 2)), torch.tensor(Y)
     states = []
     for entries in (_parameters._BLOCK, 1):

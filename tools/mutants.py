@@ -44,7 +44,12 @@ TESTS = {
         "test_representation and not solvers_agree or test_kernel",
     ),
     "variational": (
-        ["tests/test_variational*.py", "tests/test_quadrature.py"],
+        [
+            "tests/test_variational*.py",
+            "tests/test_quadrature.py",
+            "tests/test_certify.py",
+            "tests/test_banded.py",
+        ],
         "not (newton_needs_few or is_kernel_interpolation)",
     ),
     "flow": (
