@@ -9,65 +9,25 @@ import re
 
 import numpy as np
 import pytest
-from scipy import linalg, stats
+from scipy import stats
 
-from mflib import activations, representation, variational
+from mflib import representation, variational
 from mflib.potentials import Averaged, Hypentropy, Power, Quadratic, Regularized, Rescaled
-from mflib.variational import Status, TrajectoryStatus, _contour, _linear, _newton, _smoothing, _trajectory
+from mflib.variational import (
+    Status,
+    TrajectoryStatus,
+    _contour,
+    _linear,
+    _newton,
+    _smoothing,
+    _trajectory,
+)
 from mflib.variational._banded import Arrow, RidgeSystem
 from mflib.variational._dual import DiscreteDual
-from mflib.variational._panels import smooth_panels
 from mflib.variational._radau import RadauPath
 from mflib.variational._response import Response
-from tests.problems import DENSITIES, JUMPS, Lopsided
-
-QUERY = np.array([-1.4, -0.9, -0.41, -0.05, 0.17, 0.5, 0.77, 1.23])
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)
-
-
-class Plain:
-    """The problem on so many units that it makes no difference, by its definition."""
-
-    def __init__(self, x, *, activation="relu", potential=None, density=None):
-        self.x, self.sigma = np.asarray(x), activations.get(activation)
-        self.phi, density = potential or Quadratic(), density or stats.uniform(-1, 2)
-        low, high = density.support()
-        low, high = max(low, -12.0), min(high, 12.0)
-        known = [*self.x, *QUERY, *JUMPS, *np.arange(-2.0, 2.0, 0.05), low, high]
-        edges = np.unique(np.concatenate([known, np.negative(known), np.linspace(low, high, 600)]))
-        edges = edges[(low <= edges) & (edges <= high)]
-        half = 0.5 * np.diff(edges)[:, None]
-        b = (edges[:-1, None] + half * (1 + NODES)).ravel()
-        self.mass = np.tile((half * WEIGHTS).ravel() * density.pdf(b) / 2, 2)
-        self.w, self.b = np.repeat([1.0, -1.0], len(b)), np.tile(b, 2)
-
-    def features(self, t):
-        return self.sigma(np.outer(self.w, t) - self.b[:, None])
-
-    def kernel(self, t=None):
-        """By definition for the quadratic; (len(t), m)."""
-        other = self.features(self.x if t is None else t)
-        curvature = float(self.phi.hessian(np.zeros(1))[0])
-        return (other.T * self.mass) @ self.features(self.x) / curvature
-
-    def alpha(self, multipliers):
-        z = self.features(self.x) @ multipliers
-        return z, self.phi.inverse_gradient(z + self.phi.gradient(np.zeros(1)))
-
-    def h(self, multipliers, t=None):
-        return (self.mass * self.alpha(multipliers)[1]) @ self.features(self.x if t is None else t)
-
-    def cost(self, multipliers):
-        return self.mass @ self.phi.bregman(self.alpha(multipliers)[1], np.zeros(1))
-
-    def gap(self, multipliers, y, ridge):
-        """Of the primal and the dual value; of the cost alone where all must be met."""
-        z, alpha = self.alpha(multipliers)
-        dual = multipliers @ y - self.mass @ (z * alpha) + self.cost(multipliers)
-        if not np.any(ridge):
-            return abs(self.cost(multipliers) - dual)
-        misfit = 0.5 * np.sum((y - self.h(multipliers)) ** 2 / ridge)
-        return self.cost(multipliers) + misfit - dual + 0.5 * multipliers @ (ridge * multipliers)
+from tests.plain import NODES, QUERY, WEIGHTS, Plain, flow
+from tests.problems import DENSITIES, Lopsided
 
 
 def close(actual, expected, digits=7):
@@ -130,6 +90,13 @@ QUADRATIC = [
 ]
 
 
+def data_of(inputs, ridge, k):
+    """Inputs, targets of k columns, and as many ridges."""
+    x, given = np.array(INPUTS[inputs]), RIDGES[ridge]
+    y = TARGETS[: len(x), 0] if k == 1 else TARGETS[: len(x)]
+    return x, y, given[: len(x)] if isinstance(given, np.ndarray) else given
+
+
 def model_of(activation, potential, law):
     model = {"activation": activation, "potential": SQUARES[potential], "density": LAWS[law]}
     return model, model | {"density": Mixture if law == "mixture" else LAWS[law]}
@@ -139,7 +106,10 @@ def model_of(activation, potential, law):
 def test_a_quadratic_solution_is_linear_algebra(activation, square, law, inputs, ridge, k):
     x, given = np.array(INPUTS[inputs]), RIDGES[ridge]
     m = len(x)
-    y, given = TARGETS[:m, 0] if k == 1 else TARGETS[:m], given[:m] if ridge in "each some" else given
+    y, given = (
+        TARGETS[:m, 0] if k == 1 else TARGETS[:m],
+        given[:m] if ridge in "each some" else given,
+    )
     model, plain = model_of(activation, square, law)
     plain = Plain(x, **plain)
     several = variational.solve(x, y, ridge=given, **model)
@@ -190,13 +160,6 @@ def test_kinks_end_as_far_from_the_data_as_these_reach(activation, x):
     close(h(far), plain.kernel(far) @ np.linalg.solve(K, y))
     path = variational.trajectory(x, y, [10.0], activation=activation)
     close(path(far)[0], plain.kernel(far) @ flow(K, 10.0 / len(x)) @ y)
-
-
-def flow(K, t):
-    """Integral of exp(-s K) from 0 to t: what the path makes of the targets."""
-    m = len(K)
-    block = np.block([[-K, np.eye(m)], [np.zeros((m, 2 * m))]])
-    return linalg.expm(t * block)[:m, m:]
 
 
 CURVED = {"power 4": Regularized(Power(4), 1.0), "lopsided": Lopsided()}
@@ -280,7 +243,10 @@ CURVES = [
 def test_other_potentials_agree_with_the_dense_solver(activation, phi, law, inputs, ridge, k):
     x, given = np.array(INPUTS[inputs]), RIDGES[ridge]
     m = len(x)
-    y, given = TARGETS[:m, 0] if k == 1 else TARGETS[:m], given[:m] if ridge in "each some" else given
+    y, given = (
+        TARGETS[:m, 0] if k == 1 else TARGETS[:m],
+        given[:m] if ridge in "each some" else given,
+    )
     model = {"activation": activation, "potential": PHI[phi], "density": LAWS[law], "ridge": given}
     h, other = variational.solve(x, y, **model), representation.solve(x, y, **model)
     close(h(QUERY), other(QUERY), 6)
@@ -381,7 +347,9 @@ def test_iterations_are_the_systems_that_were_solved(monkeypatch, y, phi, law, r
     calls = []
     for kind in (Arrow, RidgeSystem):
         solve = kind.solve
-        monkeypatch.setattr(kind, "solve", lambda *a, solve=solve: (calls.append(len(a)), solve(*a))[1])
+        monkeypatch.setattr(
+            kind, "solve", lambda *a, solve=solve: (calls.append(len(a)), solve(*a))[1]
+        )
     monkeypatch.setattr(_newton, "_AT_ONCE", 1)
     h = variational.solve([-0.4, 0.1, 0.3], y, potential=phi, density=law, ridge=ridge)
     assert h.status is Status.CONVERGED
@@ -443,11 +411,10 @@ def test_the_defect_of_the_quadratic_is_that_of_its_sum(monkeypatch, inputs):
     path, K = variational.trajectory(x, y, [time], rtol=1e-4), Plain(distinct).kernel()
     means, m = np.bincount(group, y) / counts, len(x)
     each = [np.linalg.solve(K + np.diag(m * z / time / counts), means) for z in points]
-    multipliers, velocity = (
-        np.real(share @ each) for share in (weights / points, weights / time)
-    )
+    multipliers, velocity = (np.real(share @ each) for share in (weights / points, weights / time))
     missed = m / counts * velocity - (means - K @ multipliers)
-    assert path.defect == pytest.approx(np.abs(missed).max(), rel=1e-5) > 1e-6
+    assert path.defect == pytest.approx(np.abs(missed).max(), rel=1e-5)
+    assert path.defect > 1e-6  # far above rounding
 
 
 @pytest.mark.parametrize(("share", "status"), [(0.99, "COMPLETED"), (1.01, "STALLED")])
@@ -461,18 +428,18 @@ def test_a_defect_may_be_a_thousand_tolerances_of_the_largest_target(monkeypatch
 def test_the_error_of_a_trace_is_the_variance_of_what_signs_say(monkeypatch):
     """Over all pairs of signs, of a matrix that is known: an exponential of the kernel's."""
     x, y = np.array([-0.7, -0.2, 0.3, 0.3, 0.9]), TARGETS[:5, 0]
-    model = {"potential": SQUARES["power 2"], "rtol": 1e-6}
+    model = {"potential": SQUARES["power 2"], "rtol": 1e-4}
     distinct, counts = np.unique(x, return_counts=True)
     K = Plain(distinct).kernel()
     root = np.sqrt(counts)
     # of the means: h = K W G y / m
-    hat = (root[:, None] * K * root) @ flow(root[:, None] * K * root / 5, 60.0) / 5
+    hat = (root[:, None] * K * root) @ flow(root[:, None] * K * root / 5, 3.0) / 5
     signs = np.stack(np.meshgrid(*[[1.0, -1.0]] * 3), axis=-1).reshape(-1, 3)
     signs = np.hstack([np.ones((8, 1)), signs])  # the other half says the same
     flat = root / np.linalg.norm(root)
     along = [v @ hat @ v for v in signs - np.outer(signs @ flat, flat)]
     monkeypatch.setattr(_trajectory, "_SMOOTH", 1)
-    path, pairs = variational.trajectory(x, y, [60.0], probes=2, **model), []
+    path, pairs = variational.trajectory(x, y, [3.0], probes=2, **model), []
 
     class Drawn:
         def choice(self, _, shape):
@@ -486,7 +453,7 @@ def test_the_error_of_a_trace_is_the_variance_of_what_signs_say(monkeypatch):
         one = dataclasses.replace(path)
         values = one.degrees_of_freedom[0], one.degrees_of_freedom_error[0] ** 2
         found[:, i, j] = found[:, j, i] = values
-    assert found[0].mean() == pytest.approx(np.trace(hat), rel=1e-5)
+    assert found[0].mean() == pytest.approx(np.trace(hat), rel=1e-4)
     assert found[1].mean() == pytest.approx(np.var(along) / 2, rel=1e-3)
 
 
@@ -524,18 +491,9 @@ def test_beyond_three_hundred_inputs_the_trace_is_drawn(monkeypatch, count, colu
     assert seen == [(count, columns)]
 
 
-def test_panels_farther_out_keep_the_clock():
-    """An unscaled potential of another curvature, under a tail that the first panels cut."""
-    law, phi = stats.t(3.0), Regularized(Power(4), 1.0)
-    path = variational.trajectory([0.3], [2.0], [0.5], potential=phi, scaled=False, density=law)
-    assert path._path.model.dual.panels.edges[-1] > smooth_panels(law).edges[-1]
-    rate = 0.25 * (0.3**2 + law.var())  # of ReLU, over phi'' = 2
-    assert path.values[0, 0] == pytest.approx(-2 * np.expm1(-rate), rel=1e-6)
-
-
 def test_progress_says_where_the_path_is(capsys):
-    x, y, model = INPUTS["repeated"], TARGETS[:, 0], {"potential": PHI["nested"], "rtol": 1e-4}
-    variational.trajectory(x, y, [1e4], progress=True, **model)
+    x, y, model = INPUTS["repeated"], TARGETS[:, 0], {"potential": PHI["nested"], "rtol": 1e-6}
+    variational.trajectory(x, y, [1e5], progress=True, **model)
     lines = capsys.readouterr().out.splitlines()
     rows = [re.fullmatch(r"step (\d+): time (.+), loss (.+)", line).groups() for line in lines]
     steps, times, losses = np.array(rows, dtype=float).T
