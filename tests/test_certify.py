@@ -252,8 +252,9 @@ def test_the_bound_of_one_datum_by_hand(ridge):
     assert proved.bound == pytest.approx(d * (K + np.sqrt(ridge * (K + ridge))), rel=0.02)
     assert proved.bound >= d * K * (1 - 1e-12)
     assert wide.bound - proved.bound == pytest.approx(2 * proved.slope, rel=1e-12)
-    steepest = d * np.sqrt(0.5 * 0.5)  # |h'| <= E |alpha|, and alpha = d |b - x| / 2
-    assert 0.5 * steepest < proved.slope < 6 * steepest
+    # and slopes by the correction, and as much as this objective leaves, each by Cauchy-Schwarz
+    slope = d * (np.sqrt(K / 2) + np.sqrt((K + ridge) / 2))  # 1/phi'' = 1/2
+    assert proved.slope == pytest.approx(slope, rel=0.02)
     best, low, high = K * exact**2 / 2, *proved.cost
     gap = (K + ridge) * d**2 / 2
     loose = 2 * np.sqrt(2 * gap * ridge) * exact  # of what the ridge takes
