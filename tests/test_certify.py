@@ -239,6 +239,60 @@ def test_no_point_is_farther_from_the_data_than_the_radius(x, ends):
     assert farthest <= float(proof.radius(*map(arb, ends))) + 1e-15 <= farthest + 2e-3
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.2])
+def test_the_bound_of_one_datum_by_hand(ridge):
+    """Multipliers off by a thousandth, with K = E |w x - b|^2 / 2: all is a formula."""
+    x, y = 0.25, 3.0
+    h, K = variational.solve([x], [y], activation="abs", ridge=ridge), (x**2 + 1 / 3) / 2
+    exact = y / (K + ridge)
+    stored = _proof.Problem(h._data, h._dual, 1.001 * h._point.at.xi, 1.001 * h.multipliers)
+    proved, wide = (_proof.certify(stored, (x, end)) for end in (x, x + 2))
+    # the correction changes h by K d, and the objective by no more than (K + R) d^2 / 2
+    d = 1e-3 * exact
+    assert proved.bound == pytest.approx(d * (K + np.sqrt(ridge * (K + ridge))), rel=0.02)
+    assert proved.bound >= d * K * (1 - 1e-12)
+    assert wide.bound - proved.bound == pytest.approx(2 * proved.slope, rel=1e-12)
+    # and slopes by the correction, and as much as this objective leaves, each by Cauchy-Schwarz
+    slope = d * (np.sqrt(K / 2) + np.sqrt((K + ridge) / 2))  # 1/phi'' = 1/2
+    assert proved.slope == pytest.approx(slope, rel=0.02)
+    best, low, high = K * exact**2 / 2, *proved.cost
+    gap = (K + ridge) * d**2 / 2
+    loose = 2 * np.sqrt(2 * gap * ridge) * exact  # of what the ridge takes
+    assert best - 1.001 * gap - 1.1 * loose <= low <= best * (1 + 1e-12)
+    assert best * (1 - 1e-12) <= high <= best + 0.02 * gap + 1.1 * loose
+    if not ridge:
+        assert low == pytest.approx(best - gap, rel=1e-10)
+    else:
+        assert high - low > 0.5 * loose
+
+
+def test_at_a_datum_the_nearest_tells():
+    """Bounds are as narrow at each of the data as over them alone."""
+    h = variational.solve(X, Y, activation="abs", potential=Regularized(Power(3), 1))
+    stored = perturbed(h, 1e-5, np.random.default_rng(0))
+    proved = _proof.certify(stored, (X[0], X[0]))
+    low, high = proved(np.append(X, X + 0.01).reshape(2, 5))
+    assert low.shape == (2, 5)
+    most = 2 * proved.bound + np.array([[0.0], [0.02]]) * proved.slope
+    assert (high - low <= most * (1 + 1e-6) + 1e-14).all()
+    assert (high - low)[0].max() == pytest.approx(2 * proved.bound, rel=1e-6)
+
+
+def test_an_enclosure_says_what_it_is_about():
+    model = {"activation": activations.leaky_relu(0.3), "potential": POTENTIALS[5]}
+    each = variational.solve(X, np.stack([Y, Y[::-1]], axis=1), density=DENSITIES[2], **model)
+    for h, proved in zip(each, each.certify((-0.3, 0.2)), strict=True):
+        alone = h.certify((-0.3, 0.2))
+        assert proved.interval == alone.interval == (-0.3, 0.2)
+        assert (proved.bound, proved.cost) == (alone.bound, alone.cost)
+        low, high = proved.cost
+        assert repr(proved) == f"Enclosure(bound={alone.bound:.2g}, cost=({low!r}, {high!r}))"
+        assert low < high and f"{alone.bound:.2g}" != f"{alone.slope:.2g}"
+        said = " ".join(proved.assumptions)
+        for words in ("s = 0.3", repr(POTENTIALS[5]), "norm", "0.1", "0.6"):
+            assert words in said
+
+
 def convexity_holds(given, convexity) -> bool:
     """D_F(u, v) >= g (u - v)^2 / 2, at many points."""
     u, v = (a.ravel() for a in np.meshgrid(np.linspace(0, 4, 41), np.linspace(-6, 6, 121)))

@@ -12,14 +12,21 @@ from scipy import interpolate, sparse, stats
 from sklearn import datasets as shipped
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    LeaveOneOut,
+    cross_val_predict,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks as checks
 
-from mflib import activations, datasets, representation
+from mflib import activations, datasets, representation, variational
 from mflib.potentials import Hypentropy, Power, Quadratic, Regularized
 from mflib.sklearn import MirrorFlowRegressor
+from tests.plain import Plain, flow
 
 QUARTIC = Regularized(Power(4), 1000)
 RNG = np.random.default_rng(7)
@@ -147,6 +154,147 @@ def test_without_smoothing_means_of_repeated_inputs_are_met():
     means = [np.average(Y[at == X], weights=W[at == X]) for at in X]
     np.testing.assert_allclose(fit.predict(X), means, rtol=1e-9)
     assert fit.amount_ is None and fit.degrees_of_freedom_ == len(np.unique(X)) < 30
+
+
+class Linear:
+    """The estimator for the quadratic, which is linear in y, by the line and one kernel."""
+
+    def __init__(self, x, w, *, support=(-1, 1), **model):
+        self.w, self.ends, self.support = w, (x.min(), np.ptp(x)), support
+        self.x = self.inputs(x)
+        self.plain = Plain(self.x, **model)
+        basis = np.stack([np.ones(len(x)), self.x], axis=1)
+        self.line = np.linalg.solve(basis.T * w @ basis, basis.T * w)
+        self.rest = np.eye(len(x)) - basis @ self.line
+
+    def inputs(self, t):
+        low, high = self.support
+        return low + (high - low) * (t - self.ends[0]) / self.ends[1]
+
+    def curve(self, kind, amount):
+        """From what the line leaves to multipliers."""
+        K, m = self.plain.kernel(), len(self.x)
+        if kind == "stopping":
+            return flow(K, amount / m)
+        return np.linalg.inv(K + np.diag(amount / self.w))
+
+    def response(self, t, kind, amount):
+        """The derivative of predictions at t in y."""
+        t = self.inputs(t)
+        line = np.stack([np.ones(len(t)), t], axis=1) @ self.line
+        return line + self.plain.kernel(t) @ self.curve(kind, amount) @ self.rest
+
+    def hat(self, kind, amount):
+        """That of the curve alone, at the data."""
+        return self.plain.kernel() @ self.curve(kind, amount)
+
+    def gcv(self, y, kind, amount):
+        """With 1.2 degrees of freedom for each."""
+        hat, z, m = self.hat(kind, amount), self.rest @ y, len(y)
+        left = m - 1.2 * max(np.trace(hat), 2.0)
+        return self.w @ (z - hat @ z) ** 2 / left**2 if left > 0 else np.inf
+
+    def left_out(self, y, kind, amount):
+        """Of the curve alone: that of the line is the same for all amounts."""
+        hat, z = self.hat(kind, amount), self.rest @ y
+        return self.w @ ((z - hat @ z) / (1 - np.diag(hat))) ** 2
+
+
+EXPONENTIAL = stats.expon(-0.9, 0.8)  # whose support ends on one side only
+
+
+@pytest.mark.parametrize("few", [1000, 5], ids=["few", "many"])
+@pytest.mark.parametrize(
+    ("model", "smoothing", "amount", "weighted", "support"),
+    [
+        ({}, "ridge", 0.02, True, (-1, 1)),
+        ({"activation": "abs", "density": stats.uniform(-3, 5)}, "ridge", 3.0, True, (-3, 2)),
+        ({"density": EXPONENTIAL}, "ridge", 0.5, False, (-1, 1)),
+        ({"potential": Quadratic().at_scale(30.0)}, "ridge", 3e-5, True, (-1, 1)),
+        ({"activation": "abs"}, "stopping", 3e3, False, (-1, 1)),
+    ],
+)
+def test_every_number_is_linear_algebra(
+    monkeypatch, model, smoothing, amount, weighted, support, few
+):
+    """Repeated inputs in no order, with and without weights; of many data traces are added."""
+    monkeypatch.setattr("mflib.sklearn._regressor.FEW", few)
+    x, y, w = X[:20], Y[:20], W[:20] if weighted else np.ones(20)
+    fit = MirrorFlowRegressor(**model, smoothing=smoothing, amount=amount)
+    fit.fit(x[:9], y[:9])
+    assert fit.degrees_of_freedom_ > 0 and fit.noise_ != 0  # forgotten with the next fit
+    fit.fit(x, y, w if weighted else None)
+    linear = Linear(x, w, support=support, **model)
+    own, places = linear.response(x, smoothing, amount), np.append(QUERY, x[3])
+    mean, std = fit.predict(places, return_std=True)
+    response = linear.response(places, smoothing, amount)
+    np.testing.assert_allclose(mean, response @ y, rtol=1e-7)
+    freedom = np.trace(own) if few > 20 else 2 + np.trace(linear.hat(smoothing, amount))
+    assert fit.amount_ == amount and fit.degrees_of_freedom_ == pytest.approx(freedom, rel=1e-6)
+    noise = np.sqrt(w @ (y - own @ y) ** 2 / (20 - freedom))
+    assert fit.noise_ == pytest.approx(noise, rel=1e-6)
+    np.testing.assert_allclose(std, noise * np.sqrt(response**2 @ (1 / w)), rtol=1e-5)
+    scale = np.sqrt(np.average((linear.rest @ y) ** 2, weights=w))
+    z = fit.solution_(linear.inputs(places))
+    z = z.ravel()
+    expected = linear.plain.kernel(linear.inputs(places)) @ linear.curve(smoothing, amount)
+    np.testing.assert_allclose(z, expected @ linear.rest @ y / scale, rtol=1e-5, atol=1e-7)
+
+
+STEPS = 10.0 ** np.array([-2, -1, -0.5, -0.25, 0.25, 0.5, 1, 2])
+
+
+@pytest.mark.parametrize("few", [1000, 5], ids=["few", "many"])
+@pytest.mark.parametrize(
+    ("smoothing", "noise", "weighted"),
+    [
+        ("ridge", 40.0, True),
+        ("ridge", 40.0, False),
+        ("ridge", 10.0, True),
+        ("stopping", 10.0, False),
+    ],
+)
+def test_the_chosen_amount_is_the_least_of_its_neighbours(
+    monkeypatch, smoothing, noise, weighted, few
+):
+    """In GCV that counts a fifth more; with little noise in the error of leaving one out."""
+    monkeypatch.setattr("mflib.sklearn._smoothing.FEW", few)
+    x, w = X[:20] + 0.01 * np.arange(20), W[:20] if weighted else np.full(20, 3.0)
+    y = 50 * np.sin(x) + noise * np.random.default_rng(3).normal(size=20) / np.sqrt(w)
+    fit = MirrorFlowRegressor(smoothing=smoothing).fit(x, y, w)
+    linear = Linear(x, w)
+    if not weighted and few == 5 and smoothing == "ridge":  # the solver chooses, by plain GCV
+        z = linear.rest @ y / np.sqrt(np.average((linear.rest @ y) ** 2, weights=w))
+        ridge = variational.solve(linear.x, z, ridge="gcv").ridge
+        assert fit.amount_ == pytest.approx(3 * ridge, rel=1e-3)
+        return
+    decides = smoothing == "ridge" and noise == 10 and few > 20
+    score = linear.left_out if decides else linear.gcv
+    best = score(y, smoothing, fit.amount_)
+    assert all(best <= score(y, smoothing, s * fit.amount_) * (1 + 1e-6) for s in STEPS)
+
+
+def test_time_is_cross_validated_as_the_same_time_for_each_datum():
+    x, y = X[:15], Y[:15]
+    folds = list(KFold(3, shuffle=True, random_state=0).split(x))
+    chosen = MirrorFlowRegressor(smoothing="stopping", amount="cv", cv=3).fit(x, y).amount_
+
+    def score(time):
+        errors = []
+        for train, test in folds:
+            model = MirrorFlowRegressor(smoothing="stopping", amount=time * len(train) / 15)
+            errors.append(model.fit(x[train], y[train]).predict(x[test]) - y[test])
+        return np.sum(np.concatenate(errors) ** 2)
+
+    best = score(chosen)
+    assert all(best <= score(s * chosen) * (1 + 1e-6) for s in STEPS)
+
+
+def test_no_more_folds_than_data():
+    """Of which one leaves the others on a line."""
+    x, y = np.arange(5.0), np.array([1.0, 2.0, 3.0, 4.0, 7.0])
+    each = [MirrorFlowRegressor(amount="cv", cv=cv).fit(x, y) for cv in (20, LeaveOneOut())]
+    assert each[0].amount_ == pytest.approx(each[1].amount_, rel=1e-9)
 
 
 # Units
@@ -465,7 +613,7 @@ BAD = [
     ({}, {"X": []}, "0 sample"),
     ({}, {"y": np.stack([Y, Y], axis=1)}, "y should be a 1d array"),
     ({}, {"sample_weight": W[:9]}, r"sample_weight must have shape \(30,\), .* got \(9,\)"),
-    ({}, {"sample_weight": -W}, "sample_weight must not be negative"),
+    ({}, {"sample_weight": -W}, rf"must not be negative.*from {-W.max():g} to {-W.min():g}\."),
     ({}, {"sample_weight": 0 * W}, "sample_weight must not be .*zero everywhere"),
     ({}, {"sample_weight": np.nan * W}, "sample_weight contains nan"),
     ({"smoothing": "spline"}, {}, "smoothing must be 'ridge', 'stopping' or None, got 'spline'"),
@@ -474,6 +622,7 @@ BAD = [
     ({"amount": np.nan}, {}, "amount must be finite .*got nan"),
     ({"amount": "aic"}, {}, "amount must be 'gcv', 'cv' or a number, got 'aic'"),
     ({"amount": "cv", "cv": 1}, {}, "cv must be at least 2, got 1"),
+    ({"amount": "cv", "cv": ()}, {}, r"cv must split the data at least once, got \(\)\."),
     ({"activation": "tanh"}, {}, "activation must be 'relu', 'abs' or a leaky ReLU, got 'tanh'"),
     ({"activation": "tanh"}, {"y": 0 * Y}, "activation must be 'relu', .* got 'tanh'"),
     ({"potential": Power(4)}, {"y": 0 * Y}, "Hessian 0 at 0"),

@@ -328,5 +328,5 @@ def test_extreme_times(time):
 def test_what_belongs_elsewhere_is_refused():
     with pytest.raises(ValueError, match="x must have one input per data point, got 2; use rep"):
         variational.trajectory([[0.1, 0.2]], [1.0], [1.0])
-    with pytest.raises(ValueError, match="probes must be 0 or at least 2"):
+    with pytest.raises(ValueError, match="probes must be 0 or at least 2.*got 1"):
         variational.trajectory([0.1], [1.0], [1.0], probes=1)
