@@ -18,7 +18,9 @@ from mflib.potentials import (
     Power,
     Quadratic,
     Regularized,
+    Rescaled,
 )
+from tests.flows import CURVED, PLACES, flat, jacobian, metric_of, reference
 from tests.problems import Cosh, Lopsided, X
 
 POINTS = np.array([0.03, 0.4, 1.7, 2.6])
@@ -53,19 +55,19 @@ def averaged(p: float, scale: float = 1.0) -> tuple:
 
 BASES |= {"averaged": averaged(4.0), "averaged of scaled": averaged(3.0, 2.0)}
 
-WRAPPINGS = ["s", "r", "ss", "sr", "rs", "rr", "srs", "rsr"]
+WRAPPINGS = ["s", "a", "r", "ss", "sa", "sr", "rs", "ra", "rr", "srs", "rsr"]
 
 
 def wrapped(base: str, how: str) -> tuple:
-    """Put a potential in a scale c ("s") or beside omega x^2 ("r"), from the inside."""
+    """Put a potential in a scale c ("s", or "a" by at_scale) or beside omega x^2 ("r")."""
     phi, value = BASES[base]
-    for depth, (kind, c) in enumerate(zip(how, (2.0, 0.6, 1.5), strict=False)):
-        if kind == "s":
-            phi = phi.at_scale(c) if depth % 2 else mflib.potentials.Rescaled(phi, c)
-            value = lambda x, f=value, c=c: f(x / c)  # noqa: E731
-        else:
+    for kind, c in zip(how, (2.0, 0.6, 1.5), strict=False):
+        if kind == "r":
             phi = Regularized(phi, c)
             value = lambda x, f=value, c=c: (f(x) + c * x**2) / (1 + c)  # noqa: E731
+        else:
+            phi = Rescaled(phi, c) if kind == "s" else phi.at_scale(c)
+            value = lambda x, f=value, c=c: f(x / c)  # noqa: E731
     return phi, value
 
 
@@ -285,3 +287,46 @@ def test_outputs_of_narrow_networks_have_the_deviation_of_their_width(width):
     deviations = outputs.std(axis=0) * np.sqrt(width)
     np.testing.assert_allclose(deviations, 0.7, rtol=0.1)
     assert np.abs(np.corrcoef(outputs.T) - np.eye(width + 1)).max() < 0.15
+
+
+# Flows.
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("rate", [None, 0.03])
+def test_flows_of_all_options_together(place, dim, rate):
+    """Repeated inputs of several dimensions, sizes of weights, outputs that are not zero."""
+    law = stats.uniform(0.5, 1.0)
+    net = mflib.ShallowNetwork(
+        5, input_dim=dim, activation="tanh", input_weight=law, output_scale=0.6, seed=2
+    )
+    x = np.column_stack([X, X[::-1]])[[0, 1, 1, 2], :dim]
+    y, times = np.array([0.5, -1.0, 0.4, 0.9]), np.array([3.0, 20.0])
+    potential, second = CURVED["lopsided"]
+    options = PLACES[place] | ({} if rate is None else {"learning_rate": rate})
+    stops = times / (1 if rate is None else 5 * rate)
+    with torch.no_grad():
+        run = mflib.mirror_flow(
+            *(net, x, y),
+            **options,
+            potential=potential,
+            save_at=stops,
+            max_time=stops[-1],
+            rtol=1e-6,
+            loss_target=1e-30,
+        )
+        exact = reference(net, torch.tensor(x), y, second, PLACES[place], times)
+        for snapshot, parameters in zip(run.snapshots, exact, strict=True):
+            torch.testing.assert_close(flat(snapshot), parameters, rtol=0, atol=1e-4)
+        kernels = [
+            (j := jacobian(at, torch.tensor(x))) / metric_of(at, net, second, PLACES[place]) @ j.T
+            for at in (net, run.network)
+        ]
+        change = torch.linalg.norm(kernels[1] - kernels[0]) / torch.linalg.norm(kernels[0])
+        moved = (flat(run.network) - flat(net)).abs().max()
+        loss = ((run.network(x) - torch.tensor(y)) ** 2).mean()
+    assert [run.kernel_change, run.parameter_change, run.loss] == pytest.approx(
+        [float(change), float(moved), float(loss)], rel=1e-9
+    )
+    assert run.time == pytest.approx(stops[-1])
