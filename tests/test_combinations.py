@@ -117,6 +117,8 @@ def test_potentials_whose_scale_depends_on_the_place(base):
     np.testing.assert_allclose(local.inverse_gradient(local.gradient(POINTS)), POINTS, rtol=1e-9)
     start = np.array([value(0.0) / s**2 for s in tau])
     tangent = [(value(1e-5 * s) - value(-1e-5 * s)) / (2e-5 * s**2) for s in tau]
+    if base != "lopsided":  # it has no slope at 0, as an averaged potential
+        np.testing.assert_array_equal(local.mirror(POINTS), local.gradient(POINTS))
     by_definition = exact - start - np.array(tangent) * POINTS
     np.testing.assert_allclose(local.bregman(POINTS, np.zeros(4)), by_definition, rtol=1e-5)
 
@@ -164,8 +166,8 @@ def test_what_has_only_a_pdf_knows_the_rest(law):
     for method in ("pdf", "cdf", "sf"):
         np.testing.assert_allclose(getattr(p, method)(t), getattr(known, method)(t), rtol=1e-8)
     far = known.isf(1e-12)
-    assert p.sf(far) == pytest.approx(known.sf(far), rel=1e-3)
-    q = [1e-10, 0.2, 0.5, 0.9, 1.0]
+    assert p.sf(far) == pytest.approx(1e-12, rel=1e-3, abs=0)
+    q = [1e-13, 0.2, 0.5, 0.9, 1.0]
     for method in ("ppf", "isf"):
         np.testing.assert_allclose(getattr(p, method)(q), getattr(known, method)(q), rtol=1e-7)
     assert np.isnan(p.ppf([-0.1, 1.1])).all()
@@ -220,7 +222,7 @@ def test_the_kinks_of_uniform_layers_are_a_distribution(r):
         assert kinks.sf(-t) == pytest.approx(below, rel=1e-6)
         assert kinks.ppf(below) == pytest.approx(t, rel=1e-5)
         assert kinks.isf(below) == pytest.approx(-t, rel=1e-5)
-    assert kinks.sf(1e6 * r) == pytest.approx(1.25e-19)
+    assert kinks.sf(1e6 * r) == pytest.approx(1.25e-19, abs=0)
     assert kinks.isf(1.25e-19) == pytest.approx(1e6 * r)
     second = 2 * integrate.quad(lambda t: t**2 * kinks.pdf(t), 0, r)[0]
     second += 2 * integrate.quad(lambda t: t**2 * kinks.pdf(t), r, np.inf)[0]
