@@ -375,3 +375,42 @@ def test_numbers_in_messages_are_those_of_the_case(case):
 def test_panels_that_stay_rough_are_counted():
     with pytest.raises(ValueError, match=r"still rough on (\d+) of \1 panels"):
         functionals.relu_cost(Noise(), [], potential=Quadratic(), density=UNIFORM)
+
+
+def test_a_trial_hands_every_option_on():
+    network = {
+        "density": stats.norm(0.2, 0.6),
+        "input_weight": stats.halfnorm(scale=1.5),
+        "output_scale": 0.5,
+    }
+    flow, grid = {"potential": Hypentropy(0.3), "scaled": True}, np.linspace(-0.5, 2.0, 7)
+    row = experiments.trial(60, 3, x=X, y=Y, limit=np.sin, grid=grid, **network, **flow)
+    net = mflib.ShallowNetwork(60, seed=3, **network)
+    run = mflib.mirror_flow(net, X, Y, **flow)
+    with torch.no_grad():
+        change = (run.network(grid) - net(grid)).numpy()
+    assert row["error"] == pytest.approx(np.abs(change - np.sin(grid)).max(), rel=1e-9)
+    assert [row["loss"], row["steps"]] == [run.loss, run.steps]
+
+
+def test_an_interval_is_of_as_many_resamples_as_asked_for(monkeypatch):
+    drawn, bootstrap = [], stats.bootstrap
+    monkeypatch.setattr(stats, "bootstrap", lambda *a, **o: drawn.append(o) or bootstrap(*a, **o))
+    n, y = [1, 1, 1, 9, 9, 9], [8.0, 10.0, 11.0, 2.9, 3.1, 2.2]
+    one, other = (experiments.exponent_interval(n, y, resamples=77, seed=seed) for seed in (1, 2))
+    assert {o["n_resamples"] for o in drawn} == {77, 0}
+    assert one != other
+    assert one == experiments.exponent_interval(n, y, resamples=77, seed=1)
+
+
+@pytest.mark.parametrize("option", ["size", "fontsize"])
+@pytest.mark.parametrize("at", [None, 0.5])
+def test_names_stand_apart_by_the_size_of_their_type_at_any_resolution(at, option):
+    _, ax = plotting.figure(dpi=60)
+    ax.plot([0.0, 1.0], [[0.0, 0.0], [1.0, 1.01]], label=["one", "other"])
+    plotting.label_curves(ax, at=at, **{option: 20})
+    ends = [ax.transData.transform(text.xy)[1] * 72 / 60 for text in ax.texts]
+    heights = [end + text.xyann[1] for end, text in zip(ends, ax.texts, strict=True)]
+    assert heights[1] - heights[0] == pytest.approx(1.25 * 20)
+    assert np.mean(heights) - np.mean(ends) == pytest.approx(0.0 if at is None else 2.0)
+    plotting._style.plt.close("all")
