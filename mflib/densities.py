@@ -448,7 +448,8 @@ class _ByPdf:
         inside = (self._low <= t) & (t <= self._high)
         result = np.zeros(t.shape)
         if inside.any():
-            result[inside] = self._pdf(t[inside])
+            with np.errstate(all="ignore"):  # such as 1 / cosh, on its way to 0
+                result[inside] = self._pdf(t[inside])
         return result
 
     def cdf(self, t: ArrayLike) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Numbers that say something of an answer, and numbers in messages, by other means."""
 
-import re
 import types
 
 import numpy as np
@@ -355,7 +354,7 @@ MESSAGES = {
     ),
     "curves of a plane": (lambda: plane((3, 4, 2)), "has shape (3, 4, 2), but needs (2, N, 2)."),
     "start": (lambda: plane((2, 4, 2), start=2), "start must be between 0 and 1, got 2."),
-    "abscissa": (lambda: named(5.5), "seen at 5.5; the limits are (1.0, 4.0)."),
+    "abscissa": (lambda: named(5.5), "seen at 5.5; the limits are (1, 4)."),
     "points": (
         lambda: plotting.points(plotting.figure()[1], [1, 2, 3], [4, 5]),
         "got (3,) and (2,).",
@@ -368,7 +367,7 @@ def test_numbers_in_messages_are_those_of_the_case(case):
     call, words = MESSAGES[case]
     with pytest.raises((ValueError, TypeError)) as caught, torch.no_grad():
         call()
-    assert words in re.sub(r"np\.float64\((.*?)\)", r"\1", str(caught.value))
+    assert words in str(caught.value)
     plotting._style.plt.close("all")
 
 

@@ -61,7 +61,10 @@ def label_curves(ax, *, at: float | None = None, **options) -> None:
     ax.get_figure().draw_without_rendering()  # so that the limits and the layout are final
     ends = [(line, end) for line in lines if (end := _anchor(ax, line, at)) is not None]
     if not ends:
-        raise ValueError(f"no line with a label is seen at {at!r}; the limits are {ax.get_xlim()}.")
+        low, high = ax.get_xlim()
+        raise ValueError(
+            f"no line with a label is seen at {at!r}; the limits are ({low:g}, {high:g})."
+        )
     style = {"va": "center", "ha": "left"} if at is None else {"va": "bottom", "ha": "center"}
     points = 72 / ax.get_figure().dpi
     size = options.get("fontsize", options.get("size"))

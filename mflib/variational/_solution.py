@@ -362,7 +362,8 @@ class Solution:
             split_orientations.append((o, pieces))
             for offset in (pieces.left, pieces.right):
                 # a data point is a knot already; as an element's right end it would be rounded anew
-                inner = offset != np.diff(d.grid)[pieces.element]
+                ends_at_datum = pieces.element < len(d.x)
+                inner = ~(ends_at_datum & (offset == np.diff(d.grid)[pieces.element]))
                 ends.append((d.grid[pieces.element] + offset)[inner])
         knots = np.unique(np.concatenate(ends))
         element = np.searchsorted(d.x, knots, side="right")
