@@ -256,12 +256,21 @@ class Potential(abc.ABC):
         return xp.where(near, self._bregman_near(x, y), result) if bool(xp.any(near)) else result
 
     def _bregman_near(self, x: Array, y: Array) -> Array:
-        """The divergence of points so close that all terms of its definition cancel."""
-        step, total = x - y, 0.0
+        r"""The divergence of points so close that all terms of its definition cancel.
+
+        It is the integral of :math:`(x - t) \varphi''(t)` from y to x, by Gauss from y to 0 and from
+        there, since Hessians may have a kink at 0.
+        """
+        xp = array_namespace(x)
+        middle = xp.where(xp.sign(x) * xp.sign(y) < 0, xp.zeros_like(x), y)
+        total = xp.zeros_like(x)
         with np.errstate(all="ignore"):
-            for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-                total = total + weight * (1 - node) * self.hessian(y + node * step)
-            return total * step**2
+            for start, end in ((y, middle), (middle, x)):
+                step = end - start
+                for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+                    part = (x - end + (1 - node) * step) * self.hessian(start + node * step)
+                    total = total + xp.where(step == 0, 0.0, weight * part * step)
+            return total
 
     def at_scale(self, c: float) -> Potential:
         r"""The potential :math:`\varphi(x/c)`: the same one for arguments in another unit.

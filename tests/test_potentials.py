@@ -184,6 +184,27 @@ def test_bregman_is_positive_but_where_its_arguments_agree(phi, formula):
     assert (phi.bregman(x, x) == 0).all()
 
 
+class Kinked(Potential):
+    """x^2 - 0.7 x, and x^3 where x > 0: its Hessian has a kink at 0."""
+
+    def value(self, x):
+        return x**2 - 0.7 * x + (0.5 * (x + abs(x))) ** 3
+
+    def gradient(self, x):
+        return 2 * x - 0.7 + 3 * (0.5 * (x + abs(x))) ** 2
+
+    def hessian(self, x):
+        return 2 + 3 * (x + abs(x))
+
+
+@pytest.mark.parametrize(("x", "y"), [(1e-4, -3e-4), (-2e-5, 1e-5), (1e-9, -4e-9), (3e-5, 1e-5)])
+def test_bregman_across_a_kink_keeps_its_digits(x, y):
+    cubic = [max(t, 0.0) ** 3 for t in (x, y)]
+    exact = (x - y) ** 2 + cubic[0] - cubic[1] - 3 * max(y, 0.0) ** 2 * (x - y)
+    got = Kinked().bregman(np.array([x, 1.0]), y)[0]
+    assert got == pytest.approx(exact, rel=1e-11)
+
+
 def test_bregman_of_hypentropy_keeps_its_digits_near_the_origin():
     tiny = 1e-8 * np.array([-3.0, 1.0, 2.0])
     for beta in (0.02, 5.0):
