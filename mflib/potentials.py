@@ -258,8 +258,8 @@ class Potential(abc.ABC):
     def _bregman_near(self, x: Array, y: Array) -> Array:
         r"""The divergence of points so close that all terms of its definition cancel.
 
-        It is the integral of :math:`(x - t) \varphi''(t)` from y to x, by Gauss from y to 0 and from
-        there, since Hessians may have a kink at 0.
+        It is the integral of :math:`(x - t) \varphi''(t)` from y to x, by Gauss from y to 0 and
+        from there, since Hessians may have a kink at 0.
         """
         xp = array_namespace(x)
         middle = xp.where(xp.sign(x) * xp.sign(y) < 0, xp.zeros_like(x), y)

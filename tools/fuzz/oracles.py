@@ -260,7 +260,10 @@ class Reference:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Evaluate h, on nodes that know of the kinks at these points."""
         units = self._units(self.zeros, self.count, x)
-        alpha = self.potential.inverse_mirror(self._field(units))
+        try:
+            alpha = self.potential.inverse_mirror(self._field(units))
+        except ValueError as refusal:  # the gradient of a user's potential does not reach so far
+            raise Unsure(str(refusal)) from refusal
         return (units.mass * alpha) @ features(self.sigma, units, x)
 
     def _field(self, units: Units) -> np.ndarray:
