@@ -210,8 +210,9 @@ class Potential(abc.ABC):
             inside = (newton >= lower) & (newton <= upper) & ~again
             middle = xp.where(lower > 0, xp.sqrt(lower) * xp.sqrt(upper), 0.5 * upper)
             new = xp.where(error == 0, x, xp.where(inside, newton, middle))
-            # the last Newton step from within rounding is as good as it gets
-            done = (xp.abs(new - x) <= 1.8 * eps * xp.abs(new)) | (xp.abs(error) <= rounding)
+            # the last Newton step from within rounding is as good as it gets; the middle is not
+            done = (xp.abs(new - x) <= 1.8 * eps * xp.abs(new)) | (error == 0)
+            done |= inside & (xp.abs(error) <= rounding)
             done &= ~xp.isnan(error)
             previous, x = x, new
             if bool(xp.all(done)):

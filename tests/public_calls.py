@@ -308,6 +308,8 @@ def numbers(result) -> np.ndarray:
         return result.cdf(X)
     if hasattr(result, "data") and isinstance(result.data, str):
         return np.array([len(result.data)], dtype=float)
+    if isinstance(result, experiments.Evidence):
+        return np.array([len(repr(result))], dtype=float)
     if isinstance(result, dict):
         return np.array([v for v in result.values() if not isinstance(v, str)], dtype=float)
     if isinstance(result, tuple) and isinstance(result[0], plt.Figure):

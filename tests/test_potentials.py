@@ -205,6 +205,24 @@ def test_bregman_across_a_kink_keeps_its_digits(x, y):
     assert got == pytest.approx(exact, rel=1e-11)
 
 
+class Exponential(Potential):
+    """exp x, whose gradient is flat on one side."""
+
+    def value(self, x):
+        return mflib.potentials.array_namespace(x).exp(x)
+
+    gradient = hessian = value
+
+
+@pytest.mark.parametrize("x", [-40.0, -36.0, -34.04, -30.0, -3.0, 30.0])
+def test_an_inverse_is_good_to_the_rounding_of_the_gradient(x):
+    """Where a point is good enough, Newton's step from it may lead anywhere."""
+    phi = Exponential()
+    z = phi.gradient(np.array([x])) - 1
+    back = phi.gradient(phi.inverse_mirror(z)) - 1
+    np.testing.assert_allclose(back, z, rtol=0, atol=1e-14 * (1 + abs(z[0])))
+
+
 def test_bregman_of_hypentropy_keeps_its_digits_near_the_origin():
     tiny = 1e-8 * np.array([-3.0, 1.0, 2.0])
     for beta in (0.02, 5.0):
