@@ -54,6 +54,19 @@ class Lopsided(potentials.Potential):
         return 0.5 * (x + abs(x))
 
 
+class Own(activations.Activation):
+    """Some function, with whatever for its derivative."""
+
+    def __init__(self, value, derivative):
+        self.value, self.slope = value, derivative
+
+    def __call__(self, u):
+        return self.value(u)
+
+    def derivative(self, u):
+        return self.slope(u)
+
+
 class Cosh(potentials.Potential):
     """A user's own, the example of Potential's docstring: steep, and no inverse gradient."""
 

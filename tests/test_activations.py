@@ -8,6 +8,7 @@ import torch
 
 import mflib
 from mflib import activations, representation
+from tests.problems import Own
 
 ACTIVATIONS = {
     "abs": (activations.absolute, abs),
@@ -223,19 +224,6 @@ def test_what_is_not_of_torch_is_named(f, kind, words):
 
 
 # One's own.
-
-
-class Own(activations.Activation):
-    """Some function, with whatever for its derivative."""
-
-    def __init__(self, value, derivative):
-        self.value, self.slope = value, derivative
-
-    def __call__(self, u):
-        return self.value(u)
-
-    def derivative(self, u):
-        return self.slope(u)
 
 
 @pytest.mark.parametrize("xp", [np, torch], ids=["NumPy", "Torch"])

@@ -58,16 +58,23 @@ BASES |= {"averaged": averaged(4.0), "averaged of scaled": averaged(3.0, 2.0)}
 WRAPPINGS = ["s", "a", "r", "ss", "sa", "sr", "rs", "ra", "rr", "srs", "rsr"]
 
 
+def beside_square(f, omega):
+    return lambda x: (f(x) + omega * x**2) / (1 + omega)
+
+
+def in_unit(f, c):
+    return lambda x: f(x / c)
+
+
 def wrapped(base: str, how: str) -> tuple:
     """Put a potential in a scale c ("s", or "a" by at_scale) or beside omega x^2 ("r")."""
     phi, value = BASES[base]
     for kind, c in zip(how, (2.0, 0.6, 1.5), strict=False):
         if kind == "r":
-            phi = Regularized(phi, c)
-            value = lambda x, f=value, c=c: (f(x) + c * x**2) / (1 + c)  # noqa: E731
+            phi, value = Regularized(phi, c), beside_square(value, c)
         else:
             phi = Rescaled(phi, c) if kind == "s" else phi.at_scale(c)
-            value = lambda x, f=value, c=c: f(x / c)  # noqa: E731
+            value = in_unit(value, c)
     return phi, value
 
 

@@ -21,7 +21,7 @@ from mflib import (
 from mflib.potentials import Entropy, Hypentropy, Power, Quadratic, Regularized
 from mflib.representation import Status, _dual, _solver
 from mflib.representation._trajectory import _Path
-from tests.problems import QUERY, UNIFORM, Cosh, X, Y
+from tests.problems import QUERY, UNIFORM, Cosh, Own, X, Y
 
 TARGETS = {"one": Y, "two": np.column_stack([Y, 3.0 - Y**2])}
 RIDGES = {
@@ -119,19 +119,6 @@ def test_the_error_of_a_path_is_the_sum_over_all_steps(monkeypatch):
 
 
 # Messages: each number is that of the one who asks.
-
-
-class Part(activations.Activation):
-    """Values and slopes that do not fit, or none beyond a place."""
-
-    def __init__(self, value, derivative):
-        self.value, self.slope = value, derivative
-
-    def __call__(self, u):
-        return self.value(u)
-
-    def derivative(self, u):
-        return self.slope(u)
 
 
 class Broken(Cosh):
@@ -241,16 +228,16 @@ MESSAGES = {
         "reaches 2e+200, where",
     ),
     "derivative": (
-        lambda: net(activation=Part(lambda u: u**2, lambda u: u)),
+        lambda: net(activation=Own(lambda u: u**2, lambda u: u)),
         "its derivative is -2.3 at u = -2.3, where its values rise by -4.6;",
     ),
     "derivative on the right": (
-        lambda: net(activation=Part(lambda u: u.clip(0) ** 2, lambda u: u.clip(0) * 3)),
+        lambda: net(activation=Own(lambda u: u.clip(0) ** 2, lambda u: u.clip(0) * 3)),
         "its derivative is 0.0039 at u = 0.0013, where its values rise by 0.0026;",
     ),
     "activation": (
         lambda: representation.solve(
-            [0.1], [1], activation=Part(lambda u: np.sqrt(0.05 - u), lambda u: u)
+            [0.1], [1], activation=Own(lambda u: np.sqrt(0.05 - u), lambda u: u)
         ),
         "infinite or not a number at u = 0.067.",
     ),

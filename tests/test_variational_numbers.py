@@ -105,12 +105,8 @@ def model_of(activation, potential, law):
 
 @pytest.mark.parametrize(("activation", "square", "law", "inputs", "ridge", "k"), QUADRATIC)
 def test_a_quadratic_solution_is_linear_algebra(activation, square, law, inputs, ridge, k):
-    x, given = np.array(INPUTS[inputs]), RIDGES[ridge]
+    x, y, given = data_of(inputs, ridge, k)
     m = len(x)
-    y, given = (
-        TARGETS[:m, 0] if k == 1 else TARGETS[:m],
-        given[:m] if ridge in "each some" else given,
-    )
     model, plain = model_of(activation, square, law)
     plain = Plain(x, **plain)
     several = variational.solve(x, y, ridge=given, **model)
@@ -242,12 +238,8 @@ CURVES = [
 
 @pytest.mark.parametrize(("activation", "phi", "law", "inputs", "ridge", "k"), CURVES)
 def test_other_potentials_agree_with_the_dense_solver(activation, phi, law, inputs, ridge, k):
-    x, given = np.array(INPUTS[inputs]), RIDGES[ridge]
+    x, y, given = data_of(inputs, ridge, k)
     m = len(x)
-    y, given = (
-        TARGETS[:m, 0] if k == 1 else TARGETS[:m],
-        given[:m] if ridge in "each some" else given,
-    )
     model = {"activation": activation, "potential": PHI[phi], "density": LAWS[law], "ridge": given}
     h, other = variational.solve(x, y, **model), representation.solve(x, y, **model)
     close(h(QUERY), other(QUERY), 6)
